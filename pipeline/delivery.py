@@ -52,14 +52,14 @@ class PipelineStack(DeliveryStack):
         self.finish([self._deliver(together, waves) for together in settings.turns])
 
     def _deliver(self, together: Sequence[Environment], waves: Sequence[Wave]) -> Delivered:
-        """Return the stages of an environment, and of those beside it.
+        """Return the stages of an environment, and of those deployed beside it.
 
         Approval if configured, the foundation, then the services wave by wave.
         """
         delivered = Delivered(together)
         name = delivered.name
         if approval := self.approval(together):
-            # A separate stage: an answer may come at night, and the deployment window is checked after it.
+            # A separate stage, so that the deployment window is checked after the answer, which may come at night.
             self.pipeline.add_wave(approval_stage(name), pre=approval)
             delivered.approval = True
 

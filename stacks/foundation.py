@@ -23,7 +23,7 @@ PUSH_TO_LOGS = "service-role/AmazonAPIGatewayPushToCloudWatchLogs"
 
 
 class FoundationStack(Stack):
-    """API Gateway's logging role, which each API that made one would overwrite, and what the pipeline needs here.
+    """API Gateway's logging role, which can exist only once, and the pipeline's roles and relay.
 
     Args:
         scope: The stage.
@@ -52,7 +52,7 @@ class FoundationStack(Stack):
         elif environment.sandbox.expires is not None and assets is not None:
             SandboxExpiry(self, "Expiry", environment=environment, services=services, assets=assets)
         else:
-            # CloudFormation takes no template without a resource.
+            # CloudFormation accepts no template without a resource.
             CfnWaitConditionHandle(self, "Nothing")
 
     def _add_logging_role(self) -> None:

@@ -1,1 +1,1 @@
-"""The stages: what is deployed to an environment as one."""
+"""The stages, each of which is deployed to an environment as a unit."""

@@ -102,7 +102,7 @@ class Ingest(Service[Security, Data, Compute]):
             "JobsTable",
             environment=self.environment,
             key=security.key,
-            # One small item a job, written in bursts while it runs, which provisioning would pay for all day.
+            # One small item per job, written in bursts while it runs; provisioned capacity would be paid all day.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expires_at",
@@ -222,7 +222,7 @@ class Ingest(Service[Security, Data, Compute]):
             probe=compute.probe,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _api_function(

@@ -72,7 +72,7 @@ class Compute:
 
 
 class Items(Service[Security, Data, Compute]):
-    """Items with a name and free data: read by everybody through CloudFront, written with IAM credentials."""
+    """Items with a name and arbitrary data: read by everybody through CloudFront, written with IAM credentials."""
 
     name = "items"
     description = "Items: public reads at the edge, signed writes"
@@ -233,8 +233,8 @@ class Items(Service[Security, Data, Compute]):
         output(stack, "StreamFunctionArn", stream_function.live.function_arn, "Alias that reads the stream")
         output(stack, "ApiHookFunctionArn", api_deployment.hook.live.function_arn, "Contract check of the API")
         output(stack, "StreamHookFunctionArn", stream_deployment.hook.live.function_arn, "Contract check of the reader")
-        output(stack, "NotificationTopicArn", topic.topic_arn, "Topic that tells of created items")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "NotificationTopicArn", topic.topic_arn, "Topic with notifications of created items")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed events")
         return Compute(
             api=api,
             api_function=api_function,
@@ -275,7 +275,7 @@ class Items(Service[Security, Data, Compute]):
             probe=compute.probe,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _api_function(self, stack: Stack, security: Security, data: Data) -> ServiceFunction:

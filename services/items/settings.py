@@ -17,7 +17,7 @@ class ItemsTraffic(ApiTraffic):
     """Traffic expected of `items`."""
 
     stream_invocations_per_second: PerSecond
-    """The reader of the stream is invoked for each creation, or for several where many come at once."""
+    """The stream's reader is invoked per creation, or per batch if many arrive at once."""
 
 
 class ItemsSettings(RestServiceSettings):

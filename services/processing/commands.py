@@ -18,5 +18,5 @@ def _commands() -> None:
 
 @app.command()
 def token(env: EnvironmentOption, outputs: OutputsOption = None) -> None:
-    """Print an access token of the test user, good for an hour."""
+    """Print an access token of the test user, valid for an hour."""
     print_token("processing", env, outputs)

@@ -62,7 +62,7 @@ class Compute:
 
 
 class Processing(Service[Security, Data, Compute]):
-    """Validates and processes data of users who sign in; each sees what is theirs."""
+    """Validates and processes data of signed-in users; each user only sees their own data."""
 
     name = "processing"
     description = "Processing: validate and process for signed-in users"
@@ -93,7 +93,7 @@ class Processing(Service[Security, Data, Compute]):
                 stack,
                 "TestUserFunctionArn",
                 test_user.function.live.function_arn,
-                "Alias that makes the test user",
+                "Alias that creates the test user",
             )
         return Security(key=key, users=users, test_user=test_user)
 
@@ -127,7 +127,7 @@ class Processing(Service[Security, Data, Compute]):
             environment=self.environment,
             key=security.key,
             tables=[table],
-            # S3 backups need versions, which are kept where uploads are the users' own.
+            # S3 backups need versions, which are kept if uploads belong to users.
             buckets=[bucket] if self.settings.uploads.versioned else [],
         )
         output(stack, "TableName", table.table_name, "Table of the records")
@@ -172,7 +172,7 @@ class Processing(Service[Security, Data, Compute]):
         output(stack, "WorkerFunctionArn", worker.live.function_arn, "Alias that works on jobs")
         output(stack, "ApiHookFunctionArn", api_deployment.hook.live.function_arn, "Contract check of the API")
         output(stack, "WorkerHookFunctionArn", worker_deployment.hook.live.function_arn, "Contract check of the worker")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed jobs")
         return Compute(api=api, api_function=api_function, worker=worker, dead_letters=dead_letters, probe=probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
@@ -201,7 +201,7 @@ class Processing(Service[Security, Data, Compute]):
             probe=compute.probe,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     @property

@@ -36,8 +36,8 @@ class Task(NamedTuple):
 
     Attributes:
         job: Id of its job.
-        part: Which part of the job it asks for.
-        run: Does it.
+        part: The part of the job that it requests.
+        run: Does the work.
     """
 
     job: str
@@ -49,11 +49,11 @@ class Consumer:
     """Handles one message at a time, so that each has its own outcome.
 
     Args:
-        read: Understands a body; raises `NotOursError`.
+        read: Parses a body; raises `NotOursError`.
         jobs: Store of jobs.
         inbox: The queue that the messages come from.
         dead_letters: Its dead-letter queue.
-        max_receives: How often a message is received before it goes there: the queue's own `maxReceiveCount`.
+        max_receives: Number of receives before a message moves there: the queue's own `maxReceiveCount`.
         clock: Returns the current time. Default: the system clock.
     """
 
@@ -102,7 +102,7 @@ class Consumer:
         try:
             task = self._read(message.body)
         except NotOursError as error:
-            # It will not get better: no second try.
+            # A retry cannot help.
             self._bury(message, str(error))
             return
         try:
@@ -119,7 +119,7 @@ class Consumer:
                 raise
             self._give_up(task, f"the last of {self._max_receives} tries failed: {reason}", second(self._clock()))
             self._bury(message, f"the last of {self._max_receives} tries failed: {reason}")
-            # Here, since what raises is counted where it is named.
+            # Counted here, because an error that is raised is counted by the caller.
             count_fault()
         else:
             if receives >= self._max_receives:

@@ -14,8 +14,8 @@ class PayloadTooLargeError(Exception):
 
 
 class PayloadLostError(Exception):
-    """The payload in the bucket is not what was sent, or is not there."""
+    """The payload in the bucket differs from what was sent, or is missing."""
 
 
 class NotOursError(Exception):
-    """A message that no part of this service sent. The text is ours, and says what is wrong with it."""
+    """A message that no part of this service sent. Its text says what is wrong, and quotes nothing of the message."""

@@ -52,7 +52,7 @@ def second(moment: datetime) -> int:
 
 
 class Received(NamedTuple):
-    """A record with its payload; None where that was lost."""
+    """A record with its payload; None if the payload was lost."""
 
     record: Record
     payload: str | None
@@ -85,7 +85,7 @@ class Records:
         Raises:
             PayloadTooLargeError: Lambda could not carry it back.
         """
-        # No character takes less than a byte, so that clearly too large payloads need no counting.
+        # Every character takes at least a byte, so clearly too large payloads need no counting.
         if len(payload) > PAYLOAD_BYTES or carried_bytes(payload) > PAYLOAD_BYTES:
             raise PayloadTooLargeError
         content = payload.encode()
@@ -130,7 +130,7 @@ class Jobs:
         storage: Store of jobs.
         queue: The job queue.
         lifetime: Time that a job is kept: as long as its records.
-        deadline: After which every message of a job was received as often as it can be, whatever the outcome.
+        deadline: Time after which every message of a job has been received the maximum number of times.
         clock: Returns the current time. Default: the system clock.
     """
 
@@ -301,7 +301,7 @@ class Worker:
         """Process a record: here its payload is read completely and compared with its digest.
 
         Returns:
-            Why the record cannot be completed; None if it can. An exception has the batch tried again.
+            Why the record cannot be completed; None if it can. An exception causes a retry of the batch.
         """
         try:
             payload_of(stored, self._payloads)

@@ -1,4 +1,4 @@
-"""The messages of both queues. What is on a queue may be anything, so reading one is checking it."""
+"""The messages of both queues. A queue may contain anything, so parsing validates a message."""
 
 import json
 from collections.abc import Mapping, Sequence

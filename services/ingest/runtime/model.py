@@ -39,7 +39,7 @@ class RecordStatus(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """Progress of a job. The last two are final, unless somebody redrives the dead letters."""
+    """Progress of a job. The last two are final unless the dead letters are redriven."""
 
     QUEUED = "queued"
     PROCESSING = "processing"
@@ -90,14 +90,14 @@ class Record:
 
 
 class StoredRecord(NamedTuple):
-    """A record as the table holds it: with its payload, where that is not in the bucket."""
+    """A record in the table, with its payload unless that is in the bucket."""
 
     record: Record
     inline: str | None
 
 
 class Failure(NamedTuple):
-    """Why something failed, and which record, where it is one."""
+    """Why something failed, with the record if there is one."""
 
     reason: str
     record: str | None = None
@@ -108,7 +108,7 @@ class Failure(NamedTuple):
 
 
 class GivenUp(NamedTuple):
-    """Why a part of a job is in the dead letters, and from which second of the epoch that is certain."""
+    """Why a part of a job is in the dead letters, and the Unix time from which that is certain."""
 
     reason: str
     since: int
@@ -120,10 +120,10 @@ class Job:
 
     Attributes:
         owner: Digest of the API key that asked for it.
-        deadline: Second of the epoch by which every message of it was received as often as it can be.
+        deadline: Unix time by which every message of it has been received the maximum number of times.
         total: Records in it; None until it is planned.
         completed: Records that are completed, by this job or another.
-        failed: Records that cannot be.
+        failed: Records that cannot be completed.
         open: Batches that are not processed.
         given_up: Parts that are in the dead letters: `PLAN`, or a batch's number.
         failures: The first of the reasons.
@@ -162,7 +162,7 @@ class Job:
         """Return the job as clients see it at a Unix time."""
         status = self.status(now)
         failures = list(self.failures)
-        # Of parts that are not finished alone: what was done after all may have been noted before.
+        # Only of unfinished parts: a part that was completed later may have been recorded before.
         failures += [
             Failure(given_up.reason)
             for part, given_up in self.given_up.items()
@@ -186,7 +186,7 @@ PLAN: Final = "plan"
 """The part of a job that is not a batch: finding its records."""
 
 UNANSWERED: Final = "at every try the function was killed or ran out of time or memory"
-"""Why a message is in the dead letters that carries no reason."""
+"""Reason for a message in the dead letters without a reason."""
 
 FAILURES_KEPT: Final = 100
 """Reasons that a job keeps; each record that failed has its own."""
@@ -210,7 +210,7 @@ def owner_of(api_key: str) -> str:
 def carried_bytes(payload: str) -> int:
     r"""Return a payload's size within a Lambda invocation, where a body is a JSON string in a JSON document.
 
-    Text as such counts as it is in UTF-8; `"` and `\` count 4, line breaks and tabs 3, other control characters 7:
+    Text counts its size in UTF-8; `"` and `\` count 4, line breaks and tabs 3, other control characters 7:
     each is escaped twice.
     """
     escaped = 3 * (payload.count('"') + payload.count("\\"))

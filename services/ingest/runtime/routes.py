@@ -69,7 +69,7 @@ api: Final = shell.RestApi[Wiring](
     },
     fields=("id", "job", "payload", API_KEY),
     says={
-        403: "The API key is missing or not known.",
+        403: "The API key is missing or unknown.",
         404: "The caller has no such record or job.",
         413: "The payload is too large.",
         429: "The rate or the quota of the usage plan is used up.",

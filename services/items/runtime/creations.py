@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
 
-# A stream keeps its records for 24 hours: none comes again after that.
+# A stream keeps its records for 24 hours, so none is repeated after that.
 RECORD_SECONDS: Final = 25 * 60 * 60
 
 
 class CreationEffects:
-    """Does both for an item once, however often the stream brings its creation.
+    """Does both once per item, however often the stream delivers its creation.
 
     The object's content follows from the item alone, so writing it twice is writing it once. The message has an id that
-    the FIFO topic takes once within five minutes; after that the idempotency record keeps it from going out again.
+    the FIFO topic accepts once within five minutes; after that the idempotency record prevents a second message.
 
     Args:
         s3: Client of S3.
         sns: Client of SNS.
         bucket: Name of the bucket; its default encryption applies.
         topic_arn: ARN of the FIFO topic.
-        persistence: Where the records are.
+        persistence: Store of idempotency records.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class CreationEffects:
 
     def follow(self, item: Item) -> None:
         """Store the metadata and publish the message, unless both have been done before."""
-        # With the instant, since a deleted item's id can be made again by the same caller and key.
+        # With the time, because the same caller and key can create a deleted item's id again.
         self._follow(creation=f"{item.id}:{item.created_at}", item=item)
 
     def _store_metadata(self, item: Item) -> None:
@@ -83,10 +83,10 @@ class CreationEffects:
 
 
 class _NoLease:
-    """Says that an attempt has no time left, so that its record in progress never holds back the next attempt.
+    """Reports no remaining time, so that a record in progress never blocks the next attempt.
 
-    Lambda works on a shard one invocation at a time: where a record is in progress, the invocation that wrote it is
-    dead. Waiting out its time would use up the attempts that the event source mapping has.
+    Lambda processes a shard one invocation at a time, so the invocation of a record in progress has died. Waiting for
+    its expiry would use up the attempts of the event source mapping.
     """
 
     def get_remaining_time_in_millis(self) -> int:

@@ -29,7 +29,7 @@ class Cursors(Protocol):
         """Return the `recency` after which a cursor continues.
 
         Raises:
-            InvalidCursorError: Not one of ours, or made under another filter.
+            InvalidCursorError: It was not issued by this service, or under another filter.
         """
         ...
 

@@ -8,15 +8,15 @@ class ItemNotFoundError(Exception):
 
 
 class VersionMismatchError(Exception):
-    """The item was written since its reader read it."""
+    """The item has changed since the caller read it."""
 
 
 class ItemExistsError(Exception):
     """Another request created an item with this id.
 
     Args:
-        item: The item as it is now.
-        made_by: Which request made it.
+        item: The current item.
+        made_by: The request that created it.
     """
 
     def __init__(self, item: Item, made_by: str) -> None:
@@ -26,12 +26,12 @@ class ItemExistsError(Exception):
 
 
 class KeyReusedError(Exception):
-    """An `Idempotency-Key` came again with another request."""
+    """An `Idempotency-Key` was reused for a different request."""
 
 
 class CreationInProgressError(Exception):
-    """Another request with the same `Idempotency-Key` is being worked on."""
+    """Another request with the same `Idempotency-Key` is in progress."""
 
 
 class InvalidCursorError(Exception):
-    """A cursor that this service did not give, or gave for another filter."""
+    """A cursor that this service did not issue, or issued for another filter."""

@@ -1,4 +1,4 @@
-"""`POST` once for an `Idempotency-Key`: the answer of the first request is the answer of all."""
+"""Execute a `POST` once per `Idempotency-Key`: all requests get the answer of the first one."""
 
 from collections.abc import Callable
 from functools import cached_property
@@ -41,7 +41,7 @@ class CreatedOnce:
     Powertools' idempotency imports all of boto3, so it is imported with the first key.
 
     Args:
-        persistence: Makes the place where the records are.
+        persistence: Creates the store of idempotency records.
     """
 
     def __init__(self, persistence: "Callable[[], BasePersistenceLayer]") -> None:
@@ -79,9 +79,9 @@ class CreatedOnce:
         """Return the result of `create`, from this call or an earlier one with the same caller and key.
 
         Args:
-            request: Who asks for what.
-            create: Makes the item. It may run again after a crash, so it must find what it made before.
-            context: Of this invocation: a record in progress holds no longer than the invocation can last.
+            request: Identity of the request.
+            create: Creates the item. It may run again after a crash, so it must find an item that it created before.
+            context: Lambda's context: a record in progress is valid no longer than the invocation can last.
 
         Raises:
             KeyReusedError: The key was used for another request.
@@ -102,7 +102,7 @@ class CreatedOnce:
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
             raise CreationInProgressError from None
         except IdempotencyPersistenceLayerError as error:
-            # Powertools says what it could not do; the error of botocore in it says why.
+            # The cause of Powertools' error is botocore's, which gives the reason.
             causes = (cause for cause in error.args if isinstance(cause, BotoCoreError | ClientError))
             raise next(causes, error) from None
         return result

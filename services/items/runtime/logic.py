@@ -15,7 +15,7 @@ from services.items.runtime.model import Item, ItemFields, instant
 from services.items.runtime.storage import ItemStorage
 from slipway_runtime.exact_json import dumps
 
-# Ids made of a caller and a key are in a namespace of our own.
+# Ids derived from a caller and a key have their own namespace.
 _NAMESPACE: Final = UUID("6f1c6c0e-6a0b-4d0e-9f64-2f4f4a9f2a55")
 # Lambda answers with 6 MB at most, with quotes and other characters escaped once more. An item can be 256 KiB.
 PAGE_BYTES: Final = 1024 * 1024
@@ -25,7 +25,7 @@ class ItemService:
     """Creates, reads, lists, replaces and deletes items.
 
     Args:
-        storage: Where items are kept.
+        storage: Store of items.
         cursors: Writes and reads cursors.
         once: Runs keyed creations once.
         clock: Returns the current time. Default: the system clock.
@@ -55,8 +55,8 @@ class ItemService:
         write and its record, the next one finds the item instead of creating a second one.
 
         Returns:
-            The item as it was made, whatever became of it: a request that comes again brings its fields again, so the
-            record needs to hold nothing of them.
+            The item as it was created, even if it has changed since: a repeated request contains its fields again, so
+            the record need not store them.
 
         Raises:
             KeyReusedError: The key was used for another request.
@@ -87,8 +87,8 @@ class ItemService:
         """Replace an item that has one of these versions.
 
         Raises:
-            ItemNotFoundError: There is no such item.
-            VersionMismatchError: The item is of another version.
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
         """
         return self._storage.replace(item_id, fields, versions=versions, updated_at=instant(self._clock()))
 
@@ -96,8 +96,8 @@ class ItemService:
         """Delete an item that has one of these versions.
 
         Raises:
-            ItemNotFoundError: There is no such item.
-            VersionMismatchError: The item is of another version.
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
         """
         self._storage.delete(item_id, versions=versions)
 
@@ -107,7 +107,7 @@ class ItemService:
         A page can be shorter than `limit` even if more items follow: it contains at most 1 MiB, and no more is read.
 
         Raises:
-            InvalidCursorError: Not one of ours, or made under another filter.
+            InvalidCursorError: It was not issued by this service, or under another filter.
         """
         before = None if cursor is None else self._cursors.read(cursor, status)
         documents: list[str] = []

@@ -17,8 +17,8 @@ class ItemFields:
     """The part of an item that its writer sets.
 
     Attributes:
-        data: A JSON object as text in its one form. It is stored and answered as it is, so that a page costs what its
-            bytes cost, however many values they hold.
+        data: A JSON object as canonical text. It is stored and returned unparsed, so the cost of a page depends only on
+            its bytes, not on its number of values.
     """
 
     name: str

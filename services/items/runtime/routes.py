@@ -33,7 +33,7 @@ from slipway_runtime.problems import FieldError, Problem
 from slipway_runtime.secrets import CachedSecret
 from slipway_runtime.telemetry import logger, metrics
 
-# Longer than a burst, shorter than anyone minds: a write invalidates nothing at the edge.
+# Long enough for bursts, and short enough for stale answers, because writes do not invalidate the edge.
 READ_CACHE: Final = "public, max-age=10"
 ORIGIN_HEADER: Final = "X-Origin-Verify"
 
@@ -47,7 +47,7 @@ class Wiring(shell.Wiring):
 
     Attributes:
         items: The logic.
-        origin_secret: What the distribution puts into `X-Origin-Verify`.
+        origin_secret: Value that the distribution sends in `X-Origin-Verify`.
     """
 
     items: ItemService
@@ -92,7 +92,7 @@ app: Final = api.app
 
 
 def _through_edge(app: APIGatewayRestResolver, next_middleware: Callable[..., Response[str]]) -> Response[str]:
-    """Refuse reads that came past the distribution."""
+    """Refuse reads that bypassed the distribution."""
     given = (app.current_event.headers.get(ORIGIN_HEADER) or "").encode("utf-8", "replace")
     if not api.wiring.origin_secret.matches(lambda secret: compare_digest(secret.encode(), given)):
         errors = [FieldError(ORIGIN_HEADER, "is not the distribution's")]
@@ -229,7 +229,7 @@ api.add_health()
 
 
 def _readable(body: str, etag: str, if_none_match: str | None) -> Response[str]:
-    """Return the answer to a read: 304 if the client has the present version."""
+    """Return the answer to a read: 304 if the client has the current version."""
     headers = {"ETag": etag, "Cache-Control": READ_CACHE}
     # RFC 9110, 13.1.2: weak comparison. The edge makes ETags weak when it compresses.
     if if_none_match and (if_none_match.strip() == "*" or etag[1:-1] in _ETAG.findall(if_none_match)):
@@ -250,7 +250,7 @@ def _versions(if_match: str) -> tuple[int, ...]:
     if not _ETAGS.fullmatch(if_match.strip()):
         errors = [FieldError(IF_MATCH, 'is not an ETag, like "3", or a list of them')]
         raise Problem(400, "The request is not valid.", errors=errors)
-    # Others are well formed, but no versions of ours.
+    # Other tags are well formed, but not versions of this service.
     tags = {tag for tag in _ETAG.findall(if_match) if tag.isascii() and tag.isdigit() and len(tag) < 16}
     if not tags:
         raise VersionMismatchError

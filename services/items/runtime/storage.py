@@ -40,15 +40,15 @@ class ItemStorage(Protocol):
         """Store a new item.
 
         Args:
-            item: The item, of a version of its own.
+            item: The item.
             made_by: Names the request, so that a repeated one can be recognised.
 
         Returns:
-            The item as it is kept: the one of before, where this same request was carried out already.
+            The stored item: the earlier one if the same request was already executed.
 
         Raises:
             ItemExistsError: The id is taken, by another request.
-            CreationInProgressError: Others make and delete an item of this id right now.
+            CreationInProgressError: Concurrent requests are creating and deleting an item with this id.
         """
         ...
 
@@ -60,8 +60,8 @@ class ItemStorage(Protocol):
         """Replace the writer's part if the item has one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
-            ItemNotFoundError: There is no such item.
-            VersionMismatchError: The item is of another version.
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
         """
         ...
 
@@ -69,8 +69,8 @@ class ItemStorage(Protocol):
         """Delete the item if it has one of these versions, `MAX_VERSIONS` at most.
 
         Raises:
-            ItemNotFoundError: There is no such item.
-            VersionMismatchError: The item is of another version.
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
         """
         ...
 
@@ -78,7 +78,7 @@ class ItemStorage(Protocol):
         """Yield items newest first, older than `before`, of one status or of any; read lazily.
 
         Args:
-            about: How many the caller means to take.
+            about: Number of items that the caller probably needs.
             before: A `recency`. Default of the caller: none.
             status: The status. Default of the caller: any.
         """
@@ -108,7 +108,7 @@ class DynamoDBItemStorage:
                 raise CreationInProgressError from None
             existing, made_by_whom = item_from(attributes), attributes["made_by"]["S"]
             if made_by_whom == made_by:
-                # Carried out before: by a request that never saw its answer, or by botocore's own retry.
+                # Already executed: by a request that never received its answer, or by botocore's own retry.
                 return existing
             raise ItemExistsError(existing, made_by_whom) from None
         return item
@@ -176,8 +176,8 @@ class DynamoDBItemStorage:
     def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
         """Merge the shards; see `ItemStorage`.
 
-        Ids spread evenly, so each shard is asked for its share and two more items, and again only when they are used
-        up.
+        Ids are evenly distributed, so each shard is queried for its share plus two items, and again only if they are
+        used up.
         """
         part = about // len(SHARDS) + 2
         shards = (self._newest(shard, limit=part, before=before, status=status) for shard in SHARDS)
@@ -233,7 +233,7 @@ def item_from(attributes: _Attributes) -> Item:
     data = attributes["data"]
     return Item(
         **{name: from_attribute(attributes[name]) for name in _TEXTS},
-        # A map is how data was stored at first.
+        # Earlier versions stored data as a map.
         data=data["S"] if "S" in data else dumps(from_attribute(data)),
         version=int(attributes["version"]["N"]),
     )

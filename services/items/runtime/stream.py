@@ -1,4 +1,4 @@
-"""The function behind the table's stream: what follows an item's creation, apart from the request that made it."""
+"""The function behind the table's stream, which handles an item's creation independently of the request."""
 
 from slipway_runtime.startup import finished
 
@@ -44,9 +44,9 @@ class BatchFailedError(Exception):
 
 
 def _on_record(record: DynamoDBRecord) -> None:
-    # The image as it came: Powertools' conversion fails on numbers that DynamoDB writes out in more than 38 digits.
+    # The raw image: Powertools' conversion fails on numbers that DynamoDB writes with more than 38 digits.
     image = record.dynamodb.get("NewImage") if record.dynamodb else None
-    # The event source mapping lets creations through alone; a mapping without its filter must do no harm.
+    # The event source mapping only passes creations; a mapping without its filter must do no harm.
     if record.event_name != DynamoDBRecordEventName.INSERT or image is None:
         return
     try:
@@ -71,7 +71,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     try:
         return process_partial_response(event=event, record_handler=_on_record, processor=processor, context=context)
     except BatchProcessingError as error:
-        # Not that one: its text quotes the records' errors, and Lambda would log it.
+        # Not Powertools' error, whose text quotes the records' errors and would be logged by Lambda.
         raise BatchFailedError(f"{len(error.child_exceptions)} of {len(event['Records'])} records failed") from None
 
 

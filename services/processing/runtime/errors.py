@@ -6,15 +6,15 @@ class RecordNotFoundError(Exception):
 
 
 class KeyReusedError(Exception):
-    """An `Idempotency-Key` came again with other data."""
+    """An `Idempotency-Key` was reused for different data."""
 
 
 class InvalidCursorError(Exception):
-    """A cursor that no listing of this service gives."""
+    """A cursor that this service did not issue."""
 
 
 class ResultLostError(Exception):
-    """The result of a processed job is not in the bucket any more."""
+    """The result of a processed job is no longer in the bucket."""
 
 
 class ForeignMessageError(Exception):

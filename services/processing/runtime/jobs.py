@@ -1,4 +1,4 @@
-"""The way of a job to the worker: an asynchronous invocation, which Lambda keeps and tries again."""
+"""Send jobs to the worker by asynchronous invocations, which Lambda stores and retries."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Jobs(Protocol):
-    """Takes jobs that somebody will work on."""
+    """Accepts jobs to be processed later."""
 
     def send(self, job: Job) -> None:
         """Send a job; after this returns, the job will run, once or more often."""
@@ -33,7 +33,7 @@ class LambdaJobs:
 
     def send(self, job: Job) -> None:
         """Queue the event; Lambda has stored it durably when it answers."""
-        # Not in ASCII: an event takes 1 MB, and so does the message of one that failed.
+        # Without ASCII escapes: an event is limited to 1 MB, and so is the message of a failed one.
         payload = json.dumps(job._asdict(), ensure_ascii=False).encode()
         self._client().invoke(FunctionName=self._function_arn, InvocationType="Event", Payload=payload)
 

@@ -20,7 +20,7 @@ from services.processing.runtime.storage import RecordStorage, ResultStorage
 from slipway_runtime.exact_json import dumps
 from slipway_runtime.uploads import UploadForm, UploadForms
 
-# Ids made of a caller and a key are in a namespace of our own.
+# Ids derived from a caller and a key have their own namespace.
 _NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")
 RESULT_LOST: Final = "its result is not there any more"
 _RECENCY: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#[0-9a-f-]{36}", re.ASCII)
@@ -41,14 +41,14 @@ class JobState(NamedTuple):
 
 
 class Processing:
-    """Validates and accepts data, and shows callers what is theirs.
+    """Validates and accepts data, and returns callers' own records.
 
     Args:
         records: Store of records.
-        results: Where results are kept.
-        jobs: Takes what is to be processed.
-        uploads: Makes forms for uploads.
-        days: How long records are kept; results in the bucket are kept as long.
+        results: Store of results.
+        jobs: Accepts jobs.
+        uploads: Creates upload forms.
+        days: Days that records and results are kept.
         clock: Returns the current time. Default: the system clock.
     """
 
@@ -93,8 +93,8 @@ class Processing:
         job. A job that is sent twice takes effect once.
 
         Args:
-            owner: Whose it is.
-            data: What to process, without faults, as JSON text in its one form.
+            owner: The owner.
+            data: Valid data, as canonical JSON text.
             key: The caller's name for this request: requests of one owner under one key are one job.
 
         Raises:
@@ -118,7 +118,7 @@ class Processing:
         in the wrong place must not fail jobs for good.
 
         Raises:
-            RecordNotFoundError: The owner has no such job.
+            RecordNotFoundError: The owner has no job with this id.
         """
         record = self._records.get(owner, record_id, now=self._now())
         if record is None or record.status is Status.VALIDATED:
@@ -139,7 +139,7 @@ class Processing:
         leads to another position in the same records.
 
         Raises:
-            InvalidCursorError: It is no cursor.
+            InvalidCursorError: It is not a cursor.
         """
         before = None if cursor is None else _recency(cursor)
         page = self._records.page(owner, status, limit=limit, before=before, now=self._now())

@@ -39,7 +39,7 @@ class Record:
         owner: Subject of the token that the request came with.
         created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
         updated_at: Instant of the last change, in the same form.
-        digest: SHA-256 of the data, to tell one request from another.
+        digest: SHA-256 of the data, to distinguish requests.
         expires_at: Unix time at which the record expires, seconds.
     """
 

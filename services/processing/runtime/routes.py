@@ -40,7 +40,7 @@ class Wiring(shell.Wiring):
 def _admit(event: dict[str, Any]) -> BodyLimits | None:
     if method_of(event) != "POST":
         return None
-    # Who asks comes before what they ask.
+    # The caller is checked before the request.
     shell.token_subject(event)
     return DATA_LIMITS
 
@@ -49,7 +49,7 @@ class ProcessingApi(shell.HttpApi[Wiring]):
     """The routes, whose outcomes are counted."""
 
     def respond(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer a proxy event, and count what is to be counted."""
+        """Answer a proxy event, and count its outcome."""
         answer = super().respond(event, context)
         operation = _OPERATIONS.get(path_of(event)) if method_of(event) == "POST" else None
         if operation is not None:

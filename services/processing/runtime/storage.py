@@ -24,10 +24,10 @@ class RecordStorage(Protocol):
 
         Args:
             record: The record.
-            now: Second of the epoch; a record that expired before it counts as gone.
+            now: Current Unix time in seconds; expired records count as deleted.
 
         Returns:
-            None, or the owner's record of that id that is there already, which stays as it is.
+            None, or the owner's existing record with that id, which is not changed.
         """
         ...
 
@@ -39,10 +39,10 @@ class RecordStorage(Protocol):
         """Mark a pending record as processed.
 
         Returns:
-            Whether it did; False where it was processed before.
+            True if it was pending; False if it was already processed.
 
         Raises:
-            RecordNotFoundError: There is no such record.
+            RecordNotFoundError: The record does not exist.
         """
         ...
 

@@ -10,11 +10,11 @@ from slipway_runtime.exact_json import dumps, loads
 
 
 class Worker:
-    """Does jobs. A job that comes again has no further effect: its result follows from its data alone.
+    """Processes jobs. A repeated job has no further effect, because its result depends only on its data.
 
     Args:
         records: Store of records.
-        results: Where results are kept.
+        results: Store of results.
         clock: Returns the current time. Default: the system clock.
     """
 

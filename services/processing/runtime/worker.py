@@ -1,4 +1,4 @@
-"""The function that works on jobs, invoked asynchronously: what it raises, Lambda tries again twice, then gives up."""
+"""The function that processes jobs, invoked asynchronously: if it raises, Lambda retries it twice."""
 
 from slipway_runtime.startup import finished
 
@@ -43,7 +43,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     """Process one job.
 
     Raises:
-        JobFailedError: It could not be done, or is invalid.
+        JobFailedError: It failed, or is invalid.
     """
     try:
         job = job_of(event)

@@ -47,7 +47,7 @@ Problems = Mapping[type[Exception], Problem]
 """The answer to each of a service's own exceptions."""
 
 Admission = Callable[[dict[str, Any]], BodyLimits | None]
-"""Refuse a request before it is read, by a `Problem`, or return the limits of its body; None if it has no body."""
+"""Refuse a request before it is read, by a `Problem`, or return the limits of its body; None if there is no body."""
 
 _EVERYWHERE: Final = {
     400: "The request is not valid; `errors` names the fields.",
@@ -82,7 +82,7 @@ class Wiring:
 
     Attributes:
         cors: CORS headers of all answers. Default: none.
-        probe: What the health check asks. Default: nothing.
+        probe: Called by the health check. Default: nothing is checked.
         environment: Name of the environment, for the health check.
     """
 
@@ -99,10 +99,10 @@ class Api(Generic[W]):
 
     Args:
         known: The service's own exceptions, and the answer to each.
-        fields: Names that the service gives to fields of bodies, parameters and headers. Others are not logged.
-        says: Status → sentence of the OpenAPI document, where it differs from the usual one.
-        always: Further statuses that every route may answer.
-        admit: Default: a POST or PUT has a body of `DATA_LIMITS`, and nothing else has one.
+        fields: Names of the service's own fields, parameters and headers. Other names are not logged.
+        says: Status → its description in the OpenAPI document, where it differs from the usual one.
+        always: Additional statuses that every route may return.
+        admit: Default: only POST and PUT have a body, within `DATA_LIMITS`.
         lists: Names of request headers that are lists.
     """
 
@@ -145,7 +145,7 @@ class Api(Generic[W]):
         return lambda_handler(correlation_id_path=self._correlation_id_path)(self.respond)
 
     def respond(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
-        """Answer a proxy event: refuse what no route should read, route the rest, add the CORS headers."""
+        """Answer a proxy event: refuse invalid requests, route the others, and add the CORS headers."""
         event = as_get(event)
         if self._lists:
             join_lines(event, *self._lists)
@@ -265,8 +265,7 @@ def _admit_bodies(event: dict[str, Any]) -> BodyLimits | None:
 def token_subject(event: Mapping[str, Any]) -> str:
     """Return the subject of the access token that the gateway has checked.
 
-    An id token says who somebody is to the client; the gateway takes it like an access token, and the services do
-    not.
+    The gateway also accepts id tokens, which are meant for the client; the services accept access tokens only.
 
     Raises:
         Problem: There is no access token.
@@ -290,12 +289,12 @@ def json_response(body: str, status: int, **headers: str) -> Response[str]:
 
 
 def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) -> Response[str]:
-    """Return the answer of a request that ends with a problem; a 5xx counts as a fault of the answering version.
+    """Return the answer to a request that failed with a problem; a 5xx counts as a fault of the answering version.
 
     Args:
         problem: The problem that the client gets.
         event: The proxy event.
-        fields: Names that the service gives: fields of bodies, parameters, headers. Others are not logged.
+        fields: Names of the service's own fields, parameters and headers. Other names are not logged.
     """
     logger.info("refused", extra={"status": problem.status, "fields": known_fields(problem, fields)})
     if problem.status >= 500:
@@ -304,10 +303,10 @@ def refused(problem: Problem, event: Mapping[str, Any], fields: Container[str]) 
 
 
 def problem_of(error: Exception, known: Problems) -> Problem:
-    """Return the problem that an exception ends in. It contains nothing of the exception's text.
+    """Return the problem for an exception. It quotes nothing of the exception's text.
 
     Args:
-        error: What ended the request.
+        error: The exception.
         known: The service's own exceptions.
     """
     if isinstance(error, Problem):

@@ -1,7 +1,7 @@
 """JSON values as DynamoDB's attribute values, and back.
 
-boto3's own conversion refuses numbers that DynamoDB holds: its context counts trailing zeros as digits, so it fails on
-1E+60 written out, whether it comes from a client or from the table.
+boto3's own conversion refuses numbers that DynamoDB holds: its context counts trailing zeros as digits, so 1E+60
+written in full fails.
 """
 
 from collections.abc import Mapping

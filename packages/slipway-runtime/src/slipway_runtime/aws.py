@@ -84,17 +84,17 @@ def client(
         service: AWS's name of the service.
         attempts: Total number of attempts. Default: 3.
         read_seconds: Time-out of an answer, seconds. Default: 3.
-        signature_version: How requests are signed, such as `s3v4`. Default: as botocore chooses, which for a presigned
-            request to S3 in us-east-1 is version 2, that a bucket under a KMS key refuses.
-        addressing_style: `virtual` has what is presigned for S3 name the bucket's own region, where botocore's default
-            names the global host, which redirects for hours after a bucket was created
+        signature_version: How requests are signed, such as `s3v4`. Default: botocore's choice. For a presigned request
+            to S3 in us-east-1 that is version 2, which a bucket encrypted with a KMS key refuses.
+        addressing_style: With `virtual`, presigned URLs of S3 use the bucket's regional host. Botocore's default is the
+            global host, which redirects for hours after a bucket was created
             (https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingBucket.html#virtual-host-style).
     """
     return _client(service, attempts, read_seconds, signature_version, addressing_style)
 
 
 def client_in(region: str, service: str) -> Any:
-    """Return a client for another region than the function's own, for work that no caller waits for.
+    """Return a client for a region other than the function's own, for work that no caller waits for.
 
     Args:
         region: The region.
@@ -132,7 +132,7 @@ class _Loader(Loader):
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
-        """Return the services that may have data of a type; reading shows which of them do."""
+        """Return the services that may have data of a type; only reading shows which do."""
         return [name for path in self.search_paths if os.path.isdir(path) for name in os.listdir(path)]  # noqa: PTH112, PTH208
 
 
@@ -162,5 +162,5 @@ def forget_credentials() -> None:
 
 
 def _has_own_endpoint() -> bool:
-    """Return True if the environment names an endpoint other than AWS's, which may lack a host name per bucket."""
+    """Return True if the environment names an endpoint other than AWS's, which may not have a host name per bucket."""
     return "AWS_ENDPOINT_URL" in os.environ

@@ -9,7 +9,7 @@ from slipway_runtime.problems import FieldError, Problem, pointer
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
-    """Return a body's JSON object with exact numbers; for a resolver's `json_body_deserializer`.
+    """Return a body's JSON object with exact numbers, as a resolver's `json_body_deserializer`.
 
     Raises:
         Problem: It is not JSON, ambiguous, or not an object.
@@ -28,8 +28,8 @@ class BodyLimits(NamedTuple):
     """Limits of a body. Depth has its own limit (`exact_json.MAX_DEPTH`), which is reported with its path.
 
     Attributes:
-        size: Bytes as they are sent, and of data once it is written again.
-        values: JSON values. A parsed value takes 50 to 100 bytes, however short it is written.
+        size: Bytes, both as sent and as stored (`stored`).
+        values: Number of JSON values. A parsed value takes 50 to 100 bytes, however short its text is.
     """
 
     size: int
@@ -37,7 +37,7 @@ class BodyLimits(NamedTuple):
 
 
 DATA_LIMITS: Final = BodyLimits(size=256 * 1024, values=10_000)
-"""Limits of bodies with free data: 256 KiB and 10,000 values.
+"""Limits of bodies with arbitrary data: 256 KiB and 10,000 values.
 
 As text, data of this size fits into an item of DynamoDB (400 KB) beside the item's other attributes, and, escaped, into
 the event of an asynchronous invocation (1 MB). `make bench` measures the worst bodies.
@@ -53,7 +53,7 @@ def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
 
     Args:
         event: The proxy event of a request that has a body.
-        limits: What the body may hold.
+        limits: Maximum size and number of values.
 
     Raises:
         Problem: It holds too much, is not UTF-8, or is not sent as JSON.
@@ -72,7 +72,7 @@ def check_body(event: dict[str, Any], limits: BodyLimits) -> None:
 
 
 def canonical(data: dict[str, Any], limits: BodyLimits) -> str:
-    """Return data in the one form of JSON text in which it is stored.
+    """Return data as canonical JSON text, the form in which it is stored.
 
     Raises:
         Problem: It is larger than a body may be, once its numbers are written out.

@@ -65,14 +65,14 @@ def healthy(answer: Mapping[str, Any]) -> None:
 
 
 def well(answer: Mapping[str, Any]) -> None:
-    """Require the answer of a health check that says `ok`, of whichever version or of the gateway itself."""
+    """Require a health check's answer with the status `ok`, from any version or from the gateway itself."""
     require(answer["statusCode"] == 200, f"answered {answer['statusCode']}")
     status = json.loads(answer["body"])["status"]
     require(status == "ok", f"the status is {status!r}, not 'ok'")
 
 
 def lists(member: str, *names: str) -> Callable[[Mapping[str, Any]], None]:
-    """Return a check that requires a page of a list.
+    """Return a check that requires one page of a list.
 
     Args:
         member: Name of the list in the body.
@@ -102,22 +102,22 @@ def is_problem(status: int) -> Callable[[Mapping[str, Any]], None]:
 
 
 def is_refused(status: int) -> Callable[[Mapping[str, Any]], None]:
-    """Return a check that requires a status alone: what API Gateway refuses itself is not always a problem."""
+    """Return a check that requires only a status: API Gateway's own refusals are not always problem documents."""
     return lambda answer: require(answer["statusCode"] == status, f"answered {answer['statusCode']}, not {status}")
 
 
 def is_equal_to(expected: Any, otherwise: str) -> Callable[[Any], None]:
-    """Return a check that requires an answer word for word.
+    """Return a check that requires an exact answer.
 
     Args:
         expected: The answer.
-        otherwise: What the verdict says of another one.
+        otherwise: The failure's message if the answer differs.
     """
     return lambda answer: require(answer == expected, otherwise)
 
 
 EMPTY_BATCH: Final[Mapping[str, Any]] = {"Records": []}
-"""Event for a reader of a queue or a stream when there is nothing to do."""
+"""Event for a reader of a queue or a stream, without records."""
 
 no_failures: Final = is_equal_to({"batchItemFailures": []}, "an empty batch has failures")
 """Require that a batch was handled."""

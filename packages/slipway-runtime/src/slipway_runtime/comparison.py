@@ -1,10 +1,10 @@
 """Compare what two versions answer to the same reads, so that a wrong answer with status 200 is seen.
 
 A service declares its reads in `hooks.py`. Before traffic moves, the hook asks the version that takes the traffic, then
-the new one, then the first one again. Where the first one's two answers differ, time or data made the difference, and
-that place says nothing of the new version: the method of Diffy
-(https://blog.x.com/engineering/en_us/a/2015/diffy-testing-services-without-writing-tests). What differs besides, and is
-declared neither volatile nor intended, is a wrong answer.
+the new one, then the first one again. Where the first version's two answers differ, time or data made the difference,
+so that place says nothing about the new version. This is the method of Diffy
+(https://blog.x.com/engineering/en_us/a/2015/diffy-testing-services-without-writing-tests). Any other difference that is
+declared neither volatile nor intended is a wrong answer.
 
 Differences are named by status, content type and JSON pointer, never by value: the log quotes no data.
 """
@@ -31,10 +31,10 @@ class Read:
 
     Attributes:
         name: Names it in the log.
-        event: What the function is invoked with; or what makes that, if it needs a secret.
-        volatile: Places that differ by themselves, such as a time or an id: JSON pointers in which `*` stands for any
-            one part. What is below a place counts as a part of it.
-        shape_only: True if the data is another at each request: names and types are compared, values aren't.
+        event: The event that the function is invoked with, or a function that makes it if it needs a secret.
+        volatile: Places that differ between any two answers, such as a time or an id: JSON pointers in which `*`
+            matches any one part. Everything below a place belongs to it.
+        shape_only: True if the data differs at each request: names and types are compared, values aren't.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Intended:
     Attributes:
         read: Name of the read.
         path: The place, as in `Read.volatile`; or `status`, or `content-type`.
-        because: Why, for the log.
+        because: The reason, for the log.
         until: The last day on which it is accepted. Every environment must have the change by then.
     """
 
@@ -61,7 +61,7 @@ class Intended:
 
 
 class NotComparableError(Exception):
-    """The version that takes the traffic can't be measured against. The text is ours."""
+    """The version that takes the traffic fails itself, so nothing can be compared with it. Its text quotes no data."""
 
 
 @dataclass
@@ -71,9 +71,9 @@ class Comparison:
     Attributes:
         same: Names of the reads with the same answers.
         differ: Read → places with a difference that nobody declared.
-        intended: Read → places with a declared one.
+        intended: Read → places with a declared difference.
         unstable: Reads whose data moved in every round: not judged.
-        skipped: Read → why it was not compared.
+        skipped: Read → reason why it was not compared.
     """
 
     same: list[str] = field(default_factory=list)
@@ -83,10 +83,10 @@ class Comparison:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def summary(self, reads: int) -> dict[str, Any]:
-        """Return what the log says of it, with how many reads it rests on.
+        """Return the result as one line for the log, with the number of reads compared.
 
         Args:
-            reads: How many were declared.
+            reads: Number of declared reads.
         """
         return {
             "reads": reads,
@@ -113,7 +113,7 @@ def compare(
         current: Asks the version that takes the traffic.
         new: Asks the new version.
         intended: Declared differences.
-        today: The day, against which those expire.
+        today: Declared differences whose last day is earlier no longer count.
     """
     found = Comparison()
     for read in reads:
@@ -230,7 +230,7 @@ def _unlike(one: Mapping[str, Any], other: Mapping[str, Any]) -> set[str]:
 
 
 def _is_of_empty_list(place: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return True for the shape of items that one of the answers has none of: that says nothing of their shape."""
+    """Return True for the shape of a list's items if one of the answers has no items: their shape is then unknown."""
     head, items, _ = f"{place}/".partition("/*/")
     return bool(items) and any(f"{head}/*" not in side for side in (one, other))
 
@@ -249,7 +249,7 @@ def described(places: Sequence[str]) -> str:
     """Return places as the log shows them.
 
     Args:
-        places: Some of what `compare` found.
+        places: Places with a difference, found by `compare`.
     """
     shown = ", ".join(place or "the whole body" for place in places[:_SHOWN])
     return shown if len(places) <= _SHOWN else f"{shown} and {len(places) - _SHOWN} more"

@@ -1,7 +1,7 @@
 """JSON whose numbers stay exact, within what DynamoDB holds.
 
 `json` turns `0.1` into a binary float and writes no `Decimal`. Here numbers are `Decimal` both ways, and `fault_of`
-says which could not be given back as they came.
+reports those that could not be returned as they were sent.
 """
 
 import json
@@ -62,9 +62,10 @@ def dumps(value: Any) -> str:
 
 
 def holds_more(text: str, most: int) -> bool:
-    """Tell whether a JSON text holds more than `most` values, before it is parsed: a parsed one takes up to 100 bytes.
+    """Return True if a JSON text holds more than `most` values, without parsing it.
 
-    An empty list or object counts twice, and a text that is not JSON counts as what it resembles.
+    A parsed value takes up to 100 bytes. An empty list or object counts twice. A text that is not JSON is counted by
+    its marks like JSON.
     """
     if _count_marks(text) <= most:
         return False
@@ -80,7 +81,7 @@ def fault_of(value: str | Decimal) -> str | None:
 
 
 def number_text(number: Decimal | int) -> str:
-    """Return the only text of a number: in full up to 40 digits, with an exponent beyond, never with trailing zeros.
+    """Return a number's canonical text: up to 40 digits in full, then with an exponent, never with trailing zeros.
 
     Raises:
         TypeError: It is neither `Decimal` nor `int`, not finite, or has more digits than DynamoDB holds.

@@ -15,8 +15,8 @@ def faults(value: Any, *path: str) -> list[tuple[str, str]]:
     Faults beyond the reporting limit are only counted, without their paths.
 
     Args:
-        value: What `exact_json.loads` made of a member of the document.
-        path: Where that member is.
+        value: A member of the document, parsed by `exact_json.loads`.
+        path: Path of that member.
     """
     found = _Faults(path)
     found.look_at(value, 1)

@@ -5,8 +5,8 @@
 
 The flags are in the service's table of `config/<environment>.toml` and come here through AppConfig, read with
 Powertools (https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/). What was read is kept for
-`FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, what was read last still holds; if nothing was read yet, every
-flag is closed. AppConfig is asked again after ten seconds then.
+`FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, the last values read still hold; if nothing was read yet, every
+flag is closed. AppConfig is asked again after ten seconds.
 
 Powertools' module and its client are imported when the first flag is asked for, so a service without flags doesn't pay
 for them. Where the environment names no application, such as in a service without flags, nothing is imported at all.
@@ -23,7 +23,7 @@ from slipway_runtime.flag_names import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, P
 from slipway_runtime.telemetry import error_name, logger
 
 RETRY_SECONDS: Final = 10.0
-"""How long AppConfig is left alone after it didn't answer."""
+"""Pause before AppConfig is asked again after it didn't answer, seconds."""
 
 
 def is_on(name: str, /, **context: Any) -> bool:
@@ -31,7 +31,7 @@ def is_on(name: str, /, **context: Any) -> bool:
 
     Args:
         name: The flag. One that isn't configured is off.
-        context: What the flag's rules compare, such as `tier="beta"`.
+        context: Values that the flag's rules compare, such as `tier="beta"`.
     """
     if APPLICATION not in os.environ:
         return False
@@ -49,7 +49,7 @@ def _features() -> Any:
     )
 
     class LastKnownStore(StoreProvider):
-        """Gives what AppConfig said last while it doesn't answer."""
+        """Returns AppConfig's last answer while it doesn't answer."""
 
         def __init__(self) -> None:
             self._store: AppConfigStore | None = None
@@ -89,7 +89,7 @@ def _new_store(store: Any, environment: Mapping[str, str] = os.environ) -> Any:
 
 
 def _cause(error: BaseException) -> str:
-    """Name what AWS said: Powertools wraps it, once without naming the cause."""
+    """Return AWS's error as text: Powertools wraps it, in one case without naming the cause."""
     while (deeper := error.__cause__ or error.__context__) is not None:
         error = deeper
     return error_name(error)

@@ -1,7 +1,7 @@
 """CodeDeploy's hook before traffic: real requests against the new version, and the verdict.
 
-First the checks, which say what any version must answer. Then, if the service declares reads, the comparison with the
-version that takes the traffic (`slipway_runtime.comparison`).
+First come the checks, which state what any version must answer. Then, if the service declares reads, comes the
+comparison with the version that takes the traffic (`slipway_runtime.comparison`).
 """
 
 import json
@@ -48,7 +48,7 @@ class Verdict(TypedDict):
 
 
 class CheckFailedError(Exception):
-    """The new version fails a check. The text is ours and is logged."""
+    """The new version fails a check. Its text quotes no answer, so it is logged."""
 
 
 class Check(NamedTuple):
@@ -56,8 +56,8 @@ class Check(NamedTuple):
 
     Attributes:
         name: Names the check in the log.
-        event: What the function is invoked with.
-        verify: Raises `CheckFailedError` when the answer is not as it must be.
+        event: The event that the function is invoked with.
+        verify: Raises `CheckFailedError` if the answer is wrong.
     """
 
     name: str
@@ -72,7 +72,7 @@ def require(condition: object, reason: str) -> None:
 
 
 class ContractCheck:
-    """Checks of a new version, whose result tells CodeDeploy to shift traffic or not.
+    """Checks of a new version, whose result decides if CodeDeploy shifts traffic.
 
     The versions of a function share its reserved concurrency, so a busy function refuses the check's call with 429
     (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html). That says nothing of the new version:
@@ -83,11 +83,11 @@ class ContractCheck:
         functions: Client of Lambda.
         codedeploy: Client of CodeDeploy.
         target_arn: ARN of the alias that points to the new version.
-        checks: What it must pass.
+        checks: The checks that it must pass.
         current_arn: ARN of the alias that takes the traffic. Default: nothing is compared.
-        reads: What both versions are asked.
+        reads: Requests sent to both versions.
         intended: Differences between them that a change makes on purpose.
-        pause: Waits for so many seconds. Default: `time.sleep`.
+        pause: Waits for a number of seconds. Default: `time.sleep`.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class ContractCheck:
         return verdict
 
     def _comparison(self, context: LambdaContext) -> list[str]:
-        """Return what the new version answers otherwise than the one that takes the traffic."""
+        """Return where the new version's answers differ from those of the version that takes the traffic."""
         versions: dict[str, str] = {}
 
         def ask(target: str, event: Mapping[str, Any]) -> Any:
@@ -226,7 +226,7 @@ def before_traffic(
     """Return the handler that CodeDeploy invokes before it moves traffic to a new version.
 
     Args:
-        checks: What the version behind the alias `TARGET_ALIAS_ARN` must pass.
+        checks: Checks that the version behind the alias `TARGET_ALIAS_ARN` must pass.
         reads: Requests that it must answer as the version behind `CURRENT_ALIAS_ARN` does. Default: nothing is
             compared.
         intended: Differences that this change makes on purpose.

@@ -24,7 +24,7 @@ HEADER_NAMES: Final = {
     name.lower(): name
     for name in (API_KEY, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH)
 }
-"""Common spelling of request headers, by the spelling of Powertools."""
+"""Usual spelling of request headers, by Powertools' spelling."""
 
 # Characters that a path may contain unencoded (RFC 3986, 3.3), and the mark of encoded ones.
 _IN_PATHS: Final = "/-._~!$&'()*+,;=:@%"
@@ -37,7 +37,7 @@ class Cors:
     The gateway answers preflight requests and its own errors; a browser needs the headers on other answers too.
 
     Args:
-        origins: Comma separated; `*` allows all, empty none. Credentials are never allowed.
+        origins: Comma-separated; `*` allows all, empty allows none. Credentials are never allowed.
     """
 
     def __init__(self, origins: str) -> None:
@@ -115,7 +115,7 @@ def join_lines(event: dict[str, Any], *names: str) -> None:
 def set_header(event: dict[str, Any], name: str, value: str) -> None:
     """Replace a header of a proxy event by its normalised value after it was checked; an absent one stays absent.
 
-    Names of media types know no case (RFC 9110, 8.3.1), but Powertools compares them as they are written.
+    Names of media types ignore case (RFC 9110, 8.3.1), but Powertools compares them as they are written.
     """
     for key, written in (("headers", value), ("multiValueHeaders", [value])):
         headers: dict[str, Any] = event.get(key) or {}
@@ -132,11 +132,11 @@ def location(event: Mapping[str, Any], reference: str) -> str:
     """Return the `Location` of a resource, resolvable at whatever address the client called.
 
     A relative reference is resolved against the request's own address (RFC 9110, 10.2.2): with the stage, below the
-    base path of a domain name, or where nothing stands before the path.
+    base path of a domain name, or directly below the host.
 
     Args:
         event: The proxy event.
-        reference: Where the resource is from the folder that the route is in, such as `items/7` for `POST /items`.
+        reference: The resource relative to the folder of the route, such as `items/7` for `POST /items`.
     """
     return f"../{reference}" if path_of(event).endswith("/") else reference
 
@@ -150,7 +150,7 @@ def instance(event: Mapping[str, Any]) -> str:
 
 
 def problem_response(problem: Problem, event: Mapping[str, Any]) -> Response[str]:
-    """Return the answer of a request that ends with a problem."""
+    """Return the answer to a request that failed with a problem."""
     return Response(
         status_code=problem.status,
         content_type=problems.CONTENT_TYPE,

@@ -56,12 +56,12 @@ class Document:
 
     Attributes:
         app: The routes.
-        title: The service's name for people.
-        description: What it is.
-        security: How callers show who they are. Default: not at all.
-        messages: Statuses that API Gateway may answer by itself, in its own form. Default: 413, which no REST API can
-            shape.
-        complete: Adds what the routes do not know, before all is put in order. Default: nothing.
+        title: The service's display name.
+        description: What the service does.
+        security: How callers authenticate. Default: they don't.
+        messages: Statuses that API Gateway may return itself, in its own format. Default: 413, whose format no REST API
+            can change.
+        complete: Adds what the routes do not declare, before the document is sorted. Default: nothing.
     """
 
     app: ApiGatewayResolver
@@ -100,7 +100,7 @@ class Document:
 
 
 def schema_of(model: type) -> dict[str, Any]:
-    """Return the schema of a model that no route of a function answers with."""
+    """Return the schema of a model that no route of a function returns."""
     return TypeAdapter(model).json_schema()
 
 

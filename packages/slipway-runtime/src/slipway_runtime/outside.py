@@ -1,15 +1,14 @@
 """A probe: contract checks sent by schedule to the public address of what is deployed, as callers send requests.
 
-A pre-traffic hook (`slipway_runtime.hook`) invokes a version before it takes traffic. A probe goes on asking
-afterwards, by DNS, the edge and the gateway, and reads the answer's body: a wrong body with status 200 is an error to
-nobody else.
+A pre-traffic hook (`slipway_runtime.hook`) invokes a version before it takes traffic. A probe keeps asking afterwards,
+through DNS, the edge and the gateway, and reads the answer's body: nothing else notices a wrong body with status 200.
 
 Each run counts metrics for the function's own name:
-    ProbeSuccess: 1, or 0 if an answer was not as the contract says; none for a run that got no say.
+    ProbeSuccess: 1, or 0 if an answer broke the contract. Not written if the only failures were unanswered requests.
     ProbeUnanswered: 1 if the gateway answered in the service's place (429, or a 5xx that API Gateway made since it
-        could not invoke the function), else 0. Callers can bring that about by what they send, so it must not speak
-        for a version (slipway.blocks.alarms).
-    ProbeLatency: milliseconds of each answer, the first connection among them.
+        could not invoke the function), else 0. Callers can cause that, so it must not count against a version
+        (slipway.blocks.alarms).
+    ProbeLatency: milliseconds of each answer, including the connection's setup for the first.
 """
 
 import json
@@ -32,10 +31,10 @@ from slipway_runtime.hook import Check, CheckFailedError
 from slipway_runtime.telemetry import Handler, lambda_handler, logger
 
 API: Final = "PROBE_API"
-"""Variable with the address of the API, which ends with a slash."""
+"""Variable with the API's address, ending in a slash."""
 
 EDGE: Final = "PROBE_EDGE"
-"""Variable with the address of the distribution before the API, which ends with a slash."""
+"""Variable with the address of the distribution in front of the API, ending in a slash."""
 
 API_KEY: Final = "PROBE_API_KEY_ID"
 """Variable with the id of the API key that `keyed` checks send."""
@@ -51,12 +50,12 @@ Send = Callable[[AWSRequest], tuple[int, Mapping[str, str], str]]
 
 
 class PublicCheck(NamedTuple):
-    """One request to the public address. It must change nothing, since it is sent for as long as the service stands.
+    """One request to the public address. It must change nothing, since it is sent for as long as the service exists.
 
     Attributes:
-        check: The request, as a proxy event, and what its answer must be: those of a contract check serve as they are.
+        check: The request, as a proxy event, and what its answer must be. A contract check can be used as it is.
         edge: True if the request is sent to the distribution. Default: to the API itself.
-        keyed: True if the request carries the service's API key. Default: it carries none.
+        keyed: True if the request carries the service's API key. Default: False.
     """
 
     check: Check
@@ -65,27 +64,27 @@ class PublicCheck(NamedTuple):
 
 
 class ProbeReport(TypedDict):
-    """What came of a run: the checks that failed, and those that nobody answered, with the reasons."""
+    """Result of a run: the checks that failed and those that the service didn't answer, with the reasons."""
 
     failures: list[str]
     unanswered: list[str]
 
 
 class UnansweredError(Exception):
-    """The gateway answered in the service's place. The text is ours and goes to the log."""
+    """The gateway answered in the service's place. Its text quotes no answer, so it is logged."""
 
 
 class Probe:
-    """Sends checks to a service and counts what comes of them.
+    """Sends checks to a service and counts the results.
 
     A check that fails is repeated once: one lost connection says nothing about the service.
 
     Args:
-        checks: What is asked.
+        checks: The requests and what their answers must be.
         addresses: Address of the API by `API`, and of the edge by `EDGE` if there is one.
         send: Sends a request. Default: over HTTPS, without following redirects.
         api_key: Returns the API key that `keyed` checks send.
-        pause: Waits for so many seconds. Default: `time.sleep`.
+        pause: Waits for a number of seconds. Default: `time.sleep`.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Probe:
         self._latencies: list[float] = []
 
     def run(self) -> ProbeReport:
-        """Send all checks, count and log what came of them, and return it."""
+        """Send all checks, count and log the results, and return them."""
         self._latencies = []
         report = ProbeReport(failures=[], unanswered=[])
         for check in self._checks:
@@ -131,7 +130,7 @@ class Probe:
 
         Raises:
             UnansweredError: The gateway answered in the service's place.
-            CheckFailedError: The answer is not as it must be, or missing.
+            CheckFailedError: The answer is wrong or missing.
         """
         try:
             begin = time.monotonic()
@@ -141,7 +140,7 @@ class Probe:
             check.check.verify(answer)
         except (CheckFailedError, UnansweredError):
             raise
-        except Exception as error:  # whatever it is, nobody got the answer that the contract promises
+        except Exception as error:  # Whatever failed, the caller didn't get the answer that the contract promises.
             raise CheckFailedError(type(error).__name__) from error
 
     def _request(self, check: PublicCheck) -> AWSRequest:
@@ -172,7 +171,7 @@ def probe(checks: Sequence[PublicCheck]) -> Handler:
     """Return the handler that a schedule invokes to send checks to the addresses in its variables.
 
     Args:
-        checks: What is asked each time.
+        checks: The requests to send each time.
     """
 
     @lambda_handler()
@@ -212,7 +211,7 @@ def _target(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _answer(status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
-    """Return an answer in the shape in which a function gives it to API Gateway."""
+    """Return an answer in the format that a function returns to API Gateway."""
     # Names of headers come in any case, and over HTTP/2 in small letters.
     named = {"-".join(part.capitalize() for part in name.split("-")): value for name, value in headers.items()}
     return {
@@ -233,8 +232,8 @@ def _is_the_gateways(answer: Mapping[str, Any]) -> bool:
     """Return True for an answer that says that the service was not reached.
 
     API Gateway answers with 500 when Lambda throttles the function
-    (https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html). It is recognised by what a problem
-    of the service always has, and a gateway's own does not: the member `status` (slipway.blocks.rest).
+    (https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html). It is recognised by the missing
+    member `status`, which every problem of the service has and a gateway's own lacks (slipway.blocks.rest).
     """
     if answer["statusCode"] == _TOO_MANY:
         return True

@@ -22,7 +22,7 @@ class TableProbe:
 
     Args:
         table: Name of the table.
-        key: Attribute of its primary key, a text.
+        key: Name of its primary key, a string.
         client: Makes the client at the first check. Default: one with short time-outs of its own.
     """
 

@@ -9,7 +9,7 @@ from slipway_runtime.exact_json import dumps, printable
 CONTENT_TYPE: Final = "application/problem+json"
 
 MAX_ERRORS: Final = 1000
-"""Maximum number of faults in an answer; it also states the total. Listing every value would be too large."""
+"""Maximum number of faults in an answer, which also states the total. An answer with every fault could be too large."""
 
 # RFC 9110's own names; those of `http.HTTPStatus` differ between Python's versions.
 _TITLES: Final = {
@@ -41,8 +41,8 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
 
     Args:
         status: HTTP status, one that has a title here.
-        detail: A sentence for the client. Default: none, which reveals nothing internal.
-        errors: The fields at fault. Every 4xx names at least one, where a field is what is wrong.
+        detail: A sentence for the client that reveals nothing internal. Default: none.
+        errors: The fields at fault. Every 4xx about fields names at least one.
         headers: Headers of the answer beside those that every answer has.
     """
 
@@ -88,7 +88,7 @@ def known_fields(problem: Problem, known: Container[str]) -> list[str]:
 
     Args:
         problem: The problem that the client gets.
-        known: Names that the service gives: fields of bodies, parameters, headers.
+        known: Names of the service's own fields, parameters and headers.
     """
     tops = (re.split(r"[./]", error.field.lstrip("/"), maxsplit=1)[0] for error in problem.errors)
     return sorted({top if top in known else "unknown" for top in tops})

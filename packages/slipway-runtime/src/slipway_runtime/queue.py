@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 BACK_OFF_SECONDS: Final = 10
-"""Seconds that a failed message waits for its next try, times the tries that it has had."""
+"""Seconds that a failed message waits for its next try, multiplied by the number of tries so far."""
 
 
 class UnusableMessageError(Exception):
-    """A message that no further try makes usable. The text says why; it quotes nothing of the message."""
+    """A message that can never be handled. The text says why and quotes nothing of the message."""
 
 
 class Queue(NamedTuple):
@@ -31,7 +31,7 @@ class Queue(NamedTuple):
     dead_letters: str
 
     def postpone(self, receipt: str, tries: int) -> None:
-        """Let a failed message wait before its next try, and not for the whole visibility time-out."""
+        """Let a failed message wait before its next try, for less than the whole visibility time-out."""
         self.client().change_message_visibility(
             QueueUrl=self.url, ReceiptHandle=receipt, VisibilityTimeout=BACK_OFF_SECONDS * tries
         )
@@ -51,13 +51,13 @@ def handle_batch(
     """Handle every message of a batch, and return those to redeliver.
 
     Args:
-        event: What Lambda hands to the reader of a queue.
-        handle: Does what a message, a JSON object, asks for. Raises `UnusableMessageError` for one that can never be
-            handled; any other exception has it come again.
+        event: Lambda's event for the reader of a queue.
+        handle: Handles a message, a JSON object. Raises `UnusableMessageError` for one that can never be handled; after
+            any other exception the message is delivered again.
         queue: Where the messages came from.
 
     Returns:
-        The answer of a function whose mapping reports the failures of a batch.
+        The answer of a function whose event source mapping reports batch item failures.
     """
     failed = [record["messageId"] for record in event["Records"] if not _handled(record, handle, queue)]
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}

@@ -18,7 +18,7 @@ BACK_OFF_SECONDS: Final = 15
 
 
 class SecretUnavailableError(Exception):
-    """Secrets Manager gave no value, and none is known from before."""
+    """Secrets Manager returned no value, and none is cached."""
 
 
 class CachedSecret:
@@ -27,7 +27,7 @@ class CachedSecret:
     A cached value remains in use while Secrets Manager is unavailable.
 
     Args:
-        client: Makes the client of Secrets Manager at the first use: what needs no secret waits for none.
+        client: Makes the client of Secrets Manager at the first use, so requests without a secret don't wait for it.
         arn: ARN of the secret.
         field: Key in the secret's JSON object.
         stages: Staging labels whose values count, the one that signs first.
@@ -56,7 +56,7 @@ class CachedSecret:
         """Return the value of the first stage.
 
         Raises:
-            SecretUnavailableError: It cannot be read and never was.
+            SecretUnavailableError: It cannot be read, and no value is cached.
         """
         value = self._value(self._stages[0])
         if value is None:
@@ -67,7 +67,7 @@ class CachedSecret:
         """Return True if a value passes the check; first look for newer values, at most once a minute.
 
         Raises:
-            SecretUnavailableError: No value can be read and none is known.
+            SecretUnavailableError: It cannot be read, and no value is cached.
         """
         if check(self.current()):
             return True
@@ -101,7 +101,7 @@ class CachedSecret:
         return self._known.get(stage)
 
     def _provider(self, stage: str) -> "SecretsProvider":
-        # Not before a request needs a secret: it is slow to import.
+        # Imported when a request first needs a secret, because it is slow.
         from aws_lambda_powertools.utilities.parameters import SecretsProvider  # noqa: PLC0415
 
         # One provider per stage: the provider's cache does not distinguish the stages of one secret.

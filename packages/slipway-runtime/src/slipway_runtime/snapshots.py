@@ -30,10 +30,10 @@ def register() -> None:
 
 
 def before_snapshot() -> None:
-    """Delete secrets and temporary state."""
+    """Delete temporary credentials before the snapshot."""
     aws.forget_credentials()
 
 
 def after_restore() -> None:
-    """Make this environment different from the others."""
+    """Reseed the random number generator after a restore."""
     random.seed()

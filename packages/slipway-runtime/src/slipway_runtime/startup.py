@@ -17,8 +17,8 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def finished() -> None:
-    """Register the hooks of snapshots, move what was loaded out of the collector's sight, and turn that on."""
-    # Here, since it imports what this module must come before.
+    """Register the snapshot hooks, freeze what was loaded, and turn the garbage collector on."""
+    # Imported here because it imports modules that must load after this one.
     from slipway_runtime import snapshots  # noqa: PLC0415
 
     snapshots.register()

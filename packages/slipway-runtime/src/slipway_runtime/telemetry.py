@@ -69,7 +69,7 @@ def count_fault() -> None:
 
 
 def error_name(error: BaseException) -> str:
-    """Say what happened, without the error's text: that can quote a request or a secret."""
+    """Return a description without the error's text, which can quote a request or a secret."""
     if isinstance(error, ClientError):
         return f"{error.operation_name}: {error.response.get('Error', {}).get('Code', 'unknown')}"
     return type(error).__name__

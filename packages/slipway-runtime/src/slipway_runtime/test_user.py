@@ -1,6 +1,6 @@
-"""Makes the test user, asked by CloudFormation (`Custom::TestUser`).
+"""Custom resource that makes the test user (`Custom::TestUser`).
 
-The password is read from the secret and set; it is in no event, no answer and no log.
+The password is read from the secret and set; it appears in no event, answer or log.
 docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every request can come again.
 """
 
@@ -53,7 +53,7 @@ class TestUser:
         """Execute a request.
 
         Returns:
-            The resource's id, `<pool>/<user>`: another one tells CloudFormation to delete the former.
+            The resource's id, `<pool>/<user>`. If it differs from the former id, CloudFormation deletes the former.
         """
         if request_type == "Delete":
             self._delete(physical_id)

@@ -8,7 +8,7 @@ from slipway_runtime import aws
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Long enough to send 10 MB from a phone, short enough for a form that leaks.
+# Long enough to send 10 MB from a phone, and short enough in case a form leaks.
 FORM_SECONDS: Final = 600
 
 
@@ -44,8 +44,8 @@ class S3UploadForms:
     """Forms that S3 checks: exactly this key and media type, one byte at least and `max_bytes` at most.
 
     Args:
-        client: What `signing_client` returns: a bucket under a KMS key takes no other signature than version 4.
-        bucket_name: Where the objects go; its default encryption applies.
+        client: Result of `signing_client`: a bucket encrypted with a KMS key accepts only signatures of version 4.
+        bucket_name: Bucket of the objects; its default encryption applies.
         max_bytes: Size of the largest object.
         content_types: The media types that may be uploaded.
     """

@@ -67,10 +67,10 @@ def render(settings: Settings, assembly: Path) -> Documents:
 
     Args:
         settings: The configuration, for the traffic.
-        assembly: What `make synth` wrote.
+        assembly: The assembly that `make synth` wrote.
 
     Raises:
-        CostError: Something that is deployed cannot be priced.
+        CostError: A deployed resource cannot be priced.
         DocumentError: A document lacks its markers.
         EvidenceError: A requirement cannot be read.
         RehearsalError: The assembly lacks a stage.
@@ -112,7 +112,7 @@ def write_documents(
 ) -> None:
     """Write the documents derived from the code and the configuration.
 
-    Exit code: 1 when --check finds one that is out of date, 2 when they cannot be rendered.
+    Exit code: 1 if --check finds a document that is out of date, 2 if they cannot be rendered.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     documents = render(config.load(), paths.ASSEMBLY)

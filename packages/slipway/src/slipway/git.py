@@ -36,7 +36,7 @@ _processes = Processes()
 
 
 class GitError(SlipwayError):
-    """Git failed or lacks the requested object; the message is one line."""
+    """Git failed or lacks the requested object. The message is one line."""
 
     exit_code = 2
 
@@ -61,7 +61,7 @@ def run(
     """Run git in a folder; the caller checks the exit code.
 
     Args:
-        folder: Of a repository.
+        folder: Folder of a repository.
         arguments: git's arguments.
         given: Standard input. Default: empty.
         variables: Added to the environment. Default: none.
@@ -79,7 +79,7 @@ def output(folder: Path, *arguments: str, variables: Mapping[str, str] | None = 
     """Return git's output, without the final newline.
 
     Args:
-        folder: Of a repository.
+        folder: Folder of a repository.
         arguments: git's arguments.
         variables: Added to the environment. Default: none.
 
@@ -96,7 +96,7 @@ def try_output(folder: Path, *arguments: str, given: str | None = None, seconds:
     """Return git's output; None if git fails, times out or is not installed.
 
     Args:
-        folder: Of a repository.
+        folder: Folder of a repository.
         arguments: git's arguments.
         given: Standard input. Default: empty.
         seconds: Time-out. Default: none.
@@ -128,9 +128,9 @@ class Revision:
     """A commit.
 
     Args:
-        name: As it was asked for: `HEAD~1`, a branch, a digest.
+        name: The requested name: `HEAD~1`, a branch, a digest.
         commit: Its digest.
-        committed: When it was made.
+        committed: Time of the commit.
     """
 
     name: str
@@ -139,7 +139,7 @@ class Revision:
 
     @property
     def short(self) -> str:
-        """Return the head of its digest, which is enough for people."""
+        """Return the short digest."""
         return self.commit[:12]
 
     def __str__(self) -> str:
@@ -165,7 +165,7 @@ class Repository:
         """
         done = cls(folder)._run("rev-parse", "--show-toplevel")
         root = Path(done.stdout.strip()) if done.returncode == 0 else folder
-        # The path as requested, if it is the same folder: links to it are created in other folders.
+        # Keep the requested path if it is the same folder, because links to it are created in other folders.
         return cls(folder.absolute() if root.resolve() == folder.resolve() else root)
 
     def within(self, folder: Path) -> Path:
@@ -177,7 +177,7 @@ class Repository:
         """Return True if the folder is under git.
 
         Raises:
-            GitError: It is, but git refuses to read it.
+            GitError: The folder is under git, but git refuses to read it.
         """
         done = self._run("rev-parse", "--show-toplevel")
         if done.returncode != 0 and (self.root / ".git").exists():
@@ -257,7 +257,7 @@ class Repository:
             revision: The revision.
             folder: Target folder; leftovers of a killed run are removed first.
         """
-        # Only one of these may run at a time: `prune` takes an unfinished `add` for a leftover.
+        # Only one of these may run at a time: `prune` would delete an unfinished `add`.
         alone = FileLock(self.root / self._checked("rev-parse", "--git-common-dir") / "review.lock")
         try:
             with alone:

@@ -88,7 +88,7 @@ class Kernel(provider._NodeProcess):
             response_type: Class of the answer.
 
         Raises:
-            RuntimeError: The kernel refuses it; with jsii's own `JSIIError` beneath.
+            RuntimeError: The kernel refuses it. jsii's own `JSIIError` is the cause.
         """
         if isinstance(request, types.SetRequest):
             self._answers.pop((request.objref.ref, request.property), None)
@@ -143,13 +143,13 @@ def call_for_data(owner: Any, method: str, argument: Any, *, scope: Stack) -> An
     jsii reads a result property by property, one message each; here a single further message returns all of it.
 
     Args:
-        owner: The object whose method it is.
+        owner: The object with the method.
         method: Its name in JavaScript.
         argument: An object of CDK.
         scope: Any stack: its `resolve` copies data.
 
     Returns:
-        Dictionaries and lists, with names as in JavaScript, and without what is not set.
+        Dictionaries and lists, with names as in JavaScript, and without unset members.
     """
     result = _invoke(owner, method, argument.__jsii_ref__)
     return _invoke(scope, "resolve", result)

@@ -1,4 +1,4 @@
-"""Narrow a run to some services: the variable, and the names in it."""
+"""Limit a run to some services, by an environment variable."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 
 NARROWED = "SLIPWAY_SERVICES"
-"""Environment variable that narrows an app to some services: their names, separated by spaces."""
+"""Environment variable that limits an app to some services: their names, separated by spaces."""
 
 
 def narrowed_to(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return the services that a run is narrowed to; none of them: to nothing, all are built."""
+    """Return the services that a run is limited to; empty if it isn't limited."""
     return tuple(environ.get(NARROWED, "").split())

@@ -17,14 +17,14 @@ MODULE = Path("runtime/openapi.py")
 
 
 def texts(root: Path) -> dict[Path, str]:
-    """Return the committed place of each service's document, and the text that it should have.
+    """Return the path of each service's committed document, and the text that it should have.
 
     Args:
         root: The project.
     """
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
-    # A service may have been written a moment ago.
+    # A service may have been created a moment ago.
     importlib.invalidate_caches()
     folders = sorted(file.parents[1] for file in (root / "services").glob(f"*/{MODULE}"))
     return {
@@ -39,7 +39,7 @@ def write_openapi(
 ) -> None:
     """Write the OpenAPI document of every service that has an API.
 
-    Exit code: 1 when --check finds one that is out of date.
+    Exit code: 1 if --check finds a document that is out of date.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     changed = {

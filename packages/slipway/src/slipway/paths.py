@@ -16,15 +16,15 @@ ASSETS = ROOT / "build" / "assets"
 LOCAL = ROOT / "build" / "local"
 TLS = LOCAL / "tls"
 OUTPUTS = LOCAL / "outputs.json"
-"""Outputs of the environment that was brought up last: service → output → value."""
+"""Outputs of the last environment that was started: service → output → value."""
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
-    """Write a file whole or not at all, so that no reader meets half of it.
+    """Write a file atomically, so that no reader sees half of it.
 
     Args:
-        path: The file; its folder is made.
-        text: What it shall hold.
+        path: The file; its folder is created.
+        text: The new content.
         mode: Permission bits. Default: readable by everyone.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,12 +40,12 @@ def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
 
 
 def write_json(path: Path, content: Any, *, mode: int = 0o644) -> None:
-    """Write JSON whole or not at all; the arguments are those of `write_text`."""
+    """Write JSON atomically; the arguments are those of `write_text`."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n", mode=mode)
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON, or None when there is no such file or a killed run left half of it."""
+    """Return the JSON of a file; None if it does not exist, or if a killed run left half of it."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

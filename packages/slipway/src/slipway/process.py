@@ -1,6 +1,6 @@
-"""Run other programs: the one place that starts a process.
+"""Run other programs: the only module that starts processes.
 
-Whatever is started here ends with its caller, and so does everything that it started, except a server (`start_server`).
+Every process that is started here, and its children, ends with its caller, except a server (`start_server`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Worker = subprocess.Popen[str]
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _LONGEST = 300
 _ERROR = re.compile(r"^(?:[\w.]*(?:Error|Exception)\b|error\b).*", re.IGNORECASE)
-# What Node and make print after the reason.
+# Lines that Node and make print after the reason.
 _REMARK = re.compile(r"^(?:make\b|Node\.js v|at |\}|\]|npm (?:error|ERR!) A complete log)")
 
 
 class ProcessError(SlipwayError):
-    """A program failed or could not be run; the message names the command and what it said last."""
+    """A program failed or could not be run. The message names the command and its last line."""
 
 
 class MissingProgramError(ProcessError):
@@ -43,7 +43,7 @@ class MissingProgramError(ProcessError):
 
 
 class TimedOutError(ProcessError):
-    """A program did not end in time, and was ended."""
+    """A program did not end in time and was stopped."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ class Completed:
     Attributes:
         command: The program and its arguments.
         returncode: Its exit code, negative where a signal ended it.
-        stdout: What it wrote; empty where it wrote to the terminal.
-        stderr: What it wrote of errors; likewise.
+        stdout: Its output; empty if it wrote to the terminal.
+        stderr: Its error output; empty if it wrote to the terminal.
     """
 
     command: tuple[str, ...]
@@ -64,7 +64,7 @@ class Completed:
 
     @property
     def reason(self) -> str:
-        """Why it failed, in its own words: its last line, or the error above a trace."""
+        """Why it failed: its last line, or the error above a stack trace."""
         lines = [line.strip() for line in (*self.stdout.splitlines(), *self.stderr.splitlines()) if line.strip()]
         said = [line for line in lines if not _REMARK.match(line)]
         errors = [line for line in said if _ERROR.match(line)]
@@ -105,12 +105,12 @@ class Processes:
 
         Args:
             command: The program and its arguments.
-            folder: Where it runs. Default: the working directory.
-            environment: Its complete environment. Default: those of this process.
+            folder: Working directory. Default: the current one.
+            environment: Its complete environment. Default: that of this process.
             given: Standard input. Default: empty.
             seconds: Time-out. Default: none.
             check: Raise on failure. Default: the caller checks `returncode`.
-            capture: Return its output. Default: yes; otherwise the terminal shows it.
+            capture: True to return its output; otherwise the terminal shows it. Default: True.
             merge: Include standard error in `stdout`. Default: keep it in `stderr`.
             tree: Also end the processes that it started. Default: it starts none.
 
@@ -118,7 +118,7 @@ class Processes:
             MissingProgramError: It is not installed.
             TimedOutError: It took too long.
             ProcessError: It failed, and `check` is set.
-            KeyboardInterrupt: `stop` was called before or meanwhile.
+            KeyboardInterrupt: `stop` was called before or during the run.
         """
         words = tuple(map(str, command))
         process = self._start(
@@ -178,7 +178,7 @@ class Processes:
                     stderr=stderr,
                     encoding="utf-8",
                     errors="replace",
-                    # A group of its own can be ended as a whole.
+                    # Its own process group can be stopped as a whole.
                     start_new_session=tree,
                 )
             except FileNotFoundError as error:
@@ -192,7 +192,7 @@ class Processes:
 _EVERY = Processes()
 
 run = _EVERY.run
-"""Run a program to completion: `Processes.run` of the group that an interrupt of the command line ends."""
+"""Run a program to completion, in the group of processes that an interrupt of the command line stops."""
 
 
 def stop_all() -> None:
@@ -214,10 +214,10 @@ def follow(
 
     Args:
         command: The program and its arguments.
-        folder: Where it runs.
+        folder: Working directory.
         environment: Its complete environment.
         log: File that its output is added to.
-        progress: Is called with each line that is not empty.
+        progress: Called with each line that is not empty.
         stopping: Event that ends it. Default: none.
         seconds: Time-out.
 
@@ -265,7 +265,7 @@ def start_server(
 
     Args:
         command: The program and its arguments.
-        folder: Where it runs.
+        folder: Working directory.
         environment: Its complete environment.
         log: File for its output.
     """

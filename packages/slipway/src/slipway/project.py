@@ -19,7 +19,7 @@ def find_root(start: Path | None = None) -> Path:
         start: Where to begin. Default: `SLIPWAY_PROJECT`, else the working directory.
 
     Returns:
-        The nearest folder, from `start` upwards, that holds `cdk.json`; `start` itself if none does.
+        The nearest folder, from `start` upwards, with `cdk.json`; `start` itself if there is none.
     """
     here = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     return next((folder for folder in (here, *here.parents) if (folder / MARK).is_file()), here)
@@ -30,10 +30,10 @@ ROOT = find_root()
 
 
 def has_configuration(root: Path) -> bool:
-    """Return whether a project is configured as an app around this tool; any other CDK app isn't.
+    """Return True if a project is an app built around this tool, and False for any other CDK app.
 
     Args:
-        root: the project.
+        root: The project.
     """
     return (root / "config" / "pipeline.toml").is_file()
 
@@ -45,7 +45,7 @@ def own_packages(checkout: Path) -> dict[str, str]:
         checkout: Root of a checkout, of any revision.
 
     Returns:
-        `PYTHONPATH`, or nothing if the checkout brings no packages.
+        `PYTHONPATH`; empty if the checkout contains no packages.
     """
     sources = sorted(map(str, checkout.glob("packages/*/src")))
     return {"PYTHONPATH": os.pathsep.join(sources)} if sources else {}

@@ -1,6 +1,6 @@
 """Show the dead letters of a service's queues, or send them back: commands for a service to offer as its own.
 
-A message is sent back before it is deleted, so an interrupted run loses none; a duplicate has to do no harm.
+A message is sent back before it is deleted, so an interrupted run loses none; a duplicate must do no harm.
 
 SQS's own `StartMessageMoveTask` is not used: it sends a message back to the queue that SQS moved it from, and messages
 that a function gave up have no such queue.
@@ -95,12 +95,12 @@ def work_off(sqs: SQSClient, outputs: Mapping[str, str], queues: Mapping[str, st
 
     Args:
         sqs: Client of SQS.
-        outputs: Of the service.
+        outputs: Outputs of the service.
         queues: Output with the URL of a queue → output with that of its dead letters.
-        show: Whether they are shown and left where they are.
+        show: True to only show them.
 
     Returns:
-        What was there, or how many were sent back.
+        The messages, or the number of messages that were sent back.
     """
     table = report() if show else Table("queue", "sent back")
     for queue, letters in queues.items():

@@ -29,8 +29,8 @@ SETTINGS_PAGE = FOLDER / "settings.md"
 
 _VERBS_HEAD = """# Verbs
 
-People, CI and the pipeline run the same verbs. `make VERB` covers everyday use in this repository and installs what is
-missing; `slipway VERB` is the command line behind it and has every option. This page is written by `make docs`.
+People, CI and the pipeline run the same verbs. `make VERB` covers everyday use in this repository and installs missing
+packages; `slipway VERB` is the command line behind it and has every option. This page is written by `make docs`.
 
 Exit codes: 0 if all is well, 1 if something isn't, 2 for wrong input, 130 if interrupted.
 

@@ -6,4 +6,5 @@ from datetime import date
 from typing import Final
 
 RELEASED: Final = date(2026, 11, 30)
-"""Day of this release; the blocks' acknowledgements hold for a year from then unless the app sets another day."""
+"""Day of this release. The blocks' acknowledgements are valid for a year from this day, unless the app sets another
+one."""

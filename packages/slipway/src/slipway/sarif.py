@@ -1,4 +1,4 @@
-"""SARIF 2.1.0, the format in which code scanning takes findings."""
+"""SARIF 2.1.0, the format of findings for code scanning."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def sarif_log(
     """Return a log of one run.
 
     Args:
-        tool: name of what ran.
-        rules: the rules that results name, each with its `id`.
-        results: the results, each with its `ruleId`.
-        whole: whether the run looked at all that it was asked to.
-        exit_code: what it ended with.
+        tool: Name of the tool.
+        rules: The rules of the results, each with its `id`.
+        results: The results, each with its `ruleId`.
+        whole: True if the run was complete.
+        exit_code: Exit code of the run.
     """
     index = {rule["id"]: place for place, rule in enumerate(rules)}
     return {
@@ -36,7 +36,7 @@ def sarif_log(
 
 
 def sarif_location(file: str, *, line: int = 1, name: str = "", kind: str = "resource") -> dict[str, Any]:
-    """Return where a result is: a line of a file and, if it has one, the name of what the line stands for."""
+    """Return the location of a result: a line of a file, and optionally the name of its logical location."""
     place: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": file}, "region": {"startLine": line}}}
     if name:
         place["logicalLocations"] = [{"fullyQualifiedName": name, "kind": kind}]

@@ -1,4 +1,4 @@
-"""The class that defines a service: it fills its part of each of four stacks."""
+"""Base class of services: each service adds its resources to four stacks."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Service(ABC, Generic[Security, Data, Compute]):
 
         Args:
             stack: The compute stack.
-            security: What `add_security` returned.
-            data: What `add_data` returned.
-            verification: Role of the tests that run after a deployment; allow it what they need.
+            security: Result of `add_security`.
+            data: Result of `add_data`.
+            verification: Role of the tests after a deployment; grant it their permissions.
         """
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The only way to accept a fault: a reason, an owner who answers for it, and an expiry date.
+"""The format for accepting a fault: a reason, a responsible owner, and an expiry date.
 
 Waivers of the change review and accepted advisories of the supply chain are entries in this format, in TOML files of
 the app. Acknowledgements of the nag gate contain the same, but at their construct (`slipway.nag.reason`).
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 from slipway.errors import UsageError
 
 FEWEST_WORDS: Final = 5
-"""Minimum number of words of a reason. Sentences with a subject, a verb and content are rarely shorter."""
+"""Minimum number of words in a reason. Meaningful sentences are rarely shorter."""
 
 _WORD = re.compile(r"[^\W_][\w'-]*")
 
@@ -30,14 +30,14 @@ def words_of(text: str) -> list[str]:
 
 def _sentence(reason: str) -> str:
     if len(words_of(reason)) < FEWEST_WORDS:
-        raise ValueError("explain in a sentence of five words or more why it is accepted")
+        raise ValueError("explain in a sentence of at least five words why it is accepted")
     return reason
 
 
 Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 Sentence = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(_sentence)]
-"""A reason: a sentence of five words or more."""
+"""A reason: a sentence of at least five words."""
 
 
 class Strict(BaseModel):
@@ -47,14 +47,14 @@ class Strict(BaseModel):
 
 
 class Waiver(Strict):
-    """A fault that is accepted until a day."""
+    """A fault that is accepted until a date."""
 
     reason: Sentence
     """Why it is accepted."""
     owner: Text
-    """The team that answers for it."""
+    """The responsible team."""
     expires: date
-    """The last day on which it holds."""
+    """The last day on which it is valid."""
 
     def is_expired(self, today: date) -> bool:
         """Return True if the expiry date has passed."""
@@ -62,7 +62,7 @@ class Waiver(Strict):
 
 
 class WaiverFileError(UsageError):
-    """A file that cannot be read as it has to be; the message is one line, with its place."""
+    """An invalid file. The message is one line with the place of the error."""
 
 
 def read_toml(model: type[_Model], text: str, place: str) -> _Model:

@@ -215,7 +215,7 @@ def test_the_app_as_it_is_committed_is_green(tmp_path: Path) -> None:
     assert committed.verdict.findings == ()
     assert committed.verdict.faults == ()
     assert committed.verdict.stacks == tuple(sorted(STACKS))
-    # And prod by all five packs, by what only AWS would tell, and by our own rules
+    # And prod by all five packs, by what only AWS can show, and by our own rules
     assert {*committed.verdict.judged["Pipeline/prod-catalog/Data"]} >= {*EVERY_PACK, "OnlyAws", "Slipway"}
     # And what it accepts is counted
     assert (
@@ -290,7 +290,7 @@ def test_a_bare_acknowledgement_on_the_app_is_red(app: App, bucket: aws_s3.CfnBu
 
     (fault,) = faults(judged(app))
 
-    assert fault.startswith("app: Serverless-LambdaDLQ is acknowledged by its bare id")
+    assert fault.startswith("app: Serverless-LambdaDLQ is acknowledged by its unqualified id")
 
 
 def test_acknowledgement_of_missing_construct_fails_with_its_line(app: App, bucket: aws_s3.CfnBucket) -> None:
@@ -301,7 +301,7 @@ def test_acknowledgement_of_missing_construct_fails_with_its_line(app: App, buck
     (fault,) = judged(app).faults
 
     assert re.fullmatch(r"(\S+/)?infrastructure/test_gate_nag\.py:\d+", fault.place)
-    assert fault.message.endswith("AwsSolutions-S2 excuses nothing any more, take it out: Only/Bucket")
+    assert fault.message.endswith("AwsSolutions-S2 suppresses nothing any more; remove it: Only/Bucket")
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -322,7 +322,7 @@ def test_acknowledgement_on_stage_or_app_covers_everything_below(app: App, neste
 
     assert verdict.findings == ()
     (fault,) = verdict.faults
-    assert fault.message.endswith(f"AwsSolutions-SQS3 excuses nothing any more, take it out: {stage.node.path}")
+    assert fault.message.endswith(f"AwsSolutions-SQS3 suppresses nothing any more; remove it: {stage.node.path}")
 
 
 NESTED = ("Pipeline", "Pipeline/dev-catalog/Data", "Pipeline/prod-catalog/Data")
@@ -377,7 +377,7 @@ def test_a_pack_that_was_not_registered_is_red(app: App, bucket: aws_s3.CfnBucke
 
 
 def test_an_app_that_nothing_judges_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
-    assert faults(judged(app)) == ["validation-report.json: is missing: no rule was asked"]
+    assert faults(judged(app)) == ["validation-report.json: is missing: no rule has run"]
 
 
 def test_an_app_without_the_gate_is_red(tmp_path: Path) -> None:
@@ -495,7 +495,7 @@ def test_a_missing_report_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
     (assembly / "validation-report.json").unlink()
 
     assert faults(judge(assembly, everywhere(PACKS), today=TODAY)) == [
-        "validation-report.json: is missing: no rule was asked"
+        "validation-report.json: is missing: no rule has run"
     ]
 
 
@@ -509,7 +509,7 @@ def test_the_report_of_an_earlier_synth_is_red(app: App, bucket: aws_s3.CfnBucke
     template.write_text(json.dumps(changed))
 
     assert any(
-        "judged another template of Only" in fault for fault in faults(judge(assembly, everywhere(PACKS), today=TODAY))
+        "judged a template of Only" in fault for fault in faults(judge(assembly, everywhere(PACKS), today=TODAY))
     )
 
 

@@ -706,7 +706,7 @@ def test_the_dashboard_shows_the_four_figures_of_each_environment(committed: Sha
     body = json.dumps(dashboard["DashboardBody"])
 
     for environment in committed.settings.environments:
-        for figure in ("deployments a day", "median lead time", "change failure rate", "median time to restore"):
+        for figure in ("deployments per day", "median lead time", "change failure rate", "median time to restore"):
             assert f"{environment.name}: {figure}" in body
 
 

@@ -112,7 +112,7 @@ def test_no_http_answer_opens_itself_to_every_origin_but_devs(environment: str) 
         assert ("*" in rule["AllowedOrigins"]) is (environment == "dev")
 
 
-# What only AWS would tell
+# What only AWS can show
 
 
 @pytest.mark.requirement("threat protection without the plan Plus")

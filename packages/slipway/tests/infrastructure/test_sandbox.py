@@ -80,7 +80,7 @@ def test_two_sandboxes_share_no_name() -> None:
         ("Anna", "dev", "no name of a sandbox"),
         ("anna-", "dev", "no name of a sandbox"),
         ("a" * 21, "dev", "no name of a sandbox"),
-        ("anna", "nowhere", "there is no environment 'nowhere'"),
+        ("anna", "nowhere", "unknown environment 'nowhere'"),
         ("anna", "prod", "of a development environment alone"),
         ("anna", "staging", "of a development environment alone"),
     ],

@@ -73,7 +73,7 @@ def test_first_app_is_delivered_and_reviewed(home: Path, tool: Path, say: Callab
     # Given a new app with one service, whose accounts are its own
     _run(home, tool, "init", APP, "--service", SERVICE, "--account", "dev=310987654321")
     _run(app, "make", "install", "baseline")
-    _run(app, "git", *AUTHOR, "commit", "--quiet", "--all", "--message", "Accept what the blocks accept")
+    _run(app, "git", *AUTHOR, "commit", "--quiet", "--all", "--message", "Add the baseline")
     took("app")
 
     # When it is rehearsed, then it gets to prod

@@ -116,5 +116,5 @@ def test_what_cannot_be_deleted_is_told(disposable: LocalEnvironment) -> None:
     # Then the verb fails, and names what is left
     assert done.returncode == 1, done.stdout
     assert "AWS::SNS::Topic arn:" in done.stderr
-    assert "delete it by hand" in done.stderr
+    assert "delete it manually" in done.stderr
     assert Destruction(environment, session, say=lambda _: None).plan() == []

@@ -68,7 +68,7 @@ def test_role_may_do_only_what_its_policy_allows(emulator: Emulator) -> None:
 
 @pytest.mark.parametrize(("runtime", "handler"), [("java21", "a.B::c"), ("provided.al2023", "bootstrap")])
 def test_a_function_that_cannot_run_here_says_so(emulator: Emulator, runtime: str, handler: str) -> None:
-    # Given a function whose runtime is not on this machine
+    # Given a function whose runtime is not available here
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = emulator.session().client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=_policy(trust))["Role"]
     content = io.BytesIO()

@@ -158,7 +158,7 @@ def test_data_is_restored_beside_the_present_and_compared(
 def test_a_moment_before_the_window_is_refused(
     account: Account, resources: list[tuple[str, str]], moment: datetime
 ) -> None:
-    with pytest.raises(RestoreError, match="can be restored to a moment from"):
+    with pytest.raises(RestoreError, match="can be restored to a time from"):
         check_resources(account.emulator.session(), resources, moment - timedelta(days=40))
 
 

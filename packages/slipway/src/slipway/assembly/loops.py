@@ -1,4 +1,4 @@
-"""`Fn::ForEach`: what a template with loops is without them.
+"""Unroll a template's loops (`Fn::ForEach`).
 
 Docs: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/intrinsic-function-reference-foreach.html
 """
@@ -22,7 +22,7 @@ def unrolled(template: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return a template with every loop over a fixed collection unrolled; other loops stay.
 
     Args:
-        template: As it is written.
+        template: The template, with its loops.
     """
     if not any(str(key).startswith(LOOP) for section in _SECTIONS for key in _members(template.get(section))):
         return template
@@ -38,20 +38,20 @@ def unrolled(template: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def unrolled_members(members: Mapping[str, Json], parameters: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the members of an object with what its loops make in the place of the loops.
+    """Return the members of an object, with its loops replaced by what they create.
 
     Args:
         members: The object.
-        parameters: The template's parameters; a list of words counts with its default.
+        parameters: The template's parameters; a list parameter counts with its default.
     """
     return dict(_unrolled(members, parameters))
 
 
 def loops(template: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the loops of a template that nothing unrolls before the deployment, and what macros put into it.
+    """Return the loops of a template that only the deployment can unroll, and the members that macros create.
 
     Args:
-        template: What `unrolled` gave.
+        template: A result of `unrolled`.
     """
     return {
         f"{section}.{key}": value
@@ -62,7 +62,7 @@ def loops(template: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def without_loops(members: Mapping[str, Json]) -> dict[str, Json]:
-    """Return the members of an object that neither a loop nor a macro (`Fn::Transform`) makes."""
+    """Return the members of an object that no loop and no macro (`Fn::Transform`) creates."""
     return {key: value for key, value in members.items() if not str(key).startswith(_FUNCTION)}
 
 

@@ -26,7 +26,7 @@ STACKS_ELSEWHERE = frozenset(
         "AWS::ServiceCatalog::CloudFormationProvisionedProduct",
     }
 )
-"""Types that make stacks of templates that no assembly holds."""
+"""Types that create stacks from templates that no assembly contains."""
 
 _CDK_ID = re.compile(r"(?P<name>.+)NestedStack(?P=name)NestedStackResource(?P<hash>[0-9A-F]{8})")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -59,7 +59,7 @@ def nested_stacks(template: Mapping[str, Any]) -> Iterator[str]:
 
 
 def template_file(resource: Mapping[str, Any], folder: Path, files: Mapping[str, Any]) -> Path | None:
-    """Return the file with the template of a nested stack, or None if the assembly does not hold it.
+    """Return the file with the template of a nested stack, or None if the assembly doesn't contain it.
 
     Args:
         resource: The nested stack, as its parent's template has it.

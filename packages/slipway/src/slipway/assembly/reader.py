@@ -33,7 +33,7 @@ class AssemblyError(SlipwayError):
 
     Args:
         file: The file.
-        what: What is wrong with it, after its name: `is damaged: it is no JSON; synthesise again`.
+        what: What is wrong, as a phrase that follows the file's name: `is damaged: not valid JSON; synthesise again`.
     """
 
     exit_code = 2
@@ -45,7 +45,7 @@ class AssemblyError(SlipwayError):
 
 
 class MissingFileError(AssemblyError):
-    """A file is not there."""
+    """A file is missing."""
 
 
 def damaged(file: Path, why: str) -> AssemblyError:
@@ -78,7 +78,7 @@ class StackEntry:
     Attributes:
         id: Its id in the manifest.
         folder: Folder of the manifest.
-        artifact: What the manifest says of it.
+        artifact: Its entry in the manifest.
     """
 
     id: str
@@ -127,7 +127,7 @@ class StackEntry:
 
     @property
     def assets_file(self) -> Path:
-        """The file of its asset list, which is not there where it publishes nothing."""
+        """The file of its asset list, which doesn't exist if the stack publishes nothing."""
         return self.folder / f"{self.id}{ASSETS_SUFFIX}"
 
     @cached_property
@@ -171,7 +171,7 @@ class Manifest:
 
     Attributes:
         folder: The assembly.
-        document: All that it holds.
+        document: The parsed JSON.
     """
 
     folder: Path
@@ -210,7 +210,7 @@ class Manifest:
                 yield stage_of(identifier, artifact), self.nested(identifier)
 
     def deployable(self) -> Document:
-        """Return its document with stacks and asset lists alone, without what the CDK CLI prints of them."""
+        """Return its document with only stacks and asset lists, without the metadata that the CDK CLI prints."""
         kept = {
             identifier: {key: value for key, value in artifact.items() if key != "additionalMetadataFile"}
             for identifier, artifact in self.artifacts.items()
@@ -235,7 +235,7 @@ def stage_of(identifier: str, artifact: Document) -> str:
 
     Args:
         identifier: Id of the artifact of its assembly.
-        artifact: What the manifest says of it.
+        artifact: Its entry in the manifest.
     """
     return str(artifact.get("properties", {}).get("displayName", identifier))
 
@@ -250,7 +250,7 @@ def read_manifest(folder: Path, *, root: bool = True) -> Manifest:
 
     Args:
         folder: The assembly.
-        root: Whether it is the outermost one, for the message. Default: it is.
+        root: True for the outermost assembly, for the message. Default: True.
 
     Raises:
         AssemblyError: It is missing or damaged.
@@ -266,7 +266,7 @@ def read_manifests(folder: Path) -> Iterator[tuple[str, Manifest]]:
     """Yield an assembly and, in order, those nested in it: the path of each stage's construct, and the manifest.
 
     Args:
-        folder: The outermost; its path is empty.
+        folder: The outermost assembly; its path is empty.
 
     Raises:
         AssemblyError: One is missing or damaged.
@@ -337,7 +337,7 @@ def read_object(file: Path) -> Document:
     except (ValueError, RecursionError) as error:
         raise damaged(file, f"not valid JSON ({error})") from None
     if not isinstance(content, dict):
-        raise damaged(file, "it holds no object")
+        raise damaged(file, "not a JSON object")
     return content
 
 
@@ -346,9 +346,9 @@ def member(artifact: Document, name: str, manifest: Path, identifier: str) -> st
 
     Args:
         artifact: The artifact.
-        name: Of the property.
-        manifest: File of the manifest, for the message.
-        identifier: Id of the artifact, likewise.
+        name: The property.
+        manifest: The manifest's file, for the message.
+        identifier: The artifact's id, for the message.
 
     Raises:
         AssemblyError: It is missing, or leads out of the assembly.

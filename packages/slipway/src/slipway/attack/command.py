@@ -1,8 +1,9 @@
 """Attack the services of a test environment from outside: `slipway attack --env staging --service NAME`.
 
-A step of the pipeline after the tests of an environment that sets `attack`. It finds a service and calls it as its
-tests do (`slipway.tasks.verification`), by its public address and nothing else. First it tries every operation without
-credentials, then it sends with them what the OpenAPI document allows and rules out. What it writes stays there.
+This is a step of the pipeline after the tests of an environment that sets `attack`. It finds a service and calls it as
+its tests do (`slipway.tasks.verification`), only by its public address. First it tries every operation without
+credentials. Then it sends, with credentials, requests that the OpenAPI document allows and requests that it rules out.
+Data that it writes is not deleted.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ from slipway.tasks.verification import REPORTS, find_environment, outputs
 FOLDER = ROOT / "build" / "attack"
 
 SEED = 20261130
-"""Of what is generated, so that a fault comes again."""
+"""Seed of the generated requests, so that a fault can be reproduced."""
 
 REHEARSED = Attack(requests=40, seconds=5)
-"""How much is sent in a rehearsal: enough to see that the step works."""
+"""Number of requests in a rehearsal: enough to see that the step works."""
 
 _REHEARSAL = "SLIPWAY_REHEARSAL"
 
 
 @dataclass(frozen=True)
 class Attacked:
-    """What became of one service.
+    """The result for one service.
 
     Attributes:
         target: The service.
-        requests: How many were generated from its document.
+        requests: Number of requests generated from its document.
         seconds: How long that took.
-        findings: What was found, the worst first.
+        findings: The findings, the worst first.
     """
 
     target: AttackTarget
@@ -60,13 +61,13 @@ class Attacked:
 
     @property
     def unreached(self) -> list[str]:
-        """The operations that nobody could call behind their authorization."""
+        """The operations that could not be called with valid credentials."""
         reached = self.target.reached
         return [f"{route.method} {route.path}" for route in self.target.routes if route not in reached]
 
     @property
     def summary(self) -> str:
-        """What happened, in one line."""
+        """The result in one line."""
         missing = f"; not behind the authorization of {', '.join(self.unreached)}" if self.unreached else ""
         return (
             f"{self.target.service}: {self.requests} requests in {self.seconds:.0f} s, "
@@ -74,7 +75,7 @@ class Attacked:
         )
 
     def plain(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return the result as JSON data."""
         return {
             "service": self.target.service,
             "requests": self.requests,
@@ -90,11 +91,11 @@ def attack_target(target: AttackTarget, bounds: AttackBounds, folder: Path) -> A
 
     Args:
         target: The service.
-        bounds: How much is sent.
-        folder: Where the process that sends reads and writes.
+        bounds: Limits of what is sent.
+        folder: Working folder of the process that sends.
 
     Raises:
-        AttackError: It does not answer, or nothing could be sent.
+        AttackError: The service does not answer, or nothing could be sent.
     """
     try:
         with httpx.Client(timeout=30, verify=ssl.create_default_context()) as client:
@@ -106,12 +107,12 @@ def attack_target(target: AttackTarget, bounds: AttackBounds, folder: Path) -> A
 
 
 def write_reports(attacked: Attacked, environment: str, folder: Path) -> tuple[Path, Path]:
-    """Write what was found as JSON and SARIF to be kept, and as JUnit's XML for CodeBuild.
+    """Write the findings as JSON and SARIF to be kept, and as JUnit XML for CodeBuild.
 
     Args:
-        attacked: What became of a service.
+        attacked: The result for a service.
         environment: Name of the environment.
-        folder: Of all reports; the XML goes there.
+        folder: Folder of all reports, which gets the XML.
 
     Returns:
         The files to keep.
@@ -136,16 +137,18 @@ def write_reports(attacked: Attacked, environment: str, folder: Path) -> tuple[P
 
 
 def attack(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
-    requests: Annotated[int | None, typer.Option(min=10, help="Requests to each. Default: `attack.requests`.")] = None,
-    seconds: Annotated[int | None, typer.Option(min=5, help="Seconds for each. Default: `attack.seconds`.")] = None,
-    seed: Annotated[int, typer.Option(help="Another one sends other requests.")] = SEED,
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[list[str], typer.Option(help="Service: the name of a folder in services/. May be repeated.")],
+    requests: Annotated[
+        int | None, typer.Option(min=10, help="Requests per service. Default: `attack.requests`.")
+    ] = None,
+    seconds: Annotated[int | None, typer.Option(min=5, help="Seconds per service. Default: `attack.seconds`.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the generated requests; change it to send other ones.")] = SEED,
 ) -> None:
-    """Attack services from outside where they are deployed for tests, within bounds.
+    """Attack the services of a test environment from outside, within limits.
 
-    Exit code: 0 when nothing serious is found, 1 when something is or a service could not be attacked, 2 where the
-    environment is not one for tests.
+    Exit code: 0 without serious findings, 1 with serious findings or if a service could not be attacked, 2 if the
+    environment is not for tests.
     """
     environment = find_environment(env)
     if environment.kind is not EnvironmentKind.TEST:

@@ -1,4 +1,4 @@
-"""Try each operation that the document restricts without what it wants of its caller."""
+"""Try each restricted operation of the document without valid credentials."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.emulator.routes import Route
 REFUSALS = frozenset({401, 403})
 THROTTLED = 429
 ATTEMPTS = 5
-"""How often a request is sent that is throttled, which says nothing about its authorization."""
+"""Tries of a throttled request: throttling says nothing about its authorization."""
 
 _ID = "00000000-0000-4000-8000-000000000000"
 _UNSIGNED = (
@@ -25,10 +25,10 @@ _UNSIGNED = (
 
 
 def strangers(route: Route) -> Mapping[str, Mapping[str, str]]:
-    """Return the callers that an operation must not let in: what they are called → their headers."""
+    """Return the callers that an operation must refuse: name → headers."""
     found: dict[str, Mapping[str, str]] = {"no credentials": {}}
     if route.signed:
-        found["a signature of nobody"] = {"Authorization": _UNSIGNED, "X-Amz-Date": "20200101T000000Z"}
+        found["an unknown signer"] = {"Authorization": _UNSIGNED, "X-Amz-Date": "20200101T000000Z"}
     if route.keyed:
         found["an unknown key"] = {"x-api-key": "not-a-key-of-anybody-here"}
     if route.bearer:
@@ -38,10 +38,10 @@ def strangers(route: Route) -> Mapping[str, Mapping[str, str]]:
 
 
 def try_doors(target: AttackTarget, client: httpx.Client) -> Iterator[AttackFinding]:
-    """Yield a finding for each stranger that an operation answers otherwise than by a refusal.
+    """Yield a finding for each such caller that an operation doesn't refuse.
 
     Args:
-        target: What is attacked.
+        target: The service to attack.
         client: Sends the requests.
 
     Raises:

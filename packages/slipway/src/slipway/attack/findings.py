@@ -1,4 +1,4 @@
-"""What an attack found, for people, for code scanning (SARIF), and for CodeBuild (JUnit)."""
+"""Findings of an attack, for people, for code scanning (SARIF), and for CodeBuild (JUnit)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DOOR = "open-door"
 
 
 class AttackLevel(StrEnum):
-    """How much a finding counts. The values are SARIF's own."""
+    """Level of a finding. The values are SARIF's."""
 
     ERROR = "error"
-    """It fails the step."""
+    """The finding fails the step."""
     WARNING = "warning"
-    """It is reported: a client may stumble over it, but nobody gets in or breaks anything by it."""
+    """The finding is only reported: it may break a client, but it gives no access and does no damage."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class AttackRule:
     """A kind of finding.
 
     Attributes:
-        level: How much it counts.
-        severity: By what code scanning orders it, `security-severity`.
-        says: What is wrong.
-        do: What to do.
+        level: Its level.
+        severity: The score by which code scanning sorts it, `security-severity`.
+        says: Description of the fault.
+        do: How to fix it.
     """
 
     level: AttackLevel
@@ -51,8 +51,8 @@ RULES: Final = {
     "no_leak": AttackRule(
         AttackLevel.ERROR,
         "7.5",
-        "An answer holds what belongs to the inside of the service.",
-        "Answer with a problem that names the request, and log the rest.",
+        "An answer reveals internals of the service.",
+        "Answer with a problem document, and log the details.",
     ),
     "not_a_server_error": AttackRule(
         AttackLevel.ERROR, "7.0", "A request makes the service fail.", "Refuse what cannot be processed with a 4xx."
@@ -61,14 +61,17 @@ RULES: Final = {
         AttackLevel.WARNING,
         "5.0",
         "A request that the document rules out is accepted.",
-        "Validate it, or let the document allow it.",
+        "Validate the request, or allow it in the document.",
     ),
     "use_after_free": AttackRule(
-        AttackLevel.WARNING, "5.0", "What was deleted is still answered.", "Check deletion, and what caches it."
+        AttackLevel.WARNING, "5.0", "A deleted resource is still returned.", "Check the deletion and the caches."
     ),
 }
 _CONFORMANCE = AttackRule(
-    AttackLevel.WARNING, "2.0", "An answer is not one that the document describes.", "Describe it, or answer otherwise."
+    AttackLevel.WARNING,
+    "2.0",
+    "An answer is not one that the document describes.",
+    "Describe the answer in the document, or change it.",
 )
 
 
@@ -78,12 +81,12 @@ class AttackFinding:
 
     Attributes:
         rule: A key of `RULES`, or a check of schemathesis.
-        method: Of the request.
-        path: Of the operation, as the document writes it.
-        message: What was wrong.
-        request: What was sent first that showed it.
-        body: The request's.
-        times: How many requests showed it.
+        method: HTTP method.
+        path: Path of the operation, as in the document.
+        message: What is wrong.
+        request: The first request that showed it.
+        body: Body of that request.
+        times: Number of requests that showed it.
     """
 
     rule: str
@@ -101,11 +104,11 @@ class AttackFinding:
 
     @property
     def kind(self) -> AttackRule:
-        """What kind it is."""
+        """Its kind."""
         return RULES.get(self.rule, _CONFORMANCE)
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the finding in one line."""
         times = f", {self.times} times" if self.times > 1 else ""
         return f"{self.kind.level}: {self.operation}: {self.rule}: {' '.join(self.message.split())}{times}"
 
@@ -129,10 +132,10 @@ def as_sarif(findings: Sequence[AttackFinding], *, file: str, text: str, whole: 
     """Return findings as SARIF 2.1.0, each at the line of the document that describes its path.
 
     Args:
-        findings: Of one service.
-        file: The document, as the repository names it.
+        findings: Findings of one service.
+        file: The document's path in the repository.
         text: The document.
-        whole: Whether all operations were attacked.
+        whole: True if all operations were attacked.
     """
     lines = text.splitlines()
     results = [
@@ -168,12 +171,12 @@ def _line_of(path: str, lines: Sequence[str]) -> int:
 
 
 def as_junit(service: str, operations: Iterable[str], findings: Sequence[AttackFinding]) -> str:
-    """Return JUnit's XML: a case for each operation; serious findings fail it, the others are in its output.
+    """Return JUnit XML with one case per operation. Serious findings fail the case; the others are in its output.
 
     Args:
         service: Its name.
-        operations: Those that were attacked, such as `GET /items`.
-        findings: What was found.
+        operations: The attacked operations, such as `GET /items`.
+        findings: Findings of the service.
     """
     cases = sorted({*operations, *(each.operation for each in findings)})
     suite = ET.Element("testsuite", name=f"attack on {service}", tests=str(len(cases)))
@@ -190,7 +193,7 @@ def as_junit(service: str, operations: Iterable[str], findings: Sequence[AttackF
 
 
 def _texts(findings: Iterable[AttackFinding], operation: str) -> Iterator[tuple[AttackLevel, str]]:
-    """Yield each level that an operation's findings have, with those findings as plain text."""
+    """Yield each level of an operation's findings, with the findings of that level as plain text."""
     for level in AttackLevel:
         found = [str(each) for each in findings if each.operation == operation and each.kind.level is level]
         if found:

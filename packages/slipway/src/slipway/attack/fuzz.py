@@ -1,7 +1,7 @@
-"""Send a deployed service what its document allows and what it rules out, within bounds, by schemathesis.
+"""Send a deployed service valid and invalid requests by its document, within limits, with schemathesis.
 
-What a service of ours answers locally is held to its document to the letter (`slipway.testing.contract.fuzz`). Out
-there an edge and a firewall answer too, in words of their own: what differs from the document alone is a warning.
+Locally, answers must match the document exactly (`slipway.testing.contract.fuzz`). Once deployed, the edge and the
+firewall answer too, in their own formats, so an answer that merely differs from the document is a warning.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from slipway.process import run
 from slipway.project import ROOT
 
 SLACK_SECONDS = 120
-"""How long the process may take beyond its time: to start, and to write what it found."""
+"""Seconds that the process may take beyond its time, to start and to write its findings."""
 
 NOT_IMPLEMENTED = 501
-"""What a gateway answers to a method that it does not know: no failure of the service."""
+"""Status with which a gateway answers an unknown method. It is not the service's failure."""
 
 NOT_CHECKED = {
     "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
-    "ignored_auth": "`slipway.attack.doors` and `slipway.testing.contract.http` do it, with more kinds",
-    "missing_required_header": "wants 401 from where AWS answers 403",
-    "positive_data_acceptance": "a cursor or an ETag has rules that no schema can say",
+    "ignored_auth": "`slipway.attack.doors` and `slipway.testing.contract.http` check this with more kinds of callers",
+    "missing_required_header": "expects 401 where AWS answers 403",
+    "positive_data_acceptance": "a cursor or an ETag has rules that no schema can express",
 }
-"""Checks of schemathesis that are left out, and why."""
+"""Checks of schemathesis that are switched off, with the reason."""
 
 
 class AttackError(SlipwayError):
-    """The service could not be attacked; the message is one line."""
+    """The service could not be attacked. The message is one line."""
 
 
 @dataclass(frozen=True)
 class AttackBounds:
-    """How much is sent.
+    """Limits of what is sent.
 
     Attributes:
-        requests: At most so many.
-        seconds: At most so long, once it has begun.
-        seed: Of what is generated; the same seed gives the same requests.
+        requests: Maximum number of requests.
+        seconds: Maximum duration, counted from the first request.
+        seed: The same seed generates the same requests.
     """
 
     requests: int
@@ -57,12 +57,12 @@ class AttackBounds:
 
 @dataclass(frozen=True)
 class Fuzzed:
-    """What a run of schemathesis said.
+    """Result of a run of schemathesis.
 
     Attributes:
-        requests: How many were sent.
-        seconds: How long it took.
-        findings: What failed, each time that it did.
+        requests: Number of requests sent.
+        seconds: Duration.
+        findings: Every failure, repetitions included.
     """
 
     requests: int
@@ -71,15 +71,15 @@ class Fuzzed:
 
 
 def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
-    """Send a service requests, until one of the bounds is met.
+    """Send requests to a service until a limit is reached.
 
     Args:
-        target: What is attacked.
-        bounds: How much is sent.
-        folder: Where the process reads and writes.
+        target: The service to attack.
+        bounds: Limits of what is sent.
+        folder: Working folder of the process.
 
     Raises:
-        AttackError: schemathesis did not run to its end, or sent nothing.
+        AttackError: schemathesis stopped early or sent nothing.
     """
     document, report, record, count = (
         folder / f"{target.service}.{end}" for end in ("json", "report.json", "ndjson", "count")
@@ -101,13 +101,13 @@ def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
 
 
 def command(target: AttackTarget, bounds: AttackBounds, document: Path, report: Path) -> list[str]:
-    """Return how schemathesis is called.
+    """Return the command line of schemathesis.
 
     Args:
-        target: What is attacked.
-        bounds: How much is sent.
+        target: The service to attack.
+        bounds: Limits of what is sent.
         document: The OpenAPI document.
-        report: The file that says how it went.
+        report: File for schemathesis's report.
     """
     return [
         *(sys.executable, "-m", "schemathesis.cli", "run", str(document), "--url", target.api.rstrip("/")),
@@ -120,12 +120,12 @@ def command(target: AttackTarget, bounds: AttackBounds, document: Path, report: 
 
 
 def variables(target: AttackTarget, bounds: AttackBounds, record: Path) -> dict[str, str]:
-    """Return what `slipway.attack.hooks` reads.
+    """Return the environment variables that `slipway.attack.hooks` reads.
 
     Args:
-        target: What is attacked.
-        bounds: How much is sent.
-        record: The file that gets what failed.
+        target: The service to attack.
+        bounds: Limits of what is sent.
+        record: File for the failed checks.
     """
     key = target.credentials
     found = {

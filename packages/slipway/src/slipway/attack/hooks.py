@@ -1,6 +1,6 @@
-"""Hooks of schemathesis, which imports this (`SCHEMATHESIS_HOOKS`): who calls, what else is checked, what is recorded.
+"""Hooks of schemathesis (`SCHEMATHESIS_HOOKS`): credentials, additional checks, and the record of failures.
 
-It runs in a process of its own. `slipway.attack.fuzz` and `slipway.testing.contract.fuzz` start it and give it the
+They run in a separate process, which `slipway.attack.fuzz` and `slipway.testing.contract.fuzz` start with the
 variables.
 """
 
@@ -26,10 +26,10 @@ _LONGEST = 1_000
 
 
 class Authorised(AuthBase):
-    """Add to a finished request what the service wants to see of its caller."""
+    """Adds credentials to a finished request."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Add it."""
+        """Add the credentials to a request."""
         if EDGE in os.environ and request.method in READS and request.url and not request.url.endswith("/health"):
             request.url = request.url.replace(os.environ[API], os.environ[EDGE], 1)
         for header, variable in HEADERS.items():
@@ -45,13 +45,13 @@ schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined] 
 
 @schemathesis.check
 def no_leak(ctx: Any, response: Any, case: Any) -> None:  # noqa: ARG001 - schemathesis's signature
-    """Fail if an answer holds what belongs to the inside of the service."""
+    """Fail if an answer reveals internals of the service."""
     if found := find_leak(response.content.decode("utf-8", "replace")):
-        raise AssertionError(f"the body holds {found}")
+        raise AssertionError(f"the body contains {found}")
 
 
 class _Budget:
-    """Counts requests, and ends this process as a person would by Ctrl-C when enough were sent."""
+    """Counts requests, and interrupts this process, like Ctrl-C, when enough were sent."""
 
     def __init__(self) -> None:
         self.sent, self.most = 0, int(os.environ.get(REQUESTS, "0"))
@@ -73,13 +73,13 @@ _BUDGET = _Budget()
 
 @schemathesis.hook
 def after_call(context: Any, case: Any, response: Any) -> None:  # noqa: ARG001 - schemathesis's signature
-    """Count what was sent."""
+    """Count a request."""
     _BUDGET.spend()
 
 
 @schemathesis.hook
 def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:  # noqa: ARG001 - its signature
-    """Record a check that failed, and let it count."""
+    """Record a failed check, without suppressing it."""
     if RECORD in os.environ:
         sent = response.request
         body = sent.body.decode("utf-8", "replace") if isinstance(sent.body, bytes) else sent.body

@@ -1,4 +1,4 @@
-"""What no answer holds that a stranger gets."""
+"""Detect internals of a service in its answers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LEAKS = {
     "an ARN of an account": re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:\d{12}:"),
     "an error of the AWS SDK": re.compile(r"An error occurred \(\w+\) when calling the \w+ operation"),
 }
-"""What belongs to the inside of a service, and how it is recognised."""
+"""Internals of a service → the pattern that recognises them."""
 
 
 def find_leak(text: str) -> str | None:
-    """Return what a body holds that belongs to the inside of a service; None if there is nothing."""
+    """Return which internals of a service a body reveals; None if it reveals none."""
     for what, pattern in LEAKS.items():
         if found := pattern.search(text):
             return f"{what}: {found.group()[:200]!r}"

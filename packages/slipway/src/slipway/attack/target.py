@@ -1,4 +1,4 @@
-"""What is attacked: a deployed service, its document, and the caller that its tests are there."""
+"""Target of an attack: a deployed service, its document, and the credentials of its tests."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class AttackTarget:
         service: Its name.
         document: Its OpenAPI document.
         routes: The operations in it.
-        outputs: What its stacks say.
-        region: The API's.
-        headers: What lets its tests in, besides signatures: an API key, a token.
-        credentials: What signs.
+        outputs: Outputs of its stacks.
+        region: Region of the API.
+        headers: Headers that authenticate its tests, besides signatures: an API key, a token.
+        credentials: Credentials for signatures.
     """
 
     service: str
@@ -50,14 +50,14 @@ class AttackTarget:
         return f"{found.rstrip('/')}/" if found else None
 
     def lets_in(self, route: Route) -> bool:
-        """Return True if the caller has what an operation wants."""
+        """Return True if the credentials suffice for an operation."""
         return not (route.keyed and "x-api-key" not in self.headers) and not (
             route.bearer and "Authorization" not in self.headers
         )
 
     @property
     def reached(self) -> list[Route]:
-        """The operations whose authorization the caller passes."""
+        """The operations that the credentials allow."""
         return [route for route in self.routes if self.lets_in(route)]
 
     def narrowed(self) -> dict[str, Any]:
@@ -78,8 +78,8 @@ def find_target(service: str, session: boto3.Session, outputs: Mapping[str, str]
 
     Args:
         service: Its name.
-        session: Of the role of its tests.
-        outputs: What its stacks say.
+        session: Session of the role of its tests.
+        outputs: Outputs of its stacks.
     """
     file = ROOT / "services" / service / "openapi.json"
     credentials = session.get_credentials()

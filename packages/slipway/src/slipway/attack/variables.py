@@ -1,21 +1,21 @@
-"""Variables by which a fuzz and the hooks in its process agree. Nothing is imported here."""
+"""Environment variables that a fuzz passes to the hooks in its process. This module imports nothing."""
 
 from __future__ import annotations
 
 HEADERS = {"X-Origin-Verify": "FUZZ_ORIGIN", "x-api-key": "FUZZ_API_KEY", "Authorization": "FUZZ_AUTHORIZATION"}
-"""Header, and the variable that holds its value where the service wants one."""
+"""Header with the API key, and the variable with its value, if the service requires one."""
 
 SIGNED = "FUZZ_SIGNED"
-"""Set where the service wants signatures of what is not a read."""
+"""Set if the service requires signed writes."""
 
 API, EDGE = "FUZZ_API", "FUZZ_EDGE"
 """Address of the API, and of the edge that answers its open reads; the second is unset without an edge."""
 
 RECORD = "FUZZ_RECORD"
-"""File that gets a line of JSON for each failed check. Default: nothing is recorded."""
+"""File to which each failed check is written as a line of JSON. Default: nothing is recorded."""
 
 REQUESTS = "FUZZ_REQUESTS"
-"""How many requests are sent at most. Default: as many as schemathesis likes."""
+"""Maximum number of requests. Default: schemathesis decides."""
 
 COUNT = "FUZZ_COUNT"
-"""File that gets the number of requests at the end: schemathesis counts none of a scenario that it was ended in."""
+"""File to which the number of requests is written: schemathesis doesn't count those of an interrupted scenario."""

@@ -1,4 +1,4 @@
-"""Acknowledgements of the blocks: who signs for them, and until when."""
+"""Acknowledgements of the blocks, with their owner and expiry."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Signature(Strict):
     """The table `[acknowledgements]` of `config/policy.toml`: owner and expiry of the blocks' acknowledgements."""
 
     owner: Text = "platform"
-    """The team that has read the blocks' reasons and answers for them in this app."""
+    """The team that has reviewed the blocks' reasons and is responsible for them in this app."""
     expires: date = RELEASED.replace(year=RELEASED.year + 1)
-    """Last day on which they hold; after it the gate fails, so that somebody reads them again. Default: a year after
-    the release of the tool, so that an upgrade renews them.
+    """Last day on which they are valid. After that the gate fails, so that they are reviewed again. Default: a year
+    after the tool's release, so an upgrade renews them.
     """
 
 
 @cache
 def signature(file: Path = POLICY_FILE) -> Signature:
-    """Return who signs for the blocks in this app.
+    """Return the owner and expiry of the blocks' acknowledgements in this app.
 
     Args:
         file: The app's policy. Default: `config/policy.toml`; the defaults hold if it doesn't exist.
@@ -50,8 +50,8 @@ def accept(construct: IConstruct, *rules: str, reason: str, finding: str | Seque
     Args:
         construct: The narrowest construct that covers the resource.
         rules: Ids as the report prints them; several if one reason covers the same check in several packs.
-        reason: What makes it safe here.
-        finding: The findings meant, for rules that report several.
+        reason: Why the finding is safe here.
+        finding: Selects findings, for rules that report several.
     """
     signed = signature()
     acknowledge(

@@ -98,7 +98,7 @@ class ServiceAlarms(Construct):
             of.metric_errors(period=MINUTE, statistic="Sum"),
             more_than=errors,
             periods=2,
-            says=f"{name} fails more than {errors} times a minute",
+            says=f"{name} fails more than {errors} times per minute",
         )
         self._add(
             f"{name}Throttles",
@@ -141,7 +141,7 @@ class ServiceAlarms(Construct):
             "api-5xx",
             stage.metric_server_error(period=MINUTE, statistic="Sum"),
             more_than=server_errors,
-            says=f"The API answers more than {server_errors} requests a minute with 5xx",
+            says=f"The API answers more than {server_errors} requests per minute with 5xx",
         )
         percent, floor = self._settings.client_error_percent, self._settings.client_error_floor
         minutes = REFUSALS_PERIOD.to_minutes()
@@ -159,7 +159,7 @@ class ServiceAlarms(Construct):
                 label="4xx of all, %",
             ),
             at_least=percent,
-            says=f"The API refuses {percent} % of the requests of {minutes:g} minutes, of {floor} or more",
+            says=f"The API refuses {percent} % of at least {floor} requests in {minutes:g} minutes",
             by_callers=True,
         )
 
@@ -192,7 +192,7 @@ class ServiceAlarms(Construct):
             "table-user-errors",
             cloudwatch.Metric(namespace="AWS/DynamoDB", metric_name="UserErrors", statistic="Sum", period=MINUTE),
             at_least=errors,
-            says=f"DynamoDB refuses {errors} requests a minute as faulty, in all of the account",
+            says=f"DynamoDB rejects {errors} requests per minute as invalid, in the whole account",
             by_callers=True,
         )
 
@@ -228,7 +228,7 @@ class ServiceAlarms(Construct):
             "probe-failed",
             probe.metric("ProbeSuccess", statistic="Minimum"),
             less_than=1,
-            says="The service answers something wrong at its public address",
+            says="The service answers incorrectly at its public address",
         )
         self._add(
             "ProbeUnanswered",
@@ -236,7 +236,7 @@ class ServiceAlarms(Construct):
             probe.metric("ProbeUnanswered", statistic="Minimum"),
             at_least=1,
             periods=2,
-            says="The gateway answers in the service's place: it is throttled or not reached",
+            says="The gateway answers in the service's place, which is throttled or unreachable",
             by_callers=True,
         )
 
@@ -244,8 +244,8 @@ class ServiceAlarms(Construct):
         """Watch how fast the error budgets burn.
 
         Args:
-            objectives: What the service promises; None if it promises nothing.
-            entry: The API that it is promised of.
+            objectives: The service's objectives; None if it has none.
+            entry: The API that the objectives apply to.
         """
         if objectives is not None:
             ObjectiveAlarms(
@@ -264,11 +264,11 @@ class ServiceAlarms(Construct):
             "backup-failed",
             backup.failures.metric_approximate_number_of_messages_visible(period=MINUTE, statistic="Maximum"),
             at_least=1,
-            says="A backup failed, and the newest recovery point is a day old or more",
+            says="A backup failed, and the newest recovery point is at least a day old",
         )
 
     def on_dead_letters(self, queue: DeadLetterQueue, name: str = "DeadLetters") -> None:
-        """Watch for any message in a dead-letter queue."""
+        """Watch a dead-letter queue for messages."""
         self._add(
             name,
             "dead-letters",

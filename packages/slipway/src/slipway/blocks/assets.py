@@ -47,7 +47,7 @@ class AssetStore:
     """The folder that `make build` fills.
 
     Args:
-        folder: Where the zips and `manifest.json` lie. Default: `build/assets` of this repository.
+        folder: Folder of the zips and `manifest.json`. Default: `build/assets` of this repository.
     """
 
     def __init__(self, folder: Path = ASSETS_FOLDER) -> None:
@@ -62,7 +62,7 @@ class AssetStore:
             name: `items` for a service's code, `layer` or `layer-local` for the dependencies.
 
         Raises:
-            AssetError: The zip is missing, damaged, or the manifest does not know it.
+            AssetError: The zip is missing, damaged, or not in the manifest.
         """
         if name not in self._verified:
             self._verified[name] = self._verify(name)

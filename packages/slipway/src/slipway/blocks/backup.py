@@ -38,7 +38,7 @@ class ServiceBackup(Construct):
     Args:
         scope: The data stack: the rule packs look for the selection in the table's stack.
         construct_id: Id in it.
-        service: The service's name; vault and plan are named after environment and service, as AWS asks for names.
+        service: The service's name; vault and plan are named after environment and service, because AWS requires names.
         environment: Settings; `stateful.removal_policy` applies.
         settings: Hour and age of the backups.
         key: The service's key.
@@ -111,8 +111,8 @@ class ServiceBackup(Construct):
         """Put the events of failed backups into a queue, which an alarm can watch.
 
         AWS documents the events (https://docs.aws.amazon.com/aws-backup/latest/devguide/eventbridge.html), but not the
-        dimensions of its metrics of failed jobs. Its pages disagree on roles for such a target, so the queue's policy
-        lets the rule in.
+        dimensions of its metrics of failed jobs. Its pages disagree about roles for such a target, so the queue's
+        policy grants access to the rule.
         """
         stack = Stack.of(self)
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
@@ -220,7 +220,7 @@ class ServiceBackup(Construct):
         return policy
 
     def _of_buckets(self, policy: iam.ManagedPolicy, buckets: Sequence[ServiceBucket]) -> list[str]:
-        """Let the role follow and read buckets, and return the resources that are patterns."""
+        """Let the role follow and read buckets, and return the resources with wildcards."""
         stack = Stack.of(self)
         rules = stack.format_arn(service="events", resource="rule", resource_name="AwsBackupManagedRule*")
         objects = [bucket.arn_for_objects("*") for bucket in buckets]
@@ -299,7 +299,7 @@ def back_up(
         buckets: Buckets to back up.
 
     Returns:
-        The backup; None without one.
+        The backup; None if none is configured.
     """
     if environment.backup is None:
         return None

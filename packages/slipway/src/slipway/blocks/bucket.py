@@ -86,7 +86,7 @@ class ServiceBucket(s3.Bucket):
         environment: Settings; `stateful.removal_policy` applies.
         key: The service's key.
         logs: Bucket for the access logs, under `s3/`.
-        versioned: Whether old versions are kept. Default: yes.
+        versioned: True if old versions are kept. Default: True.
         expire_after: Age at which objects expire. Default: never.
         cors_origins: Origins whose pages may GET, PUT and POST objects. Default: none.
     """

@@ -50,10 +50,10 @@ class ServiceDashboard(Construct):
         functions: Its functions by name.
         tables: Its tables by name.
         dead_letters: Its dead-letter queue.
-        queues: Its other queues by name, the dead letters of each among them. Default: none.
+        queues: Its other queues by name, including the dead letters of each. Default: none.
         api: Its API. Default: none; the first row then shows the first function.
-        probe: What asks it by its public address. Default: none.
-        objectives: What the service promises of its API. Default: nothing.
+        probe: Its probe. Default: none.
+        objectives: Objectives of its API. Default: none.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class ServiceDashboard(Construct):
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
         alarms = [alarm for alarm in stack.node.find_all() if isinstance(alarm, cloudwatch.Alarm)]
-        # Single windows of an objective: the row of the objectives draws them all.
+        # Alarms on single windows of an objective: the objectives' row draws them all.
         self._alarms = [_Alarm.of(alarm) for alarm in alarms if f"/{OUTSIDE_BAKE}/" not in alarm.node.path]
         self._drawn: set[_Key] = set()
         self.dashboard = cloudwatch.Dashboard(
@@ -138,11 +138,11 @@ class ServiceDashboard(Construct):
     def _moves(self, functions: Mapping[str, ServiceFunction]) -> cloudwatch.IWidget:
         """Return the graph that marks deployments: the invocations of each version while an alias has two of them.
 
-        An annotation stands where the template puts it, and no template knows when it will be deployed. But Lambda
+        An annotation has a fixed time, and no template knows when it will be deployed. But Lambda
         counts by `ExecutedVersion` while an alias shares its traffic
-        (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html), and a search finds versions that
-        come later (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html). A
-        function whose traffic moves at once leaves no mark.
+        (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html), and a search also finds later
+        versions (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/search-expression-syntax.html). A
+        function whose traffic moves all at once leaves no mark.
         """
         schema = "{AWS/Lambda,FunctionName,Resource,ExecutedVersion}"
         searches = [
@@ -165,7 +165,7 @@ class ServiceDashboard(Construct):
         )
 
     def _probe_row(self, probe: ServiceProbe) -> list[cloudwatch.IWidget]:
-        success = probe.metric("ProbeSuccess", statistic="Minimum", label="As the contract says").with_(
+        success = probe.metric("ProbeSuccess", statistic="Minimum", label="Contract checks pass").with_(
             color=_COLOR.GREEN
         )
         unanswered = probe.metric("ProbeUnanswered", statistic="Minimum", label="Not let through").with_(

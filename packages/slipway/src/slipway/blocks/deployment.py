@@ -21,8 +21,9 @@ from slipway.settings.model import ApiFunctionSettings
 from slipway.settings.shifts import PREFIX, Shift, ShiftKind
 
 HOOK = FunctionSettings(memory_mb=256, timeout_seconds=900)
-"""Size of a pre-traffic hook: it makes a handful of calls, waits for each up to the function's time-out, and retries
-throttled ones. Lambda's longest time-out, well within the hour that CodeDeploy waits for the hook's report.
+"""Size of a pre-traffic hook. It makes a handful of calls, each of which may take as long as the function's time-out,
+and retries throttled ones. The time-out is Lambda's longest, well within the hour that CodeDeploy waits for the hook's
+report.
 """
 
 _PERIOD = Duration.minutes(1)
@@ -48,10 +49,10 @@ class SafeDeployment(Construct):
     Args:
         scope: The compute stack.
         construct_id: Id in it.
-        function: The function whose `live` moves.
+        function: The function whose alias `live` moves.
         hook_handler: Handler of the contract check that runs before traffic.
         dead_letters: Queue for hook invocations that failed for good: CodeDeploy invokes hooks asynchronously.
-        compares: True if the hook declares reads that both versions must answer alike
+        compares: True if the hook declares reads that both versions must answer identically
             (`slipway_runtime.comparison`); it may then invoke `live` too.
         proof: Secret that the function expects in those reads, if it answers them only through the edge. Default: none.
     """
@@ -85,7 +86,7 @@ class SafeDeployment(Construct):
             "Group",
             alias=function.live,
             application=codedeploy.LambdaApplication(self, "Application"),
-            # Immutable, because CDK adds AWS's managed policy, which covers every function of the account.
+            # Immutable: otherwise CDK would add AWS's managed policy, which covers every function of the account.
             role=role.without_policy_updates(),
             deployment_config=_deployment_config(self, environment.deployment.shift),
             alarms=list(self.alarms),

@@ -53,7 +53,7 @@ class EdgeDistribution(Construct):
         origin: The API behind it.
         proof: Header and secret that are sent with every request to the origin.
         cached_queries: Query parameters that are part of the cache key; others do not reach the origin.
-        geo: Countries that are served.
+        geo: Allowed countries.
         logs_bucket: Bucket for the access logs, under `cloudfront/`.
         custom_domain: Custom domain name. Default: CloudFront's.
     """
@@ -134,7 +134,7 @@ class EdgeDistribution(Construct):
     def _web_acl(self, service: str, environment: Environment, key: ServiceKey) -> EdgeWebAcl | None:
         if not environment.waf.enabled:
             return None
-        scope = self._in_cloudfronts_region("EdgeFirewall", EDGE_FIREWALL, "AWS WAF before the distribution")
+        scope = self._in_cloudfronts_region("EdgeFirewall", EDGE_FIREWALL, "AWS WAF in front of the distribution")
         # A key cannot be used from another region.
         return EdgeWebAcl(scope, "WebAcl", service=service, environment=environment, key=key if scope is self else None)
 
@@ -179,7 +179,7 @@ class EdgeDistribution(Construct):
         Args:
             construct_id: Id of that stack in the stage.
             name: End of its name.
-            holds: What it is for, in its description.
+            holds: Its contents, for its description.
         """
         stack = Stack.of(self)
         stage = Stage.of(self)
@@ -199,8 +199,8 @@ class EdgeDistribution(Construct):
             accept(
                 self.distribution,
                 "AwsSolutions-CFR2",
-                reason="WAF is off in dev by configuration: it serves no user's traffic, and the configuration "
-                "requires WAF in every other environment.",
+                reason="WAF is off in dev by configuration: dev serves no users, and the configuration requires "
+                "WAF in every other environment.",
             )
         accept(
             self.distribution,

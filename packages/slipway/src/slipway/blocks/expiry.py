@@ -20,7 +20,7 @@ from slipway.delivery.names import bucket_name, deletion_waves, log_bucket_name
 from slipway.settings import Environment, FunctionSettings
 
 EVERY = "rate(10 minutes)"
-"""How often the function looks at what is left: a wave of stacks is deleted at each call, six in all."""
+"""How often the function checks what is left: each call deletes one of six waves of stacks."""
 
 CODE = "pipeline"
 """The asset with the tool's own functions (`slipway.delivery.runtime`)."""
@@ -31,8 +31,8 @@ _SIZE = FunctionSettings(memory_mb=256, timeout_seconds=900)
 
 
 EXPIRES = "Expires"
-"""Tag of every stack of a sandbox that ends by itself. The function deletes no other, and the permissions boundary lets
-no role do so."""
+"""Tag of every stack of a sandbox that expires. The function deletes no stack without it, and the permissions boundary
+allows no role to do so."""
 
 ENVIRONMENT = "Environment"
 """Tag that distinguishes the sandboxes of an account."""
@@ -40,7 +40,7 @@ ENVIRONMENT = "Environment"
 
 @jsii.implements(IAspect)
 class KeepNothing:
-    """Has CloudFormation delete whatever leaves a template, so that nothing of a sandbox is left.
+    """Has CloudFormation delete every removed resource, so that nothing of a sandbox is left.
 
     A key is deleted too, after the shortest time that KMS allows.
 
@@ -55,7 +55,7 @@ class KeepNothing:
     def visit(self, node: IConstruct) -> None:
         """Change the policies of a resource, or tag a stack."""
         if Stack.is_stack(node) and isinstance(node, Stack):
-            # Tags of a stage reach the resources alone.
+            # Tags of a stage only reach the resources, not the stacks.
             for name, value in self._tags.items():
                 node.tags.set_tag(name, value)
         if CfnResource.is_cfn_resource(node) and isinstance(node, CfnResource):
@@ -64,13 +64,13 @@ class KeepNothing:
                 accept(
                     node,
                     "Slipway-StatefulRetained",
-                    reason="Nothing of a sandbox is kept. KMS itself waits for seven days before it deletes a key.",
+                    reason="Nothing of a sandbox is kept. KMS waits for seven days before it deletes a key.",
                 )
             elif node.cfn_resource_type == "AWS::S3::Bucket" and options.deletion_policy == CfnDeletionPolicy.RETAIN:
                 accept(
                     node,
                     "OnlyAws-LogBucketSurvivesRollback",
-                    reason="What ends the sandbox empties the bucket first, and tries again if AWS writes another log.",
+                    reason="The function that ends the sandbox empties the bucket, again if AWS writes another log.",
                 )
             for policy in ("deletion_policy", "update_replace_policy"):
                 if getattr(options, policy) is not None:
@@ -82,8 +82,8 @@ class SandboxExpiry(Construct):
 
     EventBridge Scheduler's universal targets could call `DeleteStack` themselves, but CloudFormation deletes no bucket
     that has something in it, so a function does both (`slipway.delivery.runtime.expiry`). It may delete the stacks of
-    this sandbox and empty its buckets, and nothing else; the permissions boundary of every role lets no stack be
-    deleted that doesn't carry the tag `Expires`.
+    this sandbox and empty its buckets, and nothing else; the permissions boundary of every role forbids deleting a
+    stack without the tag `Expires`.
 
     Args:
         scope: The foundation stack.
@@ -104,12 +104,14 @@ class SandboxExpiry(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         if environment.sandbox is None or environment.sandbox.expires is None:
-            raise ValueError(f"{self.node.path}: {environment.name} doesn't expire")
+            raise ValueError(
+                f"{self.node.path}: {environment.name} has no expiry; only a sandbox that expires can be deleted"
+            )
         key = ServiceKey(self, "Key", service="foundation", environment=environment)
         accept(
             key,
             "Slipway-StatefulApart",
-            reason="Nothing of a sandbox outlives it: the key ends with the function that it is for.",
+            reason="Nothing of a sandbox outlives it: the key is deleted together with the function that uses it.",
         )
         waves = deletion_waves(environment, services)
         self.function = ServiceFunction(
@@ -121,7 +123,7 @@ class SandboxExpiry(Construct):
             assets=assets,
             key=key,
             handler="slipway.delivery.runtime.expiry.handler",
-            description="Deletes the sandbox once its time is over",
+            description="Deletes the sandbox once it has expired",
             variables={"WAVES": json.dumps(waves)},
             dead_letters=DeadLetterQueue(self, "DeadLetters", key=key),
             asynchronous=True,

@@ -1,4 +1,4 @@
-"""Feature flags of a service in AppConfig, with the alarms that take a change of them back."""
+"""Feature flags of a service in AppConfig, with the alarms that roll a change of them back."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from slipway.settings.model import Environment, ServiceSettings
 from slipway_runtime.flag_names import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, PROFILE_NAME
 
 _MINUTES = 3
-"""How many minutes an alarm looks back: what a version counts comes by way of the log, later than Lambda's own."""
+"""Minutes that an alarm looks back: a version's own counts arrive through the log, later than Lambda's metrics."""
 
 _MOST_ALARMS = 5
 """https://docs.aws.amazon.com/appconfig/2019-10-09/APIReference/API_CreateEnvironment.html, `Monitors`."""
 
 _MOST_FUNCTIONS = _MOST_ALARMS // 2
-"""Each has two alarms."""
+"""Each function has two alarms."""
 
 _READS = ("appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession")
 
@@ -32,16 +32,16 @@ _READS = ("appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSessi
 def add_flags(
     stack: Stack, *, functions: Sequence[ServiceFunction], environment: Environment, settings: ServiceSettings
 ) -> ServiceFlags | None:
-    """Add what the service's flags need, if its settings have any.
+    """Add the resources of the service's flags, if its settings have any.
 
     Args:
         stack: The compute stack.
-        functions: The functions that ask for flags, after their deployments (`SafeDeployment`) are there.
-        environment: Where.
+        functions: The functions that read flags; their deployments (`SafeDeployment`) must exist already.
+        environment: Settings of the environment.
         settings: The service's part of the configuration.
 
     Returns:
-        The flags; None for a service that has none, for which nothing is deployed.
+        The flags; None for a service without flags, for which nothing is deployed.
     """
     if not settings.flags:
         return None
@@ -55,22 +55,24 @@ class ServiceFlags(Construct):
     (https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/). Its JSON schema makes AppConfig
     refuse what Powertools could not read.
 
-    A change of the flags is deployed after the functions' own versions, so that one of the two is to blame. While it is
-    deployed and baked, AppConfig watches two alarms for each function: Lambda's errors on `live`, and the faults that
-    the version counts itself. If one becomes active, AppConfig restores the previous flags, and the deployment of
-    the stack fails (https://docs.aws.amazon.com/appconfig/latest/userguide/monitoring-deployments.html).
+    A change of the flags is deployed after the functions' new versions, so that a failure can be attributed to one of
+    the two. While it is deployed and baked, AppConfig watches two alarms for each function: Lambda's errors on `live`,
+    and the faults that the version counts itself. If one becomes active, AppConfig restores the previous flags, and the
+    deployment of the stack fails (https://docs.aws.amazon.com/appconfig/latest/userguide/monitoring-deployments.html).
 
-    AppConfig also takes a change back if an alarm has too little data. Both count missing data as good, so they have it
-    from their first evaluation on; the deployment of the flags waits for the aliases, which are made after the alarms.
+    AppConfig also rolls a change back if an alarm has too little data. Both alarms count missing data as good, so they
+    have data from their first evaluation on; the deployment of the flags waits for the aliases, which are created after
+    the alarms.
 
-    The functions find the application by its name: an id in their variables would be a cycle, since the environment's
-    monitors name their alarms. What they may read is on a policy of its own for the same reason.
+    The functions find the application by its name: its id in their variables would create a cycle, since the
+    environment's monitors refer to their alarms. Their permission to read it is in a separate policy for the same
+    reason.
 
     Args:
         scope: The compute stack.
         construct_id: Id in it.
-        functions: The functions that ask for flags, two at most.
-        environment: Where.
+        functions: The functions that read flags, at most two.
+        environment: Settings of the environment.
         settings: The service's part of the configuration.
 
     Raises:
@@ -89,7 +91,7 @@ class ServiceFlags(Construct):
         super().__init__(scope, construct_id)
         if len(functions) > _MOST_FUNCTIONS:
             raise ValueError(
-                f"{self.node.path}: {len(functions)} functions ask for flags, and AppConfig watches {_MOST_ALARMS} "
+                f"{self.node.path}: {len(functions)} functions read flags, and AppConfig watches {_MOST_ALARMS} "
                 f"alarms at most; name {_MOST_FUNCTIONS} functions"
             )
         self._settings, self._environment = settings, environment
@@ -112,7 +114,7 @@ class ServiceFlags(Construct):
         self.deployment = self._deploy(name)
         for function in functions:
             self._let_read(function, name)
-            # Code and flags do not change at once: an alarm could not say which of them it was.
+            # Code and flags do not change at the same time: an alarm could not tell which of them caused a failure.
             self.deployment.node.add_dependency(function.live)
 
     @property
@@ -184,7 +186,7 @@ class ServiceFlags(Construct):
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("appconfig.amazonaws.com"),
-            description="AppConfig looks at the alarms that take a change of the flags back",
+            description="AppConfig reads the alarms that roll a change of the flags back",
         )
         # https://docs.aws.amazon.com/appconfig/latest/userguide/setting-up-appconfig.html
         policy = iam.ManagedPolicy(
@@ -212,7 +214,7 @@ class ServiceFlags(Construct):
             statistic="Sum",
             period=Duration.minutes(1),
         )
-        # What the version itself calls a failure (slipway_runtime.telemetry).
+        # Failures that the version counts itself (slipway_runtime.telemetry).
         of_version = cloudwatch.Metric(
             namespace=self._environment.tags.project,
             metric_name="Faults",
@@ -231,7 +233,7 @@ class ServiceFlags(Construct):
         alarm = cloudwatch.Alarm(
             self,
             f"{function.node.id}{what}",
-            alarm_description=f"{what} of {function.node.id}: AppConfig takes a change of the flags back. {link}",
+            alarm_description=f"{what} of {function.node.id}: AppConfig rolls a change of the flags back. {link}",
             metric=metric,
             threshold=self._settings.flag_rollout.errors_per_minute,
             evaluation_periods=_MINUTES,
@@ -243,7 +245,7 @@ class ServiceFlags(Construct):
             alarm,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="AppConfig reads this alarm while it deploys flags, and takes them back; people are notified of the "
+            reason="AppConfig reads this alarm while it deploys flags, and rolls them back; people are notified of the "
             "failed deployment, and of errors in what serves by the alarms of observability.",
         )
         return alarm
@@ -290,5 +292,5 @@ _SCHEMA = {
     "patternProperties": {_NAME: _FLAG},
     "additionalProperties": False,
 }
-"""AppConfig takes JSON schemas of draft 4
+"""AppConfig accepts JSON schemas of draft 4
 (https://docs.aws.amazon.com/appconfig/latest/userguide/appconfig-creating-configuration-and-profile-validators.html)."""

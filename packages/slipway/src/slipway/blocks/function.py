@@ -78,9 +78,9 @@ class ServiceFunction(Construct):
         key: The service's key.
         handler: Dotted path, `services.<service>.runtime.<module>.<function>`.
         description: One line, shown in the console.
-        variables: Environment variables besides those every function has. Never a secret.
-        dead_letters: Queue for failed work. Needed for what is invoked asynchronously or by a stream.
-        asynchronous: Whether events reach it asynchronously: two retries, at most two hours old, then `dead_letters`.
+        variables: Additional environment variables. Never a secret.
+        dead_letters: Queue for failed work. Required if the function is invoked asynchronously or by a stream.
+        asynchronous: True if events reach it asynchronously: two retries within two hours, then `dead_letters`.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class ServiceFunction(Construct):
         Args:
             actions: IAM actions, without wildcards.
             resources: ARNs.
-            unproven_here: Why no test on the emulator fails without them (`make permissions`). Default: a test does.
+            unproven_here: Why no test on the emulator fails without them (`make permissions`). Default: a test fails.
         """
         self._policy.add_statements(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
         if unproven_here is not None:
@@ -151,7 +151,7 @@ class ServiceFunction(Construct):
 
         Args:
             actions: S3 object actions.
-            bucket_name: The bucket's literal name: cdk-nag names the finding by the ARN as written in the policy,
+            bucket_name: The bucket's literal name: cdk-nag identifies the finding by the ARN as written in the policy,
                 and a reference into another stack is not known until synth.
             prefix: Key prefix, with its slash.
             reason: Why the objects cannot be named one by one.
@@ -162,12 +162,12 @@ class ServiceFunction(Construct):
         self.allow_below(actions=actions, arn=arn, reason=reason)
 
     def allow_below(self, *, actions: Sequence[str], arn: str, reason: str) -> None:
-        """Let the function perform `actions` on everything whose ARN begins alike.
+        """Let the function perform `actions` on every resource whose ARN has a prefix.
 
         Args:
             actions: IAM actions.
-            arn: ARN with `*` at its end, of literals: cdk-nag names the finding by it.
-            reason: Why what is meant cannot be named exactly.
+            arn: Literal ARN that ends in `*`: cdk-nag identifies the finding by it.
+            reason: Why the resources cannot be named exactly.
         """
         self.allow(actions=actions, resources=[arn])
         accept(
@@ -195,7 +195,7 @@ class ServiceFunction(Construct):
 
         Args:
             actions: IAM actions for which the service authorization reference lists no resource type.
-            reason: What makes that safe here.
+            reason: Why that is safe here.
             unproven_here: As for `allow`.
         """
         self.allow(actions=actions, resources=["*"], unproven_here=unproven_here)
@@ -279,7 +279,7 @@ class ServiceFunction(Construct):
             "NIST.800.53.R5-LambdaInsideVPC",
             "HIPAA.Security-LambdaInsideVPC",
             "PCI.DSS.321-LambdaInsideVPC",
-            reason="It talks to AWS's own APIs alone, each call over TLS and signed under a role that names its "
+            reason="It only calls AWS's own APIs, each call over TLS and signed by a role that names its "
             "resources; there is no network of ours that it would be inside of, and nothing listens.",
         )
         if self.settings.reserved_concurrency is None:
@@ -287,8 +287,8 @@ class ServiceFunction(Construct):
                 self.function,
                 "NIST.800.53.R5-LambdaConcurrency",
                 "HIPAA.Security-LambdaConcurrency",
-                reason="Without a configured share it draws on what the account has left beside the shares of the "
-                "functions that take traffic; what has none in prod runs at deployments and rotations only.",
+                reason="Without reserved concurrency it uses what the account has left beside the reservations of the "
+                "functions that take traffic. In prod only functions for deployments and rotations have none.",
             )
 
     def _alias(self, construct_id: str, name: str) -> lambda_.Alias:

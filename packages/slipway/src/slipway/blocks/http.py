@@ -101,7 +101,7 @@ class HttpEntry(Construct):
             throttle=apigatewayv2.ThrottleSettings(rate_limit=throttle.rate, burst_limit=throttle.burst),
         )
         access_log = ServiceLogGroup(self, "AccessLog", environment=environment, key=key)
-        # On the L1, because the L2 takes an interface that Python cannot pass as data.
+        # Set on the L1, because the L2's interface cannot be passed from Python.
         cast(
             "apigatewayv2.CfnStage", self.stage.node.default_child
         ).access_log_settings = apigatewayv2.CfnStage.AccessLogSettingsProperty(
@@ -127,7 +127,7 @@ class HttpEntry(Construct):
             method: HTTP method.
             path: Path template such as `/process/{id}`.
             function: The function that answers, in payload format 2.0.
-            open_because: For a route that needs no token, what makes that safe. Default: it needs one.
+            open_because: For a route without a token, why that is safe. Default: a token is required.
         """
         # Not the API's add_routes: CDK records where a construct was created, and there that is a temporary folder.
         route = apigatewayv2.HttpRoute(

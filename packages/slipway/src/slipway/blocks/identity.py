@@ -47,10 +47,10 @@ def with_identity(description: str, values: Iterable[str]) -> str:
 
     Args:
         description: What the function does, in one line.
-        values: What it is configured with, such as its environment variables; references in them are followed.
+        values: Its configuration, such as its environment variables; references in it are followed.
 
     Returns:
-        The description, with a digest of what replaces the resources at its end. It is known at synthesis.
+        The description, followed by a digest of the properties that replace the resources. It is known at synthesis.
     """
     return Lazy.string(_Described(description, list(values)))
 

@@ -40,7 +40,7 @@ class ServiceLogGroup(logs.LogGroup):
     """An encrypted log group with the environment's retention.
 
     Args:
-        scope: What writes to it.
+        scope: The construct that writes to it.
         construct_id: Id in it.
         environment: Settings; `logs.retention_days` and `stateful.removal_policy` apply.
         key: The service's key; its policy lets CloudWatch Logs use it. None: CloudWatch's own key, if the service's key

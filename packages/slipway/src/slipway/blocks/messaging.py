@@ -18,7 +18,7 @@ DATA_KEY_REUSE = Duration.minutes(5)
 """Time that SQS reuses a data key: SQS's own default, and one KMS call in five minutes instead of one per message."""
 
 DEAD_LETTERS_STAY = Duration.days(14)
-"""Maximum retention of SQS: time for a person to look."""
+"""Maximum retention of SQS, which leaves time for a person to investigate."""
 
 
 class DeadLetterQueue(sqs.Queue):
@@ -28,8 +28,8 @@ class DeadLetterQueue(sqs.Queue):
         scope: The stack of the functions that fail into it.
         construct_id: Id in it.
         key: The service's key.
-        of_a_queue: Whether a queue's redrive policy sends here, and not functions or subscriptions alone: then the
-            rule packs see for themselves what it is. Default: no.
+        of_a_queue: True if a queue's redrive policy sends to it: then the rule packs recognise a dead-letter queue.
+            False if only functions or subscriptions do. Default: False.
         keep: Retention. Default: fourteen days, the longest that SQS keeps a message.
     """
 

@@ -17,31 +17,32 @@ from slipway.objectives.burn import WINDOWS, BurnWindow, Indicator, Promise, pro
 from slipway.settings.model import Objectives
 
 OUTSIDE_BAKE = "SetOffByCallersOrBefore"
-"""Part of the name of every alarm that says nothing about the release that bakes (slipway.delivery.relay): each window
-alone, what burns slowly and may have burned before, and latency, which callers can bring about by what they ask for.
-It begins with `slipway.blocks.alarms.SET_OFF_BY_CALLERS`: AWS shows `anything-but` with one `wildcard`, and no list."""
+"""Part of the name of every alarm that says nothing about the release that bakes (slipway.delivery.relay): alarms on
+single windows, on slow burns that may have begun earlier, and on latency, which callers can cause by their requests.
+It begins with `slipway.blocks.alarms.SET_OFF_BY_CALLERS`: AWS documents `anything-but` with a single `wildcard`, not
+with a list."""
 
 _IN_THE_BAKE = (Indicator.AVAILABILITY, "Fast")
 
 
 class ObjectiveAlarms(Construct):
-    """For each objective and pair of windows, an alarm that is on while both windows burn too fast.
+    """For each objective and pair of windows, an alarm that is active while the budget burns too fast in both windows.
 
     All metrics of an expression in an alarm share its period, so a pair of windows takes two alarms and a composite one
     that joins them. A window is one period of an alarm, at most seven days long
-    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html, "Period"), and slides on
-    at each evaluation (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation-window.html).
+    (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html, "Period"), and slides at
+    each evaluation (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-evaluation-window.html).
 
-    The composite alarms tell people. Of them, the fast burn of availability counts in a bake: it is made of 5xx alone,
-    and its short window ends it within minutes after the failures.
+    The composite alarms notify people. Of them, only the fast burn of availability counts in a bake: it is based on 5xx
+    only, and its short window ends it within minutes after the failures.
 
     Args:
         scope: The service's alarms.
         construct_id: Id in it.
-        objectives: What is promised.
-        api: The API that it is promised of.
+        objectives: The objectives.
+        api: The API that they apply to.
         topic: The topic that the alarms notify.
-        runbook: What ends an alarm's description.
+        runbook: End of the alarms' descriptions, with the link to the runbook.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ObjectiveAlarms(Construct):
             for length, over in (("Long", window.long), ("Short", window.short))
         ]
         counts = (promise.indicator, window.name) == _IN_THE_BAKE
-        # The L1, since the L2 makes a name out of the path, with the environment in it.
+        # The L1, because the L2 derives a name from the path, which contains the environment.
         alarm = cloudwatch.CfnCompositeAlarm(
             self if counts else self._outside,
             name,
@@ -102,7 +103,7 @@ class ObjectiveAlarms(Construct):
             alarm,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="It is one of two windows: the composite alarm that joins them tells people.",
+            reason="It covers one of two windows: the composite alarm that joins them notifies people.",
         )
         return alarm
 
@@ -110,13 +111,13 @@ class ObjectiveAlarms(Construct):
 def bad_requests(
     api: RestEntry | HttpEntry, promise: Promise, period: Duration, share: float
 ) -> tuple[cloudwatch.IMetric, float, cloudwatch.ComparisonOperator]:
-    """Return the metric that shows the share of bad requests, the figure that stands for a share, and how to compare.
+    """Return the metric for a share of bad requests, its threshold for the share, and the comparison.
 
     Args:
         api: The API.
         promise: The objective.
-        period: Over which the share is taken.
-        share: Of bad requests, percent.
+        period: Period over which the share is measured.
+        share: Share of bad requests, percent.
     """
     operator = cloudwatch.ComparisonOperator
     if promise.latency_ms is not None:
@@ -129,7 +130,7 @@ def bad_requests(
         # (https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html).
         failed = api.stage.metric_server_error(period=period, statistic="Average")
         return failed, round(share / 100, 8), operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
-    # Of an HTTP API, AWS says that of no average
+    # For HTTP APIs, AWS documents no such average
     # (https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html).
     return _failed_of_all(api, period), share, operator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD
 
@@ -147,11 +148,11 @@ def _failed_of_all(api: RestEntry | HttpEntry, period: Duration) -> cloudwatch.M
 
 
 def objective_widgets(objectives: Objectives, api: RestEntry | HttpEntry) -> Sequence[cloudwatch.IWidget]:
-    """Return the dashboard's row: what is left of each budget over its whole window, and how fast it burns.
+    """Return the dashboard's row: how much of each budget is left over its whole window, and how fast it burns.
 
     Args:
-        objectives: What is promised.
-        api: The API that it is promised of.
+        objectives: The objectives.
+        api: The API that they apply to.
     """
     widgets: list[cloudwatch.IWidget] = []
     for promise in promises(objectives):
@@ -160,7 +161,7 @@ def objective_widgets(objectives: Objectives, api: RestEntry | HttpEntry) -> Seq
 
 
 def _gauge(promise: Promise, api: RestEntry | HttpEntry) -> cloudwatch.IWidget:
-    # Not longer than a day: a longer period is of no use to a graph, and the widget takes all of its range anyway.
+    # At most a day: a longer period is useless in a graph, and the widget covers its whole range anyway.
     bad, metrics = _bad_percent(promise, api, Duration.days(1))
     return cloudwatch.GaugeWidget(
         title=f"Budget left of {promise.days} days: {promise.indicator} {promise.percent:g} %",

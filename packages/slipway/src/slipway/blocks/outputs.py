@@ -9,9 +9,9 @@ def output(stack: Stack, name: str, value: str, description: str) -> None:
     """Add an output whose logical id is exactly `name`.
 
     Args:
-        stack: The stack that shows it.
+        stack: The stack that gets it.
         name: The output's id, PascalCase, the same in every environment.
-        value: What it holds.
+        value: Its value.
         description: One sentence, shown with the stack.
     """
     CfnOutput(stack, f"Output{name}", value=value, description=description).override_logical_id(name)

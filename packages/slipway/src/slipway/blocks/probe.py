@@ -1,4 +1,4 @@
-"""Asking a deployed service by its public address, by schedule."""
+"""Probe a deployed service at its public address, on a schedule."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ SIZE = FunctionSettings(memory_mb=256, timeout_seconds=300)
 """Size of a probe: a few requests, each of which may take half a minute and may be repeated once."""
 
 _LATE = Duration.minutes(1)
-"""A run that is not delivered by then is dropped: the next one is due soon. EventBridge's least."""
+"""A run that isn't delivered by then is dropped, because the next one is due soon. This is EventBridge's minimum."""
 
 
 class ServiceProbe(Construct):
-    """A function that sends contract checks of a service to its public address, by schedule.
+    """A function that sends a service's contract checks to its public address, on a schedule.
 
     Its handler is `services.<service>.runtime.hooks.probe_handler` (slipway_runtime.outside). It is deployed after the
-    function that it asks has moved to its new version, so that it never asks an old version for what only the new one
-    can do. docs/decisions/0017-probes-are-our-own-functions.md weighs CloudWatch Synthetics against it.
+    function that it checks has moved to its new version, so that it never asks an old version for a feature of the new
+    one. docs/decisions/0017-probes-are-our-own-functions.md weighs CloudWatch Synthetics against it.
 
     Args:
         scope: The compute stack.
         construct_id: Id in it.
-        settings: How often.
+        settings: How often it runs.
         function: The function behind the API.
-        api: The API that is asked.
-        dead_letters: Where a run goes that failed as a function: the checks' own failures are metrics.
+        api: The API that is checked.
+        dead_letters: Queue for runs in which the function itself failed. Failed checks are metrics.
         edge: The distribution before the API. Default: none.
         plan: The usage plan whose key the probe sends with `keyed` checks. Default: it has no key.
     """
@@ -68,7 +68,7 @@ class ServiceProbe(Construct):
             assets=function.assets,
             key=function.key,
             handler=f"services.{function.service}.runtime.hooks.probe_handler",
-            description=f"Asks {function.service} by its public address",
+            description=f"Checks {function.service} at its public address",
             variables={
                 "PROBE_API": api.endpoint,
                 **({"PROBE_EDGE": f"https://{edge.host}/"} if edge else {}),
@@ -83,7 +83,7 @@ class ServiceProbe(Construct):
         accept(
             self.function.live,
             "Slipway-TrafficAliasGuarded",
-            reason="It asks, and answers nobody: a version that fails leaves its events in the dead letters, whose "
+            reason="It has no callers: a version that fails leaves its events in the dead letters, whose "
             "alarm counts in the bake as the probe's own do.",
         )
         self._schedule(settings.every_minutes)
@@ -106,7 +106,7 @@ class ServiceProbe(Construct):
         rule = events.Rule(
             self,
             "Schedule",
-            description=f"Asks {self.function.service} every {minutes} min",
+            description=f"Checks {self.function.service} every {minutes} min",
             schedule=events.Schedule.rate(self.every),
             targets=[targets.LambdaFunction(self.function.live, max_event_age=_LATE, retry_attempts=0)],
         )
@@ -114,7 +114,7 @@ class ServiceProbe(Construct):
             rule,
             "Serverless-EventBusDLQ",
             reason="A run that EventBridge could not hand over is followed by the next one "
-            "within minutes; kept in a queue, it would be of no use to anybody.",
+            "within minutes, so keeping it in a queue would be useless.",
         )
 
 
@@ -134,7 +134,7 @@ def probe_service(
         stack: The compute stack.
         settings: How often; None for no probe.
         function: The function behind the API.
-        api: The API that is asked.
+        api: The API that is checked.
         dead_letters: Where a run goes that failed as a function.
         edge: The distribution before the API. Default: none.
         plan: The usage plan whose key the probe sends. Default: it has no key.

@@ -58,7 +58,7 @@ class WorkQueue(sqs.Queue):
         self.longest_seconds = MAX_RECEIVES * VISIBILITY_FACTOR * reader.timeout_seconds
         """Seconds of work after which a message is done or in the dead letters, even if each reader is killed."""
         self.dead_letters = dead_letters
-        """Queue for messages that were received `max_receives` times, or that the reader gave up."""
+        """Queue for messages that were received `max_receives` times, or that the reader rejected."""
 
 
 def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
@@ -66,7 +66,7 @@ def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
 
     Args:
         queue: The queue.
-        function: The sender; SQS encrypts with a data key that it asks for in the sender's name.
+        function: The sender. SQS encrypts with a data key that it requests in the sender's name.
     """
     function.allow(actions=["sqs:SendMessage"], resources=[queue.queue_arn])
     function.allow_data_keys()
@@ -78,13 +78,13 @@ def read_queue(
     """Have the alias `live` of a function read a queue, and report failures message by message.
 
     The function may also change a message's visibility, so that a failed one need not wait for its time-out, and send
-    to the queue's dead letters, so that a hopeless message arrives there with its reason.
+    to the queue's dead letters, so that an unusable message arrives there with its reason.
 
     Args:
         scope: The compute stack.
         construct_id: Id in it.
-        function: The reader. Fewer batches are under way than its reserved concurrency: a throttled batch counts as
-            received.
+        function: The reader. Fewer batches are processed at once than its reserved concurrency allows, because a
+            throttled batch counts as received.
         queue: The queue; it knows the reader's settings.
         batch_size: Messages per batch, at most 10.
 
@@ -95,7 +95,7 @@ def read_queue(
         ValueError: The queue was made for another reader.
     """
     if function.settings != queue.reader:
-        raise ValueError(f"{queue.node.path} was made for a reader of other settings than {function.node.path}")
+        raise ValueError(f"{queue.node.path} was made for a reader with other settings than {function.node.path}")
     function.allow(
         actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         resources=[queue.queue_arn],
@@ -115,7 +115,7 @@ def read_queue(
     accept(
         mapping,
         "Serverless-LambdaEventSourceMappingDestination",
-        reason="Lambda takes no failure destination for a queue: what fails goes to its dead letters by the queue's "
-        "own redrive policy, or by the function with its reason.",
+        reason="Lambda accepts no failure destination for a queue: failed messages reach its dead letters by the "
+        "queue's own redrive policy, or by the function with its reason.",
     )
     return mapping

@@ -77,7 +77,7 @@ _GATEWAY_PROBLEMS = (
     ("EXPIRED_TOKEN", 403, "Forbidden", "The credentials have expired."),
     ("INTEGRATION_FAILURE", 502, "Bad Gateway", "The service did not answer. Try again."),
     ("INTEGRATION_TIMEOUT", 504, "Gateway Timeout", "The service did not answer in time. Try again."),
-    ("INVALID_API_KEY", 403, "Forbidden", "The API key is missing or not known."),
+    ("INVALID_API_KEY", 403, "Forbidden", "The API key is missing or unknown."),
     ("INVALID_SIGNATURE", 403, "Forbidden", "The request's signature is not valid."),
     ("MISSING_AUTHENTICATION_TOKEN", 403, "Forbidden", "The request is not signed, or there is no such route."),
     ("QUOTA_EXCEEDED", 429, "Too Many Requests", "The quota is used up."),
@@ -184,7 +184,7 @@ class RestEntry(Construct):
             accept(
                 self.stage,
                 "AwsSolutions-APIG3",
-                reason="WAF is off in dev by configuration: it serves no user's traffic, throttling applies, and the "
+                reason="WAF is off in dev by configuration: dev serves no users, throttling applies, and the "
                 "configuration requires WAF in every other environment.",
             )
 
@@ -261,18 +261,18 @@ class RestEntry(Construct):
             method: HTTP method.
             path: Path template such as `/items/{id}`.
             function: The function that answers.
-            signed: Whether the caller must sign with SigV4 and be allowed `execute-api:Invoke`.
+            signed: True if the caller must sign with SigV4 and be allowed `execute-api:Invoke`.
             body: JSON schema that the gateway checks a JSON body against, as OpenAPI 3.1 writes it.
-            required_headers: Headers without which the gateway refuses.
-            required_parameters: Query parameters without which the gateway refuses.
-            parameters: Other query parameters that the route knows.
-            keyed: Whether the caller must send an API key of a usage plan.
+            required_headers: Headers without which the gateway refuses a request.
+            required_parameters: Query parameters without which the gateway refuses a request.
+            parameters: Optional query parameters of the route.
+            keyed: True if the caller must send an API key of a usage plan.
             cache_keys: Request parts that select a cached answer, such as `querystring.id` or `header.X-Api-Key`.
-                The `Origin` of the caller is always among them: an answer names the one that it is for.
-            open_because: For a route that is neither signed nor keyed, what makes that safe.
+                The caller's `Origin` is always included, because an answer names the origin that it is for.
+            open_because: For a route that is neither signed nor keyed, why that is safe.
 
         Raises:
-            ValueError: A route is not exactly one of signed, keyed and open.
+            ValueError: The route is not exactly one of signed, keyed and open.
         """
         if [signed, keyed, bool(open_because)].count(True) != 1:
             raise ValueError(f"{method} {path}: pass exactly one of signed=True, keyed=True and open_because=…")
@@ -288,7 +288,7 @@ class RestEntry(Construct):
             request_validator=self._validator,
             request_models={"application/json": self._model(method, path, body)} if body else None,
             request_parameters={
-                # Whatever distinguishes cached answers has to be declared; required parameters stay required.
+                # Every part of the cache key must be declared; required parameters stay required.
                 **{f"{location}.{key}": False for key in cache_keys},
                 **{f"{location}.header.{name}": True for name in required_headers},
                 **{f"{location}.querystring.{name}": True for name in required_parameters},
@@ -316,7 +316,7 @@ class RestEntry(Construct):
         Args:
             path: Path such as `/health`.
             answer: The JSON object to answer with.
-            open_because: What makes it safe that anyone may ask.
+            open_because: Why anyone may safely call it.
         """
         origin = self._environment.cors.origins[0]
         headers = {"Access-Control-Allow-Origin": f"'{origin}'", "Cache-Control": "'no-store'"}
@@ -355,8 +355,8 @@ class RestEntry(Construct):
         accept(
             method,
             "AwsSolutions-COG4",
-            reason="This API has no users who sign in: its callers are programs with IAM credentials or an API key, "
-            "and what is open says why.",
+            reason="This API has no users who sign in: its callers are programs with IAM credentials or an API "
+            "key, and open routes give their reason.",
         )
 
     def _integration(self, function: ServiceFunction, cache_keys: Sequence[str] = ()) -> apigateway.Integration:

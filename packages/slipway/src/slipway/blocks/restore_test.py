@@ -24,11 +24,11 @@ from slipway.settings import Environment
 from slipway.settings.model import RestoreTest
 
 RESTORED = "awsbackup-restore-test-*"
-"""Names of what AWS Backup restores for a test."""
+"""Name pattern of the resources that AWS Backup restores for a test."""
 START_HOURS = 8
 """Hours within which a test begins."""
 
-# After AWS's own policies for such a role, on the copies of a test alone:
+# Based on AWS's own policies for such a role, limited to a test's copies:
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForRestores.html
 # https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSBackupServiceRolePolicyForS3Restore.html
 _ITEMS = (
@@ -50,15 +50,15 @@ class RestoreTesting(Construct):
     """Restores the newest recovery point of each table and bucket of a service, once a week.
 
     Args:
-        scope: the backup.
-        construct_id: id in it.
-        service: the service's name.
-        environment: settings of the environment.
-        settings: day and hour.
-        vault: where the recovery points are.
-        key: the service's key.
-        tables: tables that are backed up.
-        buckets: buckets that are backed up.
+        scope: The backup.
+        construct_id: Id in it.
+        service: The service's name.
+        environment: Settings of the environment.
+        settings: Day and hour.
+        vault: Vault of the recovery points.
+        key: The service's key.
+        tables: Tables that are backed up.
+        buckets: Buckets that are backed up.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class RestoreTesting(Construct):
         buckets: Sequence[ServiceBucket],
     ) -> None:
         super().__init__(scope, construct_id)
-        # AWS takes letters, digits and underscores alone.
+        # AWS accepts only letters, digits and underscores.
         name = f"{environment.name}_{service}".replace("-", "_")
         plan = backup.CfnRestoreTestingPlan(
             self,

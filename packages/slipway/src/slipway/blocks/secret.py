@@ -30,7 +30,7 @@ class ServiceSecret(secretsmanager.Secret):
     Args:
         scope: The security stack.
         construct_id: Id in it.
-        description: What it is for.
+        description: Its purpose.
         environment: Settings; `stateful.removal_policy` and `secret_rotation_days` apply.
         key: The service's key.
         field: Name of the generated field in the secret's JSON.
@@ -111,6 +111,6 @@ class ServiceSecret(secretsmanager.Secret):
         """Acknowledge that no function rotates this secret, and why.
 
         Args:
-            reason: What makes that safe here.
+            reason: Why that is safe here.
         """
         accept(self, *NO_ROTATION, reason=reason)

@@ -46,7 +46,7 @@ def read_stream(
     )
     function.allow_without_resource_level(
         actions=["dynamodb:ListStreams"],
-        reason="AWS's own policy for readers of streams has ListStreams over all of them; it shows names, no records.",
+        reason="AWS's own policy for stream readers allows ListStreams on all streams; it returns names, not records.",
     )
     return lambda_.EventSourceMapping(
         scope,

@@ -20,7 +20,7 @@ from slipway.settings.model import Place, Provisioned
 class Index:
     """A global secondary index over string attributes.
 
-    `attributes` are those that it projects besides the keys. Default: every attribute.
+    `attributes` are projected besides the keys. Default: every attribute.
     """
 
     name: str
@@ -41,12 +41,12 @@ class ServiceTable(dynamodb.Table):
         key: The service's key.
         capacity: On demand, or provisioned with auto scaling on the table and on every index.
         partition_key: Name of the string attribute that is the partition key.
-        indexes: Global secondary indexes. A provisioned index scales by itself: one that does not throttles the
-            table's writes.
+        indexes: Global secondary indexes. A provisioned index scales too: otherwise it would throttle the table's
+            writes.
         ttl_attribute: Attribute with the expiry, Unix time in seconds. Default: items do not expire.
         no_backup_because: For a table without a backup plan, the reason. Default: a plan includes it, if
             the environment has backups.
-        stream: Whether changes are streamed, new and old images. Default: yes.
+        stream: True if changes are streamed, with new and old images. Default: True.
     """
 
     def __init__(

@@ -41,7 +41,7 @@ class ServiceUserPool(cognito.UserPool):
         scope: The security stack.
         construct_id: Id in it.
         environment: Settings; `stateful` applies.
-        settings: What differs between environments.
+        settings: Settings of the user pool in this environment.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, environment: Environment, settings: UserPool) -> None:
@@ -94,7 +94,7 @@ class ServiceUserPool(cognito.UserPool):
         accept(
             self,
             "AwsSolutions-COG2",
-            reason="A second factor is each user's own choice: the service holds what its users themselves send it, "
+            reason="A second factor is each user's own choice: the service only holds data that its users send it, "
             "and threat protection judges sign-ins where real users are.",
         )
         if not settings.threat_protection:
@@ -102,7 +102,7 @@ class ServiceUserPool(cognito.UserPool):
                 self,
                 "AwsSolutions-COG8",
                 reason="Threat protection is off by configuration outside prod: the pool holds the team's own test "
-                "users, and the Plus plan that it needs is paid by the user.",
+                "users, and the Plus plan that it needs is charged per user.",
             )
 
 
@@ -118,7 +118,7 @@ def _password_policy(settings: UserPool) -> cognito.PasswordPolicy:
 
 
 class TestUser(Construct):
-    """A user for tests, whose password the deployment generates into a secret and no person writes down.
+    """A user for tests, whose password the deployment generates into a secret.
 
     Secrets Manager generates the password; a function reads and sets it, so that it appears in no template, event or
     log. If the pool or the secret is replaced, the user is updated too.
@@ -163,7 +163,7 @@ class TestUser(Construct):
             assets=assets,
             key=key,
             handler=handler,
-            description="Makes the test user, asked by CloudFormation",
+            description="Creates the test user for CloudFormation",
             dead_letters=DeadLetterQueue(self, "DeadLetters", key=key),
             # CloudFormation sends its requests as asynchronous invocations.
             asynchronous=True,
@@ -201,7 +201,7 @@ class TestUser(Construct):
         accept(
             secret,
             *NO_ROTATION,
-            reason="The user is for tests in dev and sees nothing but what the tests made; a new secret, and with it a "
-            "new password, is one deployment away.",
+            reason="The user is for tests in dev and only sees data that tests created; replacing the secret, and "
+            "with it the password, takes one deployment.",
         )
         return secret

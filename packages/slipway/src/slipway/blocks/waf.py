@@ -23,7 +23,7 @@ MANAGED_RULES = (
 )
 """AWS's managed rule groups, in order of evaluation."""
 
-# A JSON API accepts bodies of more than 8 KiB, which this rule of the common set refuses: it always only counts.
+# A JSON API accepts bodies of more than 8 KiB, which this rule of the common set refuses, so it only counts.
 _SIZE = {"AWSManagedRulesCommonRuleSet": ("SizeRestrictions_BODY",)}
 
 FREE_TEXT = {
@@ -200,7 +200,7 @@ def _log(scope: Construct, acl: wafv2.CfnWebACL, name: str, environment: Environ
             "HIPAA.Security-CloudWatchLogGroupEncrypted",
             "PCI.DSS.321-CloudWatchLogGroupEncrypted",
             reason="The web ACL of the edge logs in CloudFront's own region, where the service has no key: CloudWatch "
-            "Logs encrypts the group with its own, and it holds addresses and paths alone.",
+            "Logs encrypts the group with its own, and it only holds addresses and paths.",
         )
     wafv2.CfnLoggingConfiguration(
         scope,

@@ -43,7 +43,7 @@ from slipway.build.reach import Imports, Layer, read_code
 from slipway.project import ROOT
 
 DELIVERY = Path(delivery.__file__).parent
-"""Package of the constructs of the pipeline; its functions lie in `runtime/`."""
+"""Package of the pipeline's constructs; its functions are in `runtime/`."""
 
 SOURCES = DELIVERY.parents[1]
 """Folder that the tool is imported from."""
@@ -52,18 +52,18 @@ SHARED = Path(slipway_runtime.__file__).parent
 """Package that every function imports."""
 
 BUILDER_VERSION = "2"
-"""Counted up when the same inputs would give other zips."""
+"""Increased whenever the same inputs would give different zips."""
 
 LAMBDA_PYTHON = "3.14"
 LAMBDA_PLATFORM = "aarch64-manylinux_2_28"
 """Amazon Linux 2023, which `python3.14` runs on, has glibc 2.34; wheels are published for 2.28 at the most."""
 
-# The oldest date that a zip can carry, so that no clock gets in.
+# The oldest date that a zip can have, so that zips don't depend on the clock.
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _FILE_MODE = 0o100644 << 16
 _UNIX = 3
 _SHIPPED_SUFFIXES = frozenset({".py", ".json"})
-# What uv writes beside the wheels' own files, and what nothing imports. METADATA stays for importlib.metadata, and the
+# Files that uv adds to the wheels' own, and files that nothing imports. METADATA stays for importlib.metadata, and the
 # licences because they must travel with the code.
 _DROPPED_NAMES = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_build.json", ".lock"})
 _DROPPED_FOLDERS = frozenset({"__pycache__", "bin", "sboms", "test", "tests", "wrapt-stubs"})
@@ -83,12 +83,12 @@ Files = Mapping[str, Path]
 
 @dataclass(frozen=True)
 class Asset:
-    """One zip: what it is made from, and how its files are brought together."""
+    """One zip: its inputs, and how its files are collected."""
 
     name: str
     inputs: str
     collect: Callable[[Path], Files]
-    """Given an empty folder to work in, returns the files to zip."""
+    """Takes an empty working folder, and returns the files to zip."""
     place: str | None = None
     """Folder to which Lambda unpacks it; its sources get bytecode for Lambda. None: not deployed to Lambda."""
 
@@ -97,10 +97,10 @@ def assets(root: Path = ROOT) -> list[Asset]:
     """Return every zip of the repository.
 
     Args:
-        root: The repository; it holds `services/`, `requirements/layer.txt` and `node_modules/`.
+        root: The repository, with `services/`, `requirements/layer.txt` and `node_modules/`.
 
     Raises:
-        BuildError: The compiler of bytecode is missing, or compiles for another Python than functions run on.
+        BuildError: The bytecode compiler is missing, or compiles for a Python other than the functions'.
     """
     lock = root / "requirements" / "layer.txt"
     compiler = _compiler(root).identify()
@@ -124,7 +124,7 @@ def build(root: Path = ROOT, folder: Path = ASSETS_FOLDER, *, console: Console |
 
     Args:
         root: The repository.
-        folder: Where the zips and `manifest.json` go.
+        folder: Folder for the zips and `manifest.json`.
         console: Where progress is printed. Default: nowhere.
 
     Returns:
@@ -169,7 +169,7 @@ def _build(wanted: list[Asset], folder: Path, compiler: Compiler, console: Conso
 
 
 def _locked(folder: Path, console: Console) -> AbstractContextManager[object]:
-    """Lock the folder for one build at a time: the second waits, and then finds nothing to do."""
+    """Lock the folder for one build at a time; a second one waits, and then finds nothing to do."""
     lock = FileLock(folder / ".lock")
     try:
         return lock.acquire(timeout=0)
@@ -293,8 +293,8 @@ def _layer(lock: Path, code: Imports, compiler: str) -> Asset:
 
     Args:
         lock: The locked packages.
-        code: What the functions import.
-        compiler: Which one makes the bytecode.
+        code: Imports of the functions.
+        compiler: The bytecode compiler.
     """
     arguments = ["--python-platform", LAMBDA_PLATFORM, "--python-version", LAMBDA_PYTHON]
 
@@ -339,7 +339,7 @@ def _needed(path: Path) -> bool:
 
 
 def _compile(folder: Path, sources: list[Path]) -> list[Path]:
-    # Unchecked, because a zip's dates say nothing; stripped, because no folder's name may get in.
+    # Unchecked, because a zip's dates say nothing; stripped, so that no folder's name gets into the zip.
     compileall.compile_dir(
         folder, quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH, stripdir=str(folder)
     )

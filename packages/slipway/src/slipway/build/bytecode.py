@@ -4,8 +4,8 @@ Lambda cannot write beside a layer, so without bytecode each execution environme
 imports. The compiler is `pyodide` from npm: CPython itself, built for WebAssembly and run by Node. Its bytecode is that
 of any CPython of the same minor version, as the magic number in each file's header says.
 
-The files are hash-based and unchecked (https://peps.python.org/pep-0552/): a zip's dates say nothing, and nobody edits
-a source on Lambda. Equal sources give equal bytes, in whatever order they are compiled.
+The files are hash-based and unchecked (https://peps.python.org/pep-0552/): a zip's dates say nothing, and sources are
+never edited on Lambda. Equal sources give equal bytes, in whatever order they are compiled.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Compiler:
     """The CPython in `node_modules`, and the files that it has compiled before.
 
     Args:
-        modules: The folder `node_modules`. The cache lies in it, since work trees of a repository share that folder.
+        modules: The folder `node_modules`. The cache is in it, because work trees of a repository share that folder.
         python: Version that functions run on, such as `3.14`.
     """
 
@@ -53,7 +53,7 @@ class Compiler:
         """Return the compiler's version, such as `pyodide 314.0.7 with Python 3.14.2`.
 
         Raises:
-            BuildError: It is not installed, or compiles for another Python than functions run on.
+            BuildError: It is not installed, or compiles for a Python other than the functions'.
         """
         folder = self.modules / PACKAGE
         try:
@@ -74,7 +74,7 @@ class Compiler:
         """Return the bytecode of each source; only sources not compiled before take time.
 
         Args:
-            sources: Name of a file where it runs, as tracebacks show it, to its content.
+            sources: Path of a file on Lambda, as tracebacks show it → its content.
 
         Raises:
             BuildError: As `identify`, or a source is not valid Python of that version.
@@ -110,7 +110,7 @@ class Compiler:
 
         Args:
             script: A Python file.
-            work: Folder that the script finds as `/mnt/build`, to read and to write.
+            work: Folder that the script can read and write as `/mnt/build`.
 
         Raises:
             BuildError: Node is missing, or the script failed.

@@ -1,4 +1,4 @@
-"""Compile the sources in `/mnt/build`, inside pyodide: `bytecode` runs this there, nothing imports it."""
+"""Compile the sources in `/mnt/build`, inside pyodide. `bytecode` runs this module there; nothing imports it."""
 
 import json
 import py_compile

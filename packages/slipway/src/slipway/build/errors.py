@@ -6,4 +6,4 @@ from slipway.errors import SlipwayError
 
 
 class BuildError(SlipwayError):
-    """Nothing was built; the message says what is wrong and what to do."""
+    """The build failed. The message says what is wrong and what to do."""

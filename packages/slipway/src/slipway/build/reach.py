@@ -1,8 +1,8 @@
 """Determine which of the layer's modules the functions can import, from the sources, without running them.
 
-An omitted module must never be missing, so everything that may be imported counts as imported: a statement counts
-wherever it is, in a function or a branch, unless only type checkers read it; so does a string that is a module's name,
-as lazy loaders use; and a module that imports computed names keeps its whole package. Only what `EXTRAS` lists is
+An omitted module must never be missing, so everything that may be imported counts as imported: a statement counts even
+within a function or a branch, unless only type checkers read it. A string with a module's name counts too, because lazy
+loaders use such strings, and a module that imports computed names keeps its whole package. Only what `EXTRAS` lists is
 omitted although its own package can import it, as long as nothing else shows that it is needed.
 """
 
@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 _DYNAMIC = frozenset({"import_module", "__import__", "iter_modules", "walk_packages"})
-"""Names of functions that import, or find, what a string names."""
+"""Names of functions that import or find a module by a string."""
 _NATIVE_SUFFIXES = (".so",)
 _NATIVE_NAME = re.compile(rb"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _NAME = re.compile(r"([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)(?::\w+)?")
@@ -32,10 +32,10 @@ class Extra:
     """Files that a package itself imports, but only for users who request them.
 
     Args:
-        package: Top-level package, whose own mentions do not count.
+        package: Top-level package; its own mentions do not count.
         files: Path pattern, below the folder that is on Python's path.
-        sign: Pattern that stands in each source that may ask for them.
-        reason: What they are for.
+        sign: Pattern that occurs in every source that may need the files.
+        reason: Their purpose.
     """
 
     package: str
@@ -49,7 +49,7 @@ EXTRAS = (
         "pydantic",
         "pydantic/v1/*",
         re.compile(rb"pydantic\.(v1|utils)\b|pydantic import .*\b(v1|utils)\b|__get_validators__"),
-        "pydantic imports its own first version when it meets a class with `__get_validators__`",
+        "pydantic imports its version 1 when it meets a class with `__get_validators__`",
     ),
     Extra("pydantic", "pydantic/mypy.py", re.compile(rb"pydantic\.mypy\b"), "a plug-in of mypy"),
     Extra(
@@ -66,9 +66,9 @@ class Layer:
     """The files of a layer, by their paths below the folder that is on Python's path.
 
     Args:
-        folder: That folder.
-        files: What lies in it, relative to it.
-        whole: Top-level modules and packages that something outside imports too, of which nothing is left out.
+        folder: The folder on Python's path.
+        files: Its files, relative to it.
+        whole: Top-level modules and packages that are also imported from outside, so nothing of them is omitted.
     """
 
     folder: Path
@@ -76,10 +76,10 @@ class Layer:
     whole: frozenset[str] = frozenset()
 
     def needed(self, code: Imports) -> list[Path]:
-        """Return the files that can be imported from code, and what packages and metadata hold besides.
+        """Return the files that code can import, and the data and metadata of their packages.
 
         Args:
-            code: What our own modules import.
+            code: Imports of our own modules.
         """
         if code.dynamic:
             return list(self.files)
@@ -102,7 +102,7 @@ class Layer:
         return {_module(path): path for path in self.files if path.suffix == ".py"}
 
     def _reach(self, code: Imports) -> tuple[set[str], set[Extra]]:
-        """Return the modules that code can import, and the extras that it, or a package besides theirs, asks for."""
+        """Return the modules that code can import, and the extras that the code or another package needs."""
         reached: set[str] = set()
         wanted = set(code.asks_for)
         open_ = [*self._named(code), *self._native(), *(name for top in self.whole for name in self._below(top))]
@@ -131,7 +131,7 @@ class Layer:
         return (name for name in self._modules if name == package or name.startswith(f"{package}."))
 
     def _native(self) -> Iterator[str]:
-        """Yield modules that native code may import: those beside it, and those whose name is in it."""
+        """Yield modules that native code may import: those beside it, and those whose name occurs in it."""
         for path in self.files:
             if path.name.endswith(_NATIVE_SUFFIXES):
                 yield from self._below(path.parts[0])
@@ -146,20 +146,20 @@ class Imports:
     modules: frozenset[str]
     """Absolute names; of `from a import b` both `a` and `a.b`, which may be a module."""
     strings: frozenset[str]
-    """Texts that may be the name of a module, or the beginning of one."""
+    """Strings that may be a module's name, or the beginning of one."""
     dynamic: bool
     """True if names of modules are computed."""
     asks_for: frozenset[Extra] = frozenset()
-    """Extras whose sign is in the text."""
+    """Extras whose sign occurs in the source."""
 
 
 def read_code(sources: Mapping[str, bytes]) -> Imports:
-    """Read what our own modules may import from elsewhere.
+    """Return the imports of our own modules.
 
     A single word does not count as a module's name here: there are too many words, and our own code uses `import`.
 
     Args:
-        sources: Name of each file, such as `services/<service>/runtime/api.py`, to its content.
+        sources: Path of each file, such as `services/<service>/runtime/api.py` → its content.
 
     Raises:
         SyntaxError: One of them is not Python.
@@ -176,11 +176,11 @@ def read_code(sources: Mapping[str, bytes]) -> Imports:
 
 
 def read_imports(source: bytes, name: str) -> Imports:
-    """Read what a module may import.
+    """Return the imports of a module.
 
     Args:
-        source: Its text.
-        name: Of its file, relative to a folder that is on Python's path.
+        source: Its source.
+        name: Path of its file, relative to a folder on Python's path.
 
     Raises:
         SyntaxError: It is not Python.

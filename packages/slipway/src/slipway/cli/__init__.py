@@ -10,7 +10,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb.
 
     Args:
-        arguments: Without the program's name. Default: those of this process.
+        arguments: Arguments without the program's name. Default: those of this process.
 
     Returns:
         The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.

@@ -1,4 +1,4 @@
-"""The option `--json FILE` of every verb that has it: a file, or `-` for standard output."""
+"""The option `--json FILE` of the verbs: a file, or `-` for standard output."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ JsonOption = Annotated[
 
 
 def prints(file: Path | None) -> bool:
-    """Return whether the JSON goes to standard output, so that nothing else may."""
+    """Return True if the JSON goes to standard output, so that nothing else may be printed there."""
     return file == STANDARD_OUTPUT
 
 
 def forget(file: Path | None) -> None:
-    """Delete the file that an earlier run wrote: what that run found says nothing about this one."""
+    """Delete the file of an earlier run, so that its result can't be mistaken for this run's."""
     if file is not None and not prints(file):
         file.unlink(missing_ok=True)
 
 
 def write(content: Any, file: Path) -> None:
-    """Write JSON, and the folder of the file if it is missing.
+    """Write JSON to a file, and create its folder if it is missing.
 
     Args:
-        content: dictionaries, lists, text, numbers.
-        file: where; `-` is standard output.
+        content: Dictionaries, lists, text, numbers.
+        file: The file; `-` is standard output.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False)
     if prints(file):

@@ -24,11 +24,11 @@ _INTERRUPTED = 130
 
 
 def use_project(folder: Path | None, *, enter: bool = True) -> None:
-    """Make every module imported from now on work on the project of a folder.
+    """Set the project that every module imported from now on works on.
 
     Args:
         folder: The folder. Default: the working directory.
-        enter: Whether it becomes the working directory.
+        enter: True to make it the working directory.
 
     Raises:
         BadParameter: There is no such folder.
@@ -40,7 +40,7 @@ def use_project(folder: Path | None, *, enter: bool = True) -> None:
         if enter:
             os.chdir(folder)
     project.ROOT = project.find_root(folder)
-    # Commands that verbs start run in the project: in this folder, or another one of the project.
+    # Commands started by verbs run in the project: in this folder, or another one of the project.
     os.environ.pop(project.VARIABLE, None)
     # The project's own services and settings are imported from it, after all installed packages.
     if str(project.ROOT) not in sys.path:
@@ -189,12 +189,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run a verb.
 
     Args:
-        arguments: Without the program's name. Default: those of this process.
+        arguments: Arguments without the program's name. Default: those of this process.
 
     Returns:
         The exit code: 0 done, 1 something went wrong, 2 wrong input, 130 interrupted.
     """
-    # Both, and said: a shell that starts a command in the background has it ignore the first.
+    # Both signals, set explicitly: a shell that starts a command in the background makes it ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     command: Callable[..., Any] = app
@@ -204,12 +204,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if (told := explain(error)) is None:
             raise
         return _say(*told)
-    # typer makes a code of an interrupt.
+    # typer turns an interrupt into an exit code.
     return _say("interrupted", _INTERRUPTED) if result == _INTERRUPTED else result or 0
 
 
 def explain(error: BaseException) -> tuple[str, int] | None:
-    """Return the line and the exit code for what a person can cause; None for a fault of this program."""
+    """Return the message and the exit code for an error that a user can cause; None for a bug in this program."""
     if isinstance(error, SlipwayError):
         return str(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -228,7 +228,7 @@ def explain(error: BaseException) -> tuple[str, int] | None:
 
 
 def _kinds(module: str, *names: str) -> list[type[BaseException]]:
-    """Return exceptions of a package, if it is imported: otherwise none of them can have been raised."""
+    """Return exceptions of a package if it is imported; otherwise it cannot have raised any."""
     loaded = sys.modules.get(module)
     return [getattr(loaded, name) for name in names] if loaded else []
 

@@ -24,9 +24,9 @@ class Verb:
         module: The module that is imported when the verb runs.
         attribute: The function, or the typer app, in it.
         extra: Extra of the package with the module's dependencies. Default: none.
-        reads_project: Whether it handles `--project` itself, and keeps its working directory. Default: it starts in
-            that folder.
-        hidden: Whether the help omits it, because only a program calls it. Default: shown.
+        reads_project: True if it handles `--project` itself and keeps its working directory. Default: it starts in that
+            folder.
+        hidden: True if the help omits it, because only programs call it. Default: False.
     """
 
     name: str
@@ -47,7 +47,7 @@ _PLAYER = "slipway.rehearsal.verbs"
 
 VERBS: tuple[Verb, ...] = (
     _rehearsal("rehearse", DELIVER, "Play the delivery of a commit on this machine, of any app.", module=_PLAYER),
-    _rehearsal("drill", DELIVER, "Play every fault, and say whether each ended as it has to.", module=_PLAYER),
+    _rehearsal("drill", DELIVER, "Play every fault, and check that each ends as it must.", module=_PLAYER),
     _rehearsal("remote", DELIVER, "Set up the remote `rehearsal`: a push to it plays the pipeline.", module=_PLAYER),
     Verb(
         "receive",
@@ -65,12 +65,12 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "sandbox",
         DELIVER,
-        "Give a developer or a branch an environment of its own, and take it away.",
+        "Create and delete an environment for a developer or a branch.",
         "slipway.sandbox.command",
         "app",
         "rehearsal",
     ),
-    _rehearsal("watch", DELIVER, "Keep a service live on the emulator as it is saved, with logs and a debugger."),
+    _rehearsal("watch", DELIVER, "Redeploy a service on the emulator at every save, with logs and a debugger."),
     _rehearsal("down", DELIVER, "Stop the emulator of an environment."),
     Verb(
         "protect",
@@ -96,7 +96,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "attack",
         DELIVER,
-        "Attack services from outside where they are deployed for tests.",
+        "Attack the services of a test environment from outside.",
         "slipway.attack.command",
         "attack",
         "attack",
@@ -104,7 +104,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "perform",
         DELIVER,
-        "Load services where they are deployed for tests, and judge how they answer.",
+        "Load the services of a test environment, and judge their answers.",
         "slipway.performance.command",
         "perform",
         "performance",
@@ -120,13 +120,13 @@ VERBS: tuple[Verb, ...] = (
     _rehearsal(
         "resilience",
         DELIVER,
-        "Break what services need on this machine, and say whether they degrade as they promise.",
+        "Break services' dependencies on this machine, and check that they degrade as they promise.",
         module="slipway.resilience.command",
     ),
     Verb(
         "bake",
         DELIVER,
-        "Watch the alarms of an environment, in a build of the pipeline.",
+        "Watch the alarms of an environment during its bake, in a build of the pipeline.",
         "slipway.tasks.bake",
         "bake",
     ),
@@ -140,7 +140,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "restore",
         DELIVER,
-        "Restore a service's data to a point in time beside the present, and compare.",
+        "Restore a service's data to a point in time beside the current data, and compare.",
         "slipway.restore.command",
         "restore",
     ),
@@ -219,14 +219,14 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "drift",
         LOOK,
-        "Compare what is deployed with the templates, and name what was changed by hand.",
+        "Compare deployed resources with the templates, and list manual changes.",
         "slipway.drift.command",
         "drift",
     ),
     Verb(
         "slo",
         LOOK,
-        "Print what is left of the error budgets, and how fast they burn.",
+        "Print how much of the error budgets is left, and how fast they burn.",
         "slipway.objectives.command",
         "slo",
         "rehearsal",
@@ -290,14 +290,14 @@ VERBS: tuple[Verb, ...] = (
 
 
 def commands_of(root: Path, service: str) -> frozenset[str]:
-    """Return the names of the commands that a service brings along.
+    """Return the names of a service's own commands.
 
     Args:
-        root: the project.
-        service: its name.
+        root: The project.
+        service: Its name.
 
     Returns:
-        Names as they are typed, of the functions that `app.command` decorates; empty if it brings none.
+        Names, as typed, of the functions that `app.command` decorates; empty if there are none.
     """
     file = root / "services" / service / COMMANDS
     if not file.is_file():

@@ -1,6 +1,6 @@
 """CloudWatch's metrics and alarms, in virtual time.
 
-There is no clock and no network in it; the caller passes the time:
+It uses no clock and no network; the caller passes the time:
 
     store = MetricStore()
     alarm = Alarm.from_template(resolved_properties, name="Errors")
@@ -9,7 +9,7 @@ There is no clock and no network in it; the caller passes the time:
     found = evaluate(alarm, store, at=180, previous=state)                  # each virtual minute
     state, why = found.state, found.reason
 
-Times are seconds, whole minutes are multiples of 60. The evaluation at 180 judges what was put at 120 up to 179.
+Times are seconds, whole minutes are multiples of 60. The evaluation at 180 judges the data from 120 to 179.
 """
 
 from slipway.cloudwatch.alarm import Alarm, AlarmState, MissingData, ThresholdComparison

@@ -30,8 +30,8 @@ EXTRA_PERIODS = 2
 """Periods that an evaluation looks back beyond the evaluation periods, in case some are missing.
 
 AWS says only that it is "a higher number" that depends on the period; its examples have 5 for 3 evaluation periods
-(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html). An alarm may be given
-another `evaluation_range`.
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarms-and-missing-data.html). `evaluation_range`
+overrides it for one alarm.
 """
 
 DAY = 86_400
@@ -80,13 +80,13 @@ class Alarm:
 
     Args:
         name: For messages, and for composite alarms.
-        query: What it watches.
-        evaluation_periods: N, how many data points it judges.
-        datapoints_to_alarm: M, how many of these have to breach.
+        query: The metric or expression that it watches.
+        evaluation_periods: N, the number of data points that it judges.
+        datapoints_to_alarm: M, how many of these must breach.
         comparison: When a data point breaches.
-        threshold: Against which it is compared.
-        treat_missing_data: What a missing data point counts as.
-        ignore_low_samples: Whether the state stays while a percentile has too few samples to be significant.
+        threshold: Value to compare with.
+        treat_missing_data: How a missing data point counts.
+        ignore_low_samples: True if the state stays while a percentile has too few samples to be significant.
         evaluation_range: How many periods it reaches back when some are missing. Default: `EXTRA_PERIODS` beyond N.
     """
 
@@ -114,13 +114,13 @@ class Alarm:
         """Read the properties of an `AWS::CloudWatch::Alarm`.
 
         Args:
-            properties: With every reference resolved; numbers may be strings, as CloudFormation leaves them.
-            name: What it is called where it has no `AlarmName`. Default: its metric's name.
+            properties: Its properties, with every reference resolved; numbers may be strings, as in CloudFormation.
+            name: Its name if it has no `AlarmName`. Default: its metric's name.
 
         Raises:
-            AlarmError: CloudWatch would refuse it, or it uses what is not evaluated here: anomaly detection, queries of
-                Metrics Insights and PromQL, wall clock windows, metrics of other accounts, some functions of metric
-                math.
+            AlarmError: CloudWatch would refuse it, or it uses a feature that is not evaluated here: anomaly detection,
+                queries of Metrics Insights and PromQL, wall-clock windows, metrics of other accounts, some functions of
+                metric math.
         """
         called = str(properties.get("AlarmName") or name or properties.get("MetricName") or "an alarm")
         return _Properties.read(properties, called).alarm(called)
@@ -163,7 +163,7 @@ _Member = TypeVar("_Member", bound=StrEnum)
 
 _OF_ONE_METRIC = ("MetricName", "Namespace", "Dimensions", "Period", "Statistic", "ExtendedStatistic", "Unit")
 
-# Of an alarm, but of no account for its state.
+# Properties of an alarm that don't affect its state.
 _BESIDE = (
     "ActionConfiguration",
     "ActionsEnabled",
@@ -200,7 +200,7 @@ class _Properties(PropertyModel):
     def read(cls, properties: Mapping[str, Any], name: str) -> Self:
         watched = {key: value for key, value in properties.items() if key not in _BESIDE}
         for place, value in _unresolved(watched, ""):
-            raise AlarmError(f"{name}: {place} is {json.dumps(value)}, which has to be resolved before")
+            raise AlarmError(f"{name}: {place} is {json.dumps(value)}, an unresolved reference; resolve it first")
         try:
             return cls.model_validate(watched)
         except ValidationError as error:
@@ -292,7 +292,7 @@ class _Properties(PropertyModel):
         if found not in {None, "evaluate", "ignore"}:
             raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile = {found!r}: is evaluate or ignore")
         if found is not None and not (isinstance(query, MetricQuery) and query.statistic.percentile is not None):
-            raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile is for percentiles alone")
+            raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile is only for percentiles")
         return found == "ignore"
 
 

@@ -1,8 +1,8 @@
 """`AWS::CloudWatch::CompositeAlarm`: an alarm on the states of others.
 
 The rule's syntax:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html. The page gives no order of
-operators; as anywhere else NOT binds before AND, and AND before OR.
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutCompositeAlarm.html. The page gives no
+precedence of operators; as usual, NOT binds before AND, and AND before OR.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class CompositeAlarm:
 
     Args:
         name: For messages, and for other composite alarms.
-        rule: As it is written.
-        alarms: Names of the alarms that the rule asks for.
+        rule: The rule's text.
+        alarms: Names of the alarms that the rule refers to.
     """
 
     name: str
@@ -64,24 +64,23 @@ class CompositeAlarm:
         """Read the properties of an `AWS::CloudWatch::CompositeAlarm`, with every reference resolved.
 
         Args:
-            properties: Of these `AlarmName` and `AlarmRule` count; actions and what suppresses them do not touch the
-                state.
-            name: What it is called where it has no `AlarmName`.
+            properties: Only `AlarmName` and `AlarmRule` count; actions and their suppression do not affect the state.
+            name: Its name if it has no `AlarmName`.
 
         Raises:
-            AlarmError: There is no rule, or it cannot be read.
+            AlarmError: The rule is missing or cannot be parsed.
         """
         called = str(properties.get("AlarmName") or name or "a composite alarm")
         rule = properties.get("AlarmRule")
         if not isinstance(rule, str):
-            raise AlarmError(f"{called}: AlarmRule is {json.dumps(rule)}, where an expression is due")
+            raise AlarmError(f"{called}: AlarmRule is {json.dumps(rule)}, not an expression")
         compiler = _Compiler()
         try:
             holds = compiler.transform(_parser().parse(rule))
         except UnexpectedInput as error:
             near = rule[error.pos_in_stream :][:20]
             raise AlarmError(
-                f"{called}: AlarmRule {rule!r} cannot be read at {near!r}: it is made of ALARM(…), OK(…), "
+                f"{called}: AlarmRule {rule!r} cannot be parsed at {near!r}: it may contain ALARM(…), OK(…), "
                 "INSUFFICIENT_DATA(…), TRUE, FALSE, AND, OR, NOT and parentheses"
             ) from None
         return cls(called, rule, frozenset(compiler.alarms), holds)
@@ -90,10 +89,11 @@ class CompositeAlarm:
         """Return ALARM if the rule holds, else OK.
 
         Args:
-            states: Of the alarms that the rule asks for, by name. An ARN in the rule stands for the name at its end.
+            states: States of the alarms that the rule refers to, by name. An ARN in the rule stands for the name at its
+                end.
 
         Raises:
-            AlarmError: The rule asks for an alarm that is not among them.
+            AlarmError: The rule refers to an alarm without a state.
         """
         if strangers := self.alarms - states.keys():
             raise AlarmError(f"{self.name}: the rule refers to {', '.join(sorted(strangers))}, which does not exist")
@@ -115,7 +115,7 @@ class _Compiler(Transformer[Token, _Rule]):
 
     def name(self, token: Token) -> str:
         text = str(token).strip('"')
-        # A name has no colon where an ARN would have it.
+        # A name has no colons, but an ARN does.
         name = text.partition(_ARN)[2] if text.startswith("arn:") and _ARN in text else text
         self.alarms.add(name)
         return name

@@ -10,10 +10,11 @@
 
 Where these pages are silent, this is assumed:
 
-- Data points that are fewer than the evaluation periods, breach, but are too young to set the alarm off (`- - - - X`
-  of three out of three) leave it in INSUFFICIENT_DATA where missing data are missing, and as it is where they are
-  ignored. The page had this in its tables until 2020, and now says only that the alarm does not trigger.
-- `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few samples.
+- If fewer data points than evaluation periods exist, and they breach but are too recent to trigger the alarm (`- - - -
+X` for three out of three), it goes to INSUFFICIENT_DATA where missing data is treated as missing, and keeps its state
+where missing data is ignored. The page had this in its tables until 2020, and now says only that the alarm does not
+trigger. - `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few
+samples.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ _WORDS = {
 
 
 class Datapoint(NamedTuple):
-    """One period of what an alarm watches.
+    """One period of an alarm's metric.
 
     Args:
-        start: When the period begins, seconds.
-        value: None where the data point is missing.
-        breaching: Whether it is on the wrong side of the threshold; None where it is missing.
+        start: Begin of the period, seconds.
+        value: Value; None if the data point is missing.
+        breaching: True if the value breaches the threshold; None if the data point is missing.
     """
 
     start: float
@@ -57,13 +58,13 @@ class Evaluation(NamedTuple):
     """Result of evaluating an alarm.
 
     Args:
-        alarm: Which.
-        at: When it was evaluated, seconds.
-        state: Its state from then on.
+        alarm: The alarm.
+        at: Time of the evaluation, seconds.
+        state: Its new state.
         previous: Its state before.
-        datapoints: The periods that were looked at, oldest first: back to the last real data point that counts, or
-            through the whole evaluation range.
-        kept: Why the state is the one before, where the rules say so; "" where they gave it a state.
+        datapoints: The evaluated periods, oldest first: back to the last real data point that counts, or the whole
+            evaluation range.
+        kept: Why the state did not change, if a rule keeps it; otherwise "".
     """
 
     alarm: Alarm
@@ -86,7 +87,7 @@ class Evaluation(NamedTuple):
 
     @property
     def reason(self) -> str:
-        """Why, in one line, much as CloudWatch says it."""
+        """The reason in one line, similar to CloudWatch's."""
         alarm, judged = self.alarm, self.judged
         if self.kept:
             return f"{self.state} as before: {self.kept}"
@@ -100,8 +101,8 @@ class Evaluation(NamedTuple):
         if filled and alarm.treat_missing_data in {MissingData.BREACHING, MissingData.NOT_BREACHING}:
             text += f", {filled} missing treated as {alarm.treat_missing_data}"
         elif self.state is AlarmState.ALARM and breaching < alarm.datapoints_to_alarm:
-            return f"{text}, the oldest {alarm.datapoints_to_alarm} periods ago or more, and none since that does not"
-        return f"{text}; {alarm.datapoints_to_alarm} of {alarm.evaluation_periods} set it off"
+            return f"{text}, the oldest at least {alarm.datapoints_to_alarm} periods ago, and every later one breaching"
+        return f"{text}; {alarm.datapoints_to_alarm} of {alarm.evaluation_periods} trigger the alarm"
 
 
 def evaluate(
@@ -114,9 +115,9 @@ def evaluate(
     ignored.
 
     Args:
-        alarm: Which.
-        store: The metrics as they are known at that time.
-        at: When, seconds.
+        alarm: The alarm.
+        store: The metrics known at that time.
+        at: The time, seconds.
         previous: Its state before. Default: that of a new alarm.
 
     Raises:
@@ -133,7 +134,7 @@ def evaluate(
         treat_missing_data=alarm.treat_missing_data,
     )
     if state is None:
-        return Evaluation(alarm, at, previous, previous, points, "missing data are ignored")
+        return Evaluation(alarm, at, previous, previous, points, "missing data is ignored")
     return Evaluation(alarm, at, state, previous, points)
 
 
@@ -147,14 +148,14 @@ def decide(
     """Return the state that the data points imply.
 
     Args:
-        points: Those of the evaluation range, oldest first: whether each breaches, None where it is missing. What is
-            older than as many real ones as evaluation periods may be left out.
+        points: Data points of the evaluation range, oldest first: True if one breaches, None if it is missing. Points
+            older than the last N real ones may be omitted.
         evaluation_periods: N.
         datapoints_to_alarm: M.
-        treat_missing_data: What counts for the data points that N lacks.
+        treat_missing_data: How missing data points count.
 
     Returns:
-        The state; None where the alarm stays as it is.
+        The state; None if the alarm keeps its state.
     """
     real = [point for point in points if point is not None][-evaluation_periods:]
     breaching = sum(real)

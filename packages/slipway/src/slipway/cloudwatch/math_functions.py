@@ -1,7 +1,7 @@
 """The functions of metric math that alarms use.
 
 They are documented at https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. Where that
-page is silent, this is assumed: `MIN`, `MAX` and `SUM` of several series ignore those without a data point at that
+page is silent, this is assumed: `MIN`, `MAX` and `SUM` of several series ignore series without a data point at that
 time.
 """
 

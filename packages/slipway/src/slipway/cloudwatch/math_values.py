@@ -11,28 +11,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 Series = tuple[float | None, ...]
-"""A data point a period, oldest first; None where it is missing."""
+"""One data point per period, oldest first; None where it is missing."""
 
 Single = float | Series | None
-"""A scalar (None where it cannot be computed), or a time series."""
+"""A scalar (None if it cannot be computed), or a time series."""
 
 Value = Single | list[Series]
 """A scalar, a time series, or an array of them."""
 
 
 class MathError(ValueError):
-    """An expression that cannot be read, or is not supported; the text says which part."""
+    """An expression that cannot be parsed or is not supported. The text names the part."""
 
 
 @dataclass(frozen=True)
 class EvaluationContext:
-    """Data that an expression is evaluated on.
+    """Data for the evaluation of an expression.
 
     Args:
-        metrics: The series of each metric, by its id, in the order of the alarm; all of one length.
-        results: What the other expressions came to, by their ids.
-        starts: When each period begins, seconds.
-        period: Seconds.
+        metrics: The series of each metric by its id, in the order of the alarm, all of the same length.
+        results: Results of the other expressions, by id.
+        starts: Begin of each period, seconds.
+        period: Length of a period, seconds.
     """
 
     metrics: Mapping[str, Series]
@@ -42,7 +42,7 @@ class EvaluationContext:
 
 
 Node = Callable[[EvaluationContext], Value]
-"""A part of an expression: computes itself."""
+"""A part of an expression, which computes its value."""
 
 Combine = Callable[[float, float], float | None]
 """An operator on two numbers; None drops the data point."""
@@ -124,4 +124,4 @@ def _pair(left: Single, right: Single, combine: Combine) -> Series:
         return tuple(None if one is None or right is None else combine(one, right) for one in left)
     if isinstance(right, tuple) and not isinstance(left, tuple):
         return tuple(None if left is None or other is None else combine(left, other) for other in right)
-    raise MathError("two scalars where a series is due")
+    raise MathError("two scalars, but a series is expected")

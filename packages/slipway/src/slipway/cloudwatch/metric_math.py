@@ -1,4 +1,4 @@
-"""Metric math, as far as alarms use it: its syntax.
+"""Syntax of metric math, as far as alarms use it.
 
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html. A function that is not supported
 is an error that names it, when the alarm is read and not when it is evaluated.
@@ -75,8 +75,8 @@ class Expression:
     """A parsed metric math expression.
 
     Args:
-        text: As it is written.
-        ids: The metrics and expressions that it names.
+        text: Its text.
+        ids: Ids of the metrics and expressions that it refers to.
     """
 
     text: str
@@ -95,7 +95,7 @@ class Expression:
             node = compiler.transform(_parser().parse(text))
         except UnexpectedInput as error:
             near = text[error.pos_in_stream :][:20]
-            raise MathError(f"{text!r} cannot be read at {near!r}") from None
+            raise MathError(f"{text!r} cannot be parsed at {near!r}") from None
         except VisitError as error:
             if isinstance(error.orig_exc, MathError):
                 raise MathError(f"{text!r}: {error.orig_exc}") from None
@@ -108,7 +108,7 @@ class Expression:
         """Compute the expression.
 
         Raises:
-            MathError: A function got what it does not take.
+            MathError: A function got an unsuitable argument.
         """
         try:
             return self._compute(context)

@@ -19,10 +19,10 @@ class MetricQuery:
     """A statistic of a metric, period by period.
 
     Args:
-        metric: Which.
-        statistic: Of the samples of a period.
-        period: Seconds.
-        unit: Samples of this unit alone. Default: of all.
+        metric: The metric.
+        statistic: Statistic of a period's samples.
+        period: Length of a period, seconds.
+        unit: Only samples of this unit count. Default: all.
     """
 
     metric: Metric
@@ -35,8 +35,8 @@ class MetricQuery:
 
         Args:
             store: The metrics.
-            starts: Seconds.
-            enough: So many that are not missing are enough; what comes after is left out. Default: all are computed.
+            starts: Begin of each period, seconds.
+            enough: Stop after this many data points that are not missing. Default: compute all.
         """
         series = store.series(self.metric, unit=self.unit)
         if not series:
@@ -55,13 +55,13 @@ class MetricQuery:
 
 @dataclass(frozen=True)
 class MathQuery:
-    """A metric math expression over metrics of one period.
+    """A metric math expression over metrics that share a period.
 
     Args:
-        metrics: What it is computed from, by id, in the alarm's order.
-        expressions: By id, in the order in which they are computed.
+        metrics: The metrics by id, in the alarm's order.
+        expressions: The expressions by id, in the order in which they are computed.
         result: The id whose series the alarm watches.
-        period: Seconds.
+        period: Length of a period, seconds.
     """
 
     metrics: Mapping[str, MetricQuery]
@@ -73,7 +73,7 @@ class MathQuery:
         """Return the data points of the periods that begin at `starts`, oldest first.
 
         Raises:
-            MathError: The expression does not come to one time series.
+            MathError: The expression's result is not a single time series.
         """
         metrics = {name: tuple(query.points(store, starts)) for name, query in self.metrics.items()}
         results: dict[str, Value] = {}
@@ -85,9 +85,7 @@ class MathQuery:
             return value[0]
         if not isinstance(value, tuple):
             kind = f"{len(value)} time series" if isinstance(value, list) else "a scalar"
-            raise MathError(
-                f"{self.expressions[self.result].text!r} comes to {kind}, where an alarm watches one series"
-            )
+            raise MathError(f"{self.expressions[self.result].text!r} gives {kind}, but an alarm watches one series")
         return value
 
 
@@ -116,7 +114,7 @@ class MetricProperties(PropertyModel):
 
     @property
     def metric(self) -> Metric:
-        """As the store knows it."""
+        """The metric, as the store identifies it."""
         return Metric(self.Namespace, self.MetricName, frozenset((one.Name, one.Value) for one in self.Dimensions))
 
 
@@ -145,11 +143,11 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
     """Return the `Metrics` of an alarm.
 
     Args:
-        name: The alarm's, for messages.
+        name: Name of the alarm, for messages.
         queries: As written in the template.
 
     Raises:
-        AlarmError: CloudWatch would refuse them, or they use what is not evaluated here.
+        AlarmError: CloudWatch would refuse them, or they use a feature that is not evaluated here.
     """
     metrics: dict[str, MetricQuery] = {}
     expressions: dict[str, Expression] = {}
@@ -162,7 +160,7 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
                 "account are supported"
             )
         if (query.MetricStat is None) == (query.Expression is None):
-            raise AlarmError(f"{name}: {query.Id} has to have one of MetricStat and Expression")
+            raise AlarmError(f"{name}: {query.Id} must have either MetricStat or Expression")
         if query.MetricStat is not None:
             stat = query.MetricStat
             statistic = read_statistic(name, f"{query.Id}.Stat", stat.Stat)
@@ -172,15 +170,17 @@ def read_metrics(name: str, queries: Sequence[QueryProperties]) -> MetricQuery |
     returned = [query.Id for query in queries if query.ReturnData]
     if len(returned) != 1:
         found = ", ".join(returned) or "none"
-        raise AlarmError(f"{name}: ReturnData has to be true for one of Metrics; it is for {found}")
+        raise AlarmError(f"{name}: ReturnData must be true for exactly one of Metrics; it is true for {found}")
     periods = {query.period for query in metrics.values()}
     if len(periods) != 1:
-        raise AlarmError(f"{name}: the metrics of an alarm have one period; found {sorted(periods) or 'no metric'}")
+        raise AlarmError(
+            f"{name}: the metrics of an alarm must share one period; found {sorted(periods) or 'no metric'}"
+        )
     if returned[0] in metrics:
         return metrics[returned[0]]
     math = MathQuery(metrics, _ordered(name, metrics, expressions), returned[0], periods.pop())
     try:
-        # Whether it comes to a series does not depend on the data.
+        # Whether the result is a series does not depend on the data.
         math.points(MetricStore(), [index * math.period for index in range(2)])
     except MathError as error:
         raise AlarmError(f"{name}: {error}") from None
@@ -216,7 +216,7 @@ def _ordered(
 
     def place(identifier: str, above: tuple[str, ...]) -> None:
         if identifier in above:
-            raise AlarmError(f"{name}: {' → '.join((*above, identifier))} go round in a circle")
+            raise AlarmError(f"{name}: {' → '.join((*above, identifier))} refer to each other in a circle")
         if identifier in ordered or identifier in metrics:
             return
         if identifier not in expressions:

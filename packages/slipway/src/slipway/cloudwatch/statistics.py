@@ -1,12 +1,12 @@
 """CloudWatch's statistics of the samples of a period.
 
-What each is, is on https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html. What is
-*not* on it is how a percentile between two samples is computed, so this is assumed:
+They are defined at https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Statistics-definitions.html. That
+page does not say how a percentile between two samples is computed, so this is assumed:
 
-- A percentile is a sample: the smallest value that at least so many percent of the samples do not exceed (nearest
-  rank). Of fewer than a hundred samples p99 is therefore the largest, which is what CloudWatch shows too, within the
+- A percentile is a sample: the smallest value that at least that percentage of the samples do not exceed (nearest
+rank). Of fewer than a hundred samples p99 is therefore the largest, which is what CloudWatch shows too, within the
   width of the bins in which it keeps its samples.
-- Bounds in percent cut the sorted samples where they lie, through a sample if need be, which then counts for its part:
+- Bounds in percent cut the sorted samples exactly, even through a sample, which then counts for its part:
   the page says that a trimmed count may be a fraction.
 """
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 Samples = Sequence[tuple[float, float]]
-"""Values, and how often each was seen; in any order, and a value may come more than once."""
+"""Values and how often each was seen, in any order; a value may occur more than once."""
 
 _SIMPLE = re.compile(r"(?P<kind>p|tm|wm|tc|ts)(?P<percent>\d{1,3}(?:\.\d{1,10})?)", re.IGNORECASE)
 _NUMBER = r"[+-]?\d+(?:\.\d{1,10})?"
@@ -67,11 +67,11 @@ class Statistic:
     """One statistic, such as `Sum`, `p99`, `TM(2%:98%)`.
 
     Args:
-        name: As it is written in a template.
+        name: Its name, as written in a template.
         kind: Its family.
         low: Lower bound; None for a percentile and a sum.
-        high: Upper bound; of a percentile, the percentile.
-        in_percent: Whether the bounds are percentages of the samples, not values.
+        high: Upper bound; for a percentile, the percentile.
+        in_percent: True if the bounds are percentages of the samples, not values.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Statistic:
         """
         if self.percentile is None or self.percentile >= 100 or self.percentile <= 0:
             return 0
-        # Tenths of a percent must not cost a sample by the last digit.
+        # Without rounding, tenths of a percent could lose a sample by the last digit.
         part = self.percentile if self.percentile < 50 else 100 - self.percentile
         return round(1000 / part, 6)
 
@@ -196,8 +196,8 @@ def percentile(samples: Samples, percent: float) -> float:
     """Return the smallest value that at least `percent` of the samples do not exceed.
 
     Args:
-        samples: At least one.
-        percent: 0 to 100; 0 is the smallest sample.
+        samples: The samples, at least one.
+        percent: The percentage, 0 to 100; 0 is the smallest sample.
     """
     if len(samples) == 1:
         return samples[0][0]

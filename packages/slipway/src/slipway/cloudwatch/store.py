@@ -1,4 +1,4 @@
-"""Metrics as CloudWatch keeps them, at times that the caller gives."""
+"""Metrics as CloudWatch stores them, at times that the caller gives."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Series:
     samples: list[tuple[float, float]] = field(default_factory=list)
 
     def add(self, at: float, value: float, count: float) -> None:
-        """Put a sample in its place."""
+        """Insert a sample by its time."""
         if not self.times or self.times[-1] <= at:
             self.times.append(at)
             self.samples.append((value, count))
@@ -69,8 +69,8 @@ def between(series: Sequence[Series], start: float, end: float) -> Samples:
 class MetricStore:
     """Samples by metric and time.
 
-    It has no clock. Times are seconds; whole minutes are multiples of 60, as in Unix time. A value can be put late, at
-    a past time, and is visible from then on, as with CloudWatch; the order of puts does not matter.
+    It has no clock. Times are seconds; whole minutes are multiples of 60, as in Unix time. As in CloudWatch, a value
+    can be put late, for a past time, and is visible from then on; the order of puts does not matter.
     """
 
     def __init__(self) -> None:
@@ -91,19 +91,20 @@ class MetricStore:
         """Put one value.
 
         Args:
-            namespace: Of the metric, such as `AWS/Lambda`.
-            name: Of the metric, such as `Errors`.
-            dimensions: Of the metric, by name. A service that publishes under several sets of dimensions is put under
-                each: Lambda under `FunctionName` alone, with `Resource`, and with `Resource` and `ExecutedVersion`.
+            namespace: Namespace of the metric, such as `AWS/Lambda`.
+            name: Name of the metric, such as `Errors`.
+            dimensions: Dimensions of the metric, by name. Values that AWS publishes under several sets of dimensions
+                must be put under each: Lambda under `FunctionName` alone, with `Resource`, and with `Resource` and
+                `ExecutedVersion`.
             value: The sample.
-            at: When, in seconds.
+            at: The time, seconds.
             count: How often the value was seen. Default: once.
             unit: CloudWatch's name of the unit. Default: none.
             resolution: 60, or 1 for a metric of high resolution. Default: 60, as AWS's own metrics have: only the
                 minute of a sample is kept.
 
         Raises:
-            ValueError: Value, time or count is no number that CloudWatch takes.
+            ValueError: CloudWatch does not accept the value, time or count.
         """
         metric = Metric.of(namespace, name, dimensions)
         self.put_values(metric, [value], at, counts=[count], unit=unit, resolution=resolution)
@@ -121,20 +122,20 @@ class MetricStore:
         """Put values with how often each was seen, as `Values` and `Counts` of PutMetricData.
 
         Args:
-            metric: To which.
+            metric: The metric.
             values: The samples.
-            at: When, in seconds.
+            at: The time, seconds.
             counts: How often each was seen; 0 puts nothing.
             unit: CloudWatch's name of the unit. Default: none.
-            resolution: As of `put`.
+            resolution: As for `put`.
 
         Raises:
-            ValueError: As `put`; or there are not as many counts as values.
+            ValueError: As for `put`; or the numbers of counts and values differ.
         """
         if len(values) != len(counts):
             raise ValueError(f"{metric}: {len(values)} values and {len(counts)} counts")
         if resolution not in {1, MINUTE}:
-            raise ValueError(f"{metric}: a resolution of {resolution} s; it is 1 or {MINUTE}")
+            raise ValueError(f"{metric}: a resolution of {resolution} s; must be 1 or {MINUTE}")
         series = self._series.setdefault(metric, {}).setdefault(unit, Series())
         moment = math.floor(at / resolution) * resolution
         for value, count in zip(values, counts, strict=True):
@@ -147,8 +148,8 @@ class MetricStore:
         """Return the values put to a metric, as one series per unit.
 
         Args:
-            metric: Which.
-            unit: That of this unit alone. Default: those of all units.
+            metric: The metric.
+            unit: Only the series of this unit. Default: all units.
         """
         units = self._series.get(metric)
         if not units:
@@ -161,10 +162,10 @@ class MetricStore:
         """Return the samples of a metric from `start` up to, but excluding, `end`.
 
         Args:
-            metric: Which.
-            start: Seconds.
-            end: Seconds.
-            unit: Those of this unit alone. Default: of all units.
+            metric: The metric.
+            start: Start, seconds.
+            end: End, seconds.
+            unit: Only samples of this unit. Default: all units.
         """
         return between(self.series(metric, unit=unit), start, end)
 
@@ -176,5 +177,5 @@ class MetricStore:
 
     @property
     def metrics(self) -> list[Metric]:
-        """Every metric that something was put to, in the order of the first put."""
+        """Every metric with values, in the order of the first put."""
         return list(self._series)

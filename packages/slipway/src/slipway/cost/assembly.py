@@ -27,9 +27,9 @@ class PricedStack:
     Args:
         name: Its physical name.
         environment: The environment it is deployed to, or `PIPELINE`.
-        service: The service whose it is; the stack's own name at the root of the assembly.
+        service: The service that it belongs to; the stack's own name at the root of the assembly.
         region: Region it is deployed to.
-        template: The template as CloudFormation gets it.
+        template: The template, as CloudFormation receives it.
     """
 
     name: str
@@ -55,11 +55,11 @@ class PricedStack:
         too low.
 
         Args:
-            value: What the template says.
+            value: The value in the template.
             place: The resource and property, for the message.
 
         Raises:
-            CostError: The number is known only at the deployment, or is not a number.
+            CostError: The value is known only at the deployment, or is not a number.
         """
         match value:
             case bool():
@@ -114,7 +114,7 @@ class PricedResource:
         """Return a list property; an empty list if it is not set.
 
         Raises:
-            CostError: What it holds is decided only at the deployment.
+            CostError: Its content is known only at the deployment.
         """
         value = self.get(*path)
         if value is not None and not isinstance(value, list):
@@ -126,7 +126,7 @@ class PricedResource:
 
         Args:
             path: The property.
-            default: What AWS takes where it is not set. Default: it has to be set.
+            default: AWS's default for the property. Default: the property must be set.
 
         Raises:
             CostError: It is known only at the deployment, or is missing without a default.
@@ -164,11 +164,11 @@ def _read(folder: Path) -> Iterator[PricedStack]:
         # The id of a stage is `<environment>-<service>`, under the pipeline's stack.
         environment, _, service = path.rpartition("/")[2].partition("-")
         for entry in manifest.stacks():
-            # What its nested stacks cost is the stack's.
+            # The cost of nested stacks counts as the stack's.
             template = stack_template(entry)
             yield PricedStack(
                 name=entry.name,
-                # Tags say it exactly, also where the environment's own name has a dash.
+                # Tags are exact even if the environment's name contains a dash.
                 environment=_tag(template, "Environment") or environment if path else PIPELINE,
                 service=_tag(template, "Service") or service or environment if path else entry.name,
                 region=entry.place[1],

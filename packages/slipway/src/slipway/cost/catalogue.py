@@ -19,11 +19,11 @@ _GB = Decimal(1_000_000_000)
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 _METHOD_METRICS = 5
 
-# Alarms that a target tracking policy makes: high and low, and for a table's capacity both of them again for the
-# provisioned units. https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
+# Alarms that a target tracking policy creates: high and low, and for a table's capacity both again for the provisioned
+# units. https://docs.aws.amazon.com/autoscaling/application/userguide/application-auto-scaling-target-tracking.html
 _POLICY_ALARMS = {"dynamodb": 4, "lambda": 2}
 
-# Lambda's pollers of a queue, each in long polls of 20 s, when nothing is in it:
+# Lambda's pollers of an empty queue, each with long polls of 20 s:
 # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html
 _IDLE_POLLS = SECONDS / 20 * 5
 
@@ -64,7 +64,7 @@ def _alarm(alarm: PricedResource, scope: CostScope) -> Iterator[Charge]:
     expressions = [str(metric["Expression"]) for metric in metrics if "Expression" in metric]
     for expression in expressions:
         if expression.lstrip().upper().startswith(("SELECT", "SEARCH")):
-            raise alarm.error("how many metrics its query finds is known only at run time")
+            raise alarm.error("the number of metrics that its query finds is known only at run time")
     periods = [
         alarm.stack.number(metric["MetricStat"]["Period"], f"{alarm.logical_id}.Metrics.MetricStat.Period")
         for metric in metrics
@@ -84,7 +84,7 @@ def _composite_alarm(_: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 def _scaling_policy(policy: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if policy.get("PolicyType") != "TargetTrackingScaling":
-        raise policy.error("only target tracking is priced; it makes its alarms itself")
+        raise policy.error("only target tracking is priced; it creates its own alarms")
     metric = policy.get(
         "TargetTrackingScalingPolicyConfiguration", "PredefinedMetricSpecification", "PredefinedMetricType"
     )
@@ -110,7 +110,7 @@ def _alias(alias: PricedResource, scope: CostScope) -> Iterator[Charge]:
         for target in scope.of_type("AWS::ApplicationAutoScaling::ScalableTarget")
         if alias in scope.targets(target, target.get("ResourceId"))
     ]
-    # The target's minimum holds where there is one.
+    # A scalable target's minimum takes precedence.
     if not scaled:
         count = alias.number("ProvisionedConcurrencyConfig", "ProvisionedConcurrentExecutions")
         for function in scope.functions(alias, alias.get("FunctionName")):
@@ -135,7 +135,7 @@ def _function(function: PricedResource, scope: CostScope) -> Iterator[Charge]:
     assume = scope.assume
     traced = function.get("TracingConfig", "Mode") == "Active"
     served = [
-        # A trace begins at the API where that is traced; here it would be counted twice.
+        # If the API is traced, the trace begins there and is already counted.
         (scope.api_share(function) * scope.traffic.api, assume.api_duration_ms, traced and not scope.api_is_traced),
         (scope.event_share(function), assume.event_duration_ms, traced),
     ]
@@ -184,7 +184,7 @@ def _invocations(
 
 
 def _logs(size: Decimal, retention_days: Decimal, scope: CostScope) -> Decimal:
-    """Return the cost of ingesting so many bytes per month, and of storing them until they expire."""
+    """Return the monthly cost of ingesting a number of bytes, and of storing them until they expire."""
     gb = size / _GB
     kept = gb * scope.assume.log_storage_ratio * retention_days / _DAYS
     return scope.prices.cloudwatch.logs_ingested.of(gb) + scope.prices.cloudwatch.logs_stored.of(kept)
@@ -364,7 +364,7 @@ _TESTS_A_MONTH = Decimal("4.35")
 
 
 def _restore_testing_selection(selection: PricedResource, scope: CostScope) -> Iterator[Charge]:
-    """Yield what weekly restores cost. AWS's fee for each test itself is not among the prices: see its page."""
+    """Yield the cost of weekly restores. AWS's fee per test is not among the prices: see its page."""
     prices, assume = scope.prices.backup, scope.assume
     for resource in scope.targets(selection, selection.get("ProtectedResourceArns")):
         match resource.type:
@@ -415,7 +415,7 @@ def _topic(topic: PricedResource, scope: CostScope) -> Iterator[Charge]:
 
 def _queue(queue: PricedResource, scope: CostScope) -> Iterator[Charge]:
     if scope.is_dead_letters(queue):
-        # Nothing comes here as long as nothing fails.
+        # Only failures reach this queue, so its traffic is not priced.
         return
     price = scope.prices.sqs.fifo_requests if queue.get("FifoQueue") is True else scope.prices.sqs.requests
     requests = scope.traffic.writes * scope.assume.queue_requests_per_message * MILLION
@@ -462,7 +462,9 @@ def _pipeline(pipeline: PricedResource, scope: CostScope) -> Iterator[Charge]:
         minutes = assume.build_minutes if provider == "CodeBuild" else assume.action_minutes.get(provider)
         if minutes is None:
             known = "assumptions.action_minutes"
-            raise pipeline.error(f"action {action.get('Name')}: {known} in prices.toml says nothing of {provider}")
+            raise pipeline.error(
+                f"action {action.get('Name')}: {known} in prices.toml has no entry for {provider}; add one"
+            )
         yield Charge.per_run("CodePipeline", f"{provider} action minutes", prices.v2_action.of(minutes))
 
 
@@ -478,7 +480,7 @@ def _project(project: PricedResource, scope: CostScope) -> Iterator[Charge]:
         for action in scope.actions(pipeline)
     )
     if not builds:
-        raise project.error("no pipeline runs it, so how often it runs is not known")
+        raise project.error("no pipeline runs it, so the number of runs is unknown")
     yield Charge.per_run("CodeBuild", "build minutes", price.of(assume.build_minutes * builds))
     retention = scope.retention_days(project, project.get("LogsConfig", "CloudWatchLogs", "GroupName"))
     size = assume.build_log_mb * 1_000_000 * builds
@@ -547,11 +549,11 @@ PRICED: Mapping[str, Pricer] = {
 }
 """Pricing function of each type that costs money."""
 
-_NO_CHARGE = "AWS asks nothing for it"
-_PART = "part of the API, which is paid by request"
+_NO_CHARGE = "AWS charges nothing for it"
+_PART = "part of the API, which is charged per request"
 _GRANT = "a permission"
 
-_FLAGS = "AppConfig is paid by what functions read: priced at the deployment"
+_FLAGS = "AppConfig is charged per read of the functions: priced at the deployment"
 
 FREE: Mapping[str, str] = {
     "AWS::AppConfig::Application": _FLAGS,
@@ -575,22 +577,22 @@ FREE: Mapping[str, str] = {
     "AWS::ApiGatewayV2::Authorizer": _PART,
     "AWS::ApiGatewayV2::Integration": _PART,
     "AWS::ApiGatewayV2::Route": _PART,
-    "AWS::Backup::BackupPlan": "what it keeps is priced at its selection",
-    "AWS::Backup::RestoreTestingPlan": "what it restores is priced at its selections",
-    "AWS::Backup::BackupVault": "what is kept in it is priced at the selection",
+    "AWS::Backup::BackupPlan": "its backups are priced at its selection",
+    "AWS::Backup::RestoreTestingPlan": "its restores are priced at its selections",
+    "AWS::Backup::BackupVault": "its contents are priced at the selection",
     "AWS::CDK::Metadata": "CDK's own note in the template",
     "AWS::CertificateManager::Certificate": "public certificates cost nothing",
-    "AWS::CloudFront::CachePolicy": "part of the distribution, which is paid by request",
-    "AWS::CloudFront::OriginAccessControl": "part of the distribution, which is paid by request",
-    "AWS::CloudFront::OriginRequestPolicy": "part of the distribution, which is paid by request",
-    "AWS::CloudFront::ResponseHeadersPolicy": "part of the distribution, which is paid by request",
+    "AWS::CloudFront::CachePolicy": "part of the distribution, which is charged per request",
+    "AWS::CloudFront::OriginAccessControl": "part of the distribution, which is charged per request",
+    "AWS::CloudFront::OriginRequestPolicy": "part of the distribution, which is charged per request",
+    "AWS::CloudFront::ResponseHeadersPolicy": "part of the distribution, which is charged per request",
     "AWS::CodeBuild::ReportGroup": _NO_CHARGE,
     "AWS::CodeDeploy::Application": "CodeDeploy costs nothing for Lambda",
     "AWS::CodeDeploy::DeploymentConfig": "CodeDeploy costs nothing for Lambda",
     "AWS::CodeDeploy::DeploymentGroup": "CodeDeploy costs nothing for Lambda",
     "AWS::CodePipeline::Webhook": _NO_CHARGE,
     "AWS::Cognito::UserPoolClient": "part of the user pool",
-    "AWS::Events::EventBus": "what is put on it costs a dollar a million, and a delivery puts a handful",
+    "AWS::Events::EventBus": "custom events cost a dollar per million, and a delivery puts a handful",
     "AWS::Events::EventBusPolicy": _GRANT,
     "Custom::TestUser": "one invocation of a function, which is priced",
     "AWS::Events::Rule": "events of AWS's own services and schedules of rules cost nothing",
@@ -605,7 +607,7 @@ FREE: Mapping[str, str] = {
     "AWS::Lambda::Version": "code up to 75 GB per region is free",
     "AWS::Logs::Delivery": "priced at its destination",
     "AWS::Logs::DeliverySource": "priced at the destination of its deliveries",
-    "AWS::Logs::LogGroup": "priced at what writes to it",
+    "AWS::Logs::LogGroup": "priced at the resource that writes to it",
     "AWS::Logs::MetricFilter": "the metric is custom: assumptions.custom_metrics_per_function",
     "AWS::Logs::ResourcePolicy": _GRANT,
     "AWS::Route53::RecordSet": "queries of alias records for AWS's own services cost nothing",

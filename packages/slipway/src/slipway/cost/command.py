@@ -1,4 +1,4 @@
-"""`slipway cost`: what the environments and the pipeline cost a month, from the synthesised templates."""
+"""Estimate the monthly cost of the environments and the pipeline from the synthesised templates: `slipway cost`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from slipway.cost.report import print_estimate
 
 
 def cost(
-    assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = Path("cdk.out"),
+    assembly: Annotated[Path, typer.Argument(help="Folder of the assembly; `make synth` writes it.")] = Path("cdk.out"),
     *,
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/cost.md instead.")] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=NUMBER", help="Another assumption; may be repeated."),
+        typer.Option("--set", metavar="KEY=NUMBER", help="Override an assumption; may be repeated."),
     ] = None,
     prices: Annotated[
         Path,
@@ -32,14 +32,14 @@ def cost(
         ),
     ] = PRICES_FILE,
     json_file: JsonOption = Path("build/cost.json"),
-    top: Annotated[int, typer.Option("--top", min=0, help="How many of the biggest lines to print.")] = 12,
+    top: Annotated[int, typer.Option("--top", min=0, help="Number of the biggest lines to print.")] = 12,
 ) -> None:
     """Estimate the monthly price of every environment and of the pipeline.
 
     Assumptions are keys of the table `assumptions` in the price file: --set read_share=0.5,
     --set requests_per_month.prod=5000000, --set runs_per_month=20.
 
-    Exit code: 0 when everything could be priced, 2 otherwise.
+    Exit code: 0 if everything could be priced, 2 otherwise.
     """
     found = estimate(read_assembly(assembly), load_prices(prices, changes or ()))
     if json_file is not None:
@@ -49,6 +49,6 @@ def cost(
     if as_markdown:
         typer.echo(markdown(found), nl=False)
     else:
-        # Wide enough for its tables where it is not a terminal.
+        # Wide enough for the tables if the output is not a terminal.
         console = Console(highlight=False)
         print_estimate(found, console if console.is_terminal else Console(highlight=False, width=120), top=top)

@@ -6,6 +6,6 @@ from slipway.errors import SlipwayError
 
 
 class CostError(SlipwayError):
-    """The cost cannot be estimated; the message is one line for people, with what to do."""
+    """The cost cannot be estimated. The message is one line that says what to do."""
 
     exit_code = 2

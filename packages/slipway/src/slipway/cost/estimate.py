@@ -23,8 +23,8 @@ class CostLine:
     """One cost component of a resource.
 
     Args:
-        environment: Whose it is, or `PIPELINE`.
-        service: The service whose it is.
+        environment: The environment that it belongs to, or `PIPELINE`.
+        service: The service that it belongs to.
         resource: Its stack's name and logical id.
         charge: The amount.
     """
@@ -37,17 +37,17 @@ class CostLine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """All lines, and the questions that a report asks of them."""
+    """All lines, with the sums that a report needs."""
 
     lines: Sequence[CostLine]
     parts: Sequence[tuple[str, str]]
-    """Environment and service of every part of the assembly, in its order, also of those that cost nothing."""
+    """Environment and service of every part of the assembly, in its order, including parts without cost."""
     file: PriceFile
     regions: Sequence[str]
 
     @property
     def as_of(self) -> date:
-        """The day as of which the prices were known."""
+        """Date of the prices."""
         return self.file.as_of
 
     @property
@@ -123,11 +123,11 @@ def estimate(stacks: Sequence[PricedStack], file: PriceFile) -> Estimate:
     """Price every resource of every stack.
 
     Args:
-        stacks: What `read_assembly` gave.
+        stacks: The stacks from `read_assembly`.
         file: Prices and assumptions.
 
     Raises:
-        CostError: A resource type is unknown, or a figure that a price needs is.
+        CostError: A resource type, or a figure that a price needs, is unknown.
     """
     if unknown := unknown_types(stacks):
         raise CostError(

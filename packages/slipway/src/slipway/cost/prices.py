@@ -33,7 +33,7 @@ class _Strict(BaseModel):
 
 
 class Price(_Strict):
-    """A figure as AWS's page has it: `usd` for `per` times `unit`."""
+    """A price as on AWS's page: `usd` for `per` times `unit`."""
 
     usd: Amount
     per: Positive = Decimal(1)
@@ -101,7 +101,7 @@ class _Lambda(_Section):
 class _ApiGateway(_Section):
     rest_requests: Price
     http_requests: Price
-    cache: Annotated[dict[str, Price], Field(description="by the size of the cache cluster in GB")]
+    cache: Annotated[dict[str, Price], Field(description="by size of the cache cluster in GB")]
 
 
 class _CloudFront(_Section):
@@ -151,7 +151,7 @@ class _DataTransfer(_Section):
 
 
 class _Cognito(_Section):
-    user: Annotated[dict[str, Price], Field(description="a user who is active in the month, by the plan of the pool")]
+    user: Annotated[dict[str, Price], Field(description="a monthly active user, by plan of the pool")]
 
 
 class _CodePipeline(_Section):
@@ -238,10 +238,10 @@ class PriceFile(_Strict):
     """Contents of `prices.toml`.
 
     Args:
-        as_of: The day as of which the figures were known.
-        region: The region whose prices they are.
+        as_of: Date of the figures.
+        region: Region of the prices.
         prices: The prices.
-        assumptions: What no template says.
+        assumptions: Quantities that no template contains.
     """
 
     as_of: date
@@ -262,12 +262,12 @@ def load_prices(path: Path = PRICES_FILE, overrides: Iterable[str] = ()) -> Pric
         overrides: `key=value` for assumptions, dotted for those in a table (`requests_per_month.prod=5000000`).
 
     Raises:
-        CostError: The file, or an override, cannot be used; the message names the key.
+        CostError: The file or an override is invalid. The message names the key.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
     except FileNotFoundError:
-        raise CostError(f"{path} is not there") from None
+        raise CostError(f"{path} does not exist; pass another file with --prices") from None
     except (OSError, UnicodeDecodeError) as error:
         raise CostError(f"{path} cannot be read ({error})") from None
     except tomllib.TOMLDecodeError as error:

@@ -1,4 +1,4 @@
-"""The estimate for people: tables for the terminal, and for docs/cost.md."""
+"""Show the estimate as tables, for the terminal and for docs/cost.md."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
 
     Args:
         found: The estimate.
-        console: Where to.
-        top: How many of the biggest lines.
+        console: The console to print to.
+        top: Number of the biggest lines.
     """
     parts = _table("USD by part", ["environment", "service"], ["fixed a month", "a million requests", "a run"])
     parts.add_column("at", justify="right")
@@ -109,7 +109,7 @@ def _caveat(found: Estimate) -> str:
     )
     elsewhere = [region for region in found.regions if region != found.file.region]
     if elsewhere:
-        text += f" Stacks in {', '.join(elsewhere)} are counted at these prices too, which are not theirs."
+        text += f" Stacks in {', '.join(elsewhere)} are counted at these prices too, although theirs may differ."
     return text
 
 

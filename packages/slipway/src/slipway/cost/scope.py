@@ -21,7 +21,7 @@ MILLION = Decimal(1_000_000)
 
 
 class Per(StrEnum):
-    """What an amount depends on."""
+    """The quantity that an amount is multiplied by."""
 
     MONTH = "month"
     MILLION_REQUESTS = "million requests"
@@ -30,7 +30,7 @@ class Per(StrEnum):
 
 @dataclass(frozen=True)
 class Charge:
-    """US dollars for one thing of one service of AWS."""
+    """US dollars for one item of an AWS service."""
 
     per: Per
     aws: str
@@ -58,9 +58,9 @@ class RequestPath:
     """The average path of a viewer's request.
 
     Args:
-        edge: Requests that the distribution answers or passes on.
+        edge: Requests that reach the distribution.
         api: Requests that reach the API.
-        direct: Of these, those that came past the distribution.
+        direct: Those of them that bypassed the distribution.
         reads: Reads that reach the API.
         writes: Writes that reach the API.
     """
@@ -80,7 +80,7 @@ _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
 class CostScope:
-    """The stacks of one service in one environment, with what its traffic does.
+    """The stacks of one service in one environment, and its traffic.
 
     Args:
         stacks: Its stacks.
@@ -147,7 +147,7 @@ class CostScope:
 
     @cached_property
     def events(self) -> Decimal:
-        """Records of a table's stream, or messages of a queue, that a function gets a request; zero without one."""
+        """Records of streams and messages of queues that a function receives per request."""
         return max((self._records(mapping) for mapping in self._mappings), default=Decimal(0))
 
     def _records(self, mapping: PricedResource) -> Decimal:
@@ -164,7 +164,7 @@ class CostScope:
         return sum((self._records(one) for one in behind), Decimal(0))
 
     def scheduled(self, function: PricedResource) -> Decimal:
-        """Invocations of a function a month by rules with a schedule `rate(…)`."""
+        """Return the monthly invocations of a function by rules with a schedule `rate(…)`."""
         total = Decimal(0)
         for rule in self.of_type("AWS::Events::Rule"):
             found = _RATE.fullmatch(str(rule.get("ScheduleExpression")))
@@ -187,7 +187,7 @@ class CostScope:
         return found
 
     def api_share(self, function: PricedResource) -> Decimal:
-        """Share of the API's requests that a function answers: that of its routes."""
+        """Return the share of the API's requests that a function answers, by its routes."""
         return Decimal(self._routes.count(function)) / len(self._routes) if self._routes else Decimal(0)
 
     @cached_property

@@ -37,7 +37,7 @@ def acknowledge_pipeline(
         spine: Its pipeline.
         artifacts: Its artifact bucket.
         steps: Our own build steps besides the synth.
-        approvals: Environments that wait for one.
+        approvals: Environments that require an approval.
     """
     _read_by_deployments(artifacts)
     _other_regions(spine)

@@ -1,4 +1,7 @@
-"""Names shared by the pipeline and its bake build. A separate module: the pipeline imports CDK, the build the SDK."""
+"""Names shared by the pipeline and its bake build.
+
+They have their own module because the pipeline imports CDK, and the build imports the SDK.
+"""
 
 from __future__ import annotations
 

@@ -61,12 +61,13 @@ class Conditions:
     """Conditions of one stage; omitted ones are not set.
 
     Attributes:
-        before_entry: Rules without which the stage is not entered: the execution fails and the queue moves on.
+        before_entry: Rules that must hold before the stage is entered: otherwise the execution fails and the next one
+            follows.
         on_success: Rules that must hold after the stage's actions: if one does not, the stage is rolled back.
-        on_failure: What happens to a failed stage. `RETRY` runs all of its actions once more and leaves it failed if
-            that does not help: the failed ones alone would execute a change set again that CloudFormation has done
-            with. `ROLLBACK` goes back to the execution that last succeeded in it; that reaches only
-            executions of the pipeline's present structure. Default: it stays failed.
+        on_failure: What happens to a failed stage. `RETRY` runs all of its actions once more; if they fail again, it
+            stays failed. Retrying only the failed actions would execute a change set that CloudFormation has already
+            used. `ROLLBACK` returns to the last successful execution, if the pipeline's structure has not changed
+            since. Default: it stays failed.
     """
 
     before_entry: Sequence[ConditionRule] = field(default=())
@@ -130,7 +131,7 @@ def set_conditions(pipeline: codepipeline.Pipeline, conditions: Mapping[str, Con
 
     Args:
         pipeline: The pipeline; CDK Pipelines must have built it.
-        conditions: By the stage's name.
+        conditions: Conditions by the stage's name.
 
     Raises:
         KeyError: No stage has that name.
@@ -147,7 +148,7 @@ def set_timeout(pipeline: codepipeline.Pipeline, stage: str, action: str, minute
         pipeline: The pipeline; CDK Pipelines must have built it.
         stage: The stage's name.
         action: The action's name.
-        minutes: 5 to 86,400.
+        minutes: Time-out, 5 to 86,400.
 
     Raises:
         KeyError: No such stage or action exists.
@@ -163,7 +164,7 @@ def freeze(pipeline: codepipeline.Pipeline, reasons: Mapping[str, str]) -> None:
 
     Args:
         pipeline: The pipeline; CDK Pipelines must have built it.
-        reasons: By the stage's name; the console shows them.
+        reasons: Reason by the stage's name, shown in the console.
 
     Raises:
         KeyError: No stage has that name.

@@ -50,7 +50,7 @@ _NAMED: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("application:{environment}-*", "deploymentgroup:{environment}-*"),
     ),
 }
-"""Service → actions, and the resources as the environment's name begins theirs."""
+"""Service → actions, and patterns of resources whose names begin with the environment's name."""
 
 _DRAWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "lambda": (("GetEventSourceMapping", "GetLayerVersion", "ListTags"), ("event-source-mapping:*", "layer:*")),
@@ -79,7 +79,7 @@ _DRAWN: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("log-group:*", "delivery:*", "delivery-destination:*", "delivery-source:*"),
     ),
 }
-"""The same for what AWS names by an id that it draws."""
+"""Service → actions, and patterns of resources that AWS names by a random id."""
 
 _EVERYWHERE = (
     "application-autoscaling:DescribeScalableTargets",
@@ -90,7 +90,7 @@ _EVERYWHERE = (
     "logs:DescribeIndexPolicies",
     "logs:DescribeLogGroups",
 )
-"""Actions that AWS lets no policy narrow."""
+"""Actions that no policy can limit to a resource."""
 
 _EDGE = ("GetCachePolicy", "GetDistribution", "GetDistributionConfig", "ListTagsForResource")
 _BUCKETS = (
@@ -105,7 +105,7 @@ _BUCKETS = (
 class DriftRole(StepRole):
     """Role with which the tools account's function has CloudFormation compare an environment's stacks.
 
-    Stacks in CloudFront's own region are not looked at.
+    Stacks in CloudFront's own region are not checked.
 
     Args:
         scope: The foundation stack.
@@ -119,13 +119,13 @@ class DriftRole(StepRole):
             construct_id,
             environment=environment,
             name=drift_role(environment),
-            # A pattern, which ArnEquals takes as ArnLike does:
+            # A pattern: ArnEquals accepts wildcards like ArnLike:
             # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html
             step_roles=[drift_function_roles(environment)],
             description="Has CloudFormation compare stacks with their templates",
         )
         name, stack = environment.name, Stack.of(self)
-        # By the environment's name alone: a policy that named each stack would outgrow IAM's 6,144 characters.
+        # Only by the environment's name: a policy that named each stack would exceed IAM's 6,144 characters.
         self._read("cloudformation", _STACK, [self._arn("cloudformation", f"stack/{name}-*/*")])
         for service, (actions, resources) in (*_NAMED.items(), *_DRAWN.items()):
             self._read(service, actions, [self._arn(service, each.format(environment=name)) for each in resources])
@@ -140,15 +140,17 @@ class DriftRole(StepRole):
         self.allow_pattern(
             actions=_EVERYWHERE,
             resources=["*"],
-            reason="These describe and list, and the service authorization reference has no resource type for them.",
+            reason="These actions only describe and list, and the service authorization reference has no resource "
+            "type for them.",
         )
 
     def _read(self, service: str, actions: Sequence[str], resources: Sequence[str]) -> None:
         self.allow_pattern(
             actions=[f"{service}:{action}" for action in actions],
             resources=resources,
-            reason="Drift detection reads every resource of the stacks, whose names end in what AWS draws; the actions "
-            "read settings, and neither contents nor secrets.",
+            reason="Drift detection reads every resource of the stacks, whose names end in random characters; the "
+            "actions "
+            "read settings, but neither contents nor secrets.",
         )
 
     def _arn(self, service: str, resource: str) -> str:

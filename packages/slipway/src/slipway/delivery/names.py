@@ -18,7 +18,7 @@ PROTECTED_STACKS = (SECURITY, DATA)
 """The stacks of a service whose resources must not be lost."""
 
 DESCRIBED_STACKS = (*PROTECTED_STACKS, COMPUTE)
-"""The stacks of a service whose outputs its tests read. Nothing reads those of observability."""
+"""The stacks of a service whose outputs its tests read; they don't need those of observability."""
 
 SERVICE_STACKS = (*DESCRIBED_STACKS, OBSERVABILITY)
 """The stacks of a service, in deployment order."""
@@ -171,14 +171,14 @@ def protection_role(environment: Environment) -> str:
 
 
 def drift_role(environment: Environment) -> str:
-    """Return the name of the role, in the environment's account, that looks for drift."""
+    """Return the name of the role, in the environment's account, that checks for drift."""
     return f"{step_roles(environment.app, environment.name)}drift"
 
 
 def drift_function_roles(environment: Environment) -> str:
-    """Return what the names of the function's role that looks for drift have in common, in the tools account.
+    """Return the name pattern of the drift function's role, in the tools account.
 
-    CloudFormation makes the name: of the stack, of the role's logical id, and of letters of its own.
+    CloudFormation generates the name: the stack's name, the role's logical id, and random characters.
     """
     return f"{pipeline_stack(environment.app)}-ObservationDrift*"
 
@@ -199,10 +199,10 @@ def fault_bucket_name(place: Place, service: str) -> str:
 
 
 def deletion_waves(environment: Environment, services: Sequence[str]) -> list[list[tuple[str, str]]]:
-    """Return the name and region of every stack that an environment may have, in waves, the first to delete first.
+    """Return the name and region of every stack that an environment may have, in waves, in the order of deletion.
 
     Args:
-        environment: Its settings.
+        environment: Settings of the environment.
         services: Names of the services.
     """
     logs, firewalls = (

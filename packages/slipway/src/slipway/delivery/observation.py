@@ -32,7 +32,7 @@ SIZE = FunctionSettings(memory_mb=256, timeout_seconds=60)
 """Size of the two functions: a few short calls per event; the webhook may be tried three times."""
 
 DRIFT_SIZE = FunctionSettings(memory_mb=256, timeout_seconds=900)
-"""Size of the function that looks for drift: it waits for CloudFormation, minutes for a large stack."""
+"""Size of the function that checks for drift: it waits for CloudFormation, minutes for a large stack."""
 
 DAY = Duration.days(1)
 RANGE = Duration.days(14)
@@ -71,7 +71,7 @@ class DeliveryBus(events.EventBus):
 
 
 class BakeAlarms(Construct):
-    """An alarm for each environment that bakes: active while any of the environment's own alarms is.
+    """An alarm per environment that bakes, active while any of the environment's own alarms is active.
 
     A stage condition can only watch alarms in the pipeline's account and region, and the environment's alarms are in
     its account. The metrics function counts them into a metric here.
@@ -184,7 +184,7 @@ class Observation(Construct):
         events.Rule(
             self,
             "Minutes",
-            description="Has the number of alarms that are on counted again",
+            description="Triggers a new count of the active alarms",
             schedule=events.Schedule.rate(Duration.minutes(1)),
             targets=self._targets([figures]),
         )
@@ -203,7 +203,7 @@ class Observation(Construct):
         function = self._function(
             "Figures",
             handler="slipway.delivery.runtime.handlers.figures_handler",
-            description="Keeps the DORA figures of the delivery",
+            description="Records the DORA metrics of the delivery",
             variables={"TABLE_NAME": table.table_name},
         )
         function.allow(
@@ -232,7 +232,7 @@ class Observation(Construct):
         return function
 
     def _watch_drift(self, bus: DeliveryBus, notify: ServiceFunction) -> None:
-        """Look for drift, once a day, in each environment that asks for it; what is found goes over the bus."""
+        """Check each environment with drift detection configured once a day, and report drift over the bus."""
         watched = [environment for environment in self._settings.environments if environment.drift is not None]
         if not watched:
             return
@@ -263,7 +263,7 @@ class Observation(Construct):
             events.Rule(
                 self,
                 f"Drift{environment.name.title().replace('-', '')}",
-                description=f"Has the stacks of {environment.name} compared with their templates",
+                description=f"Triggers a comparison of the stacks of {environment.name} with their templates",
                 schedule=events.Schedule.cron(
                     hour=str(environment.drift.hour_utc if environment.drift else 0), minute="0"
                 ),
@@ -369,11 +369,11 @@ class DeliveryDashboard(Construct):
                 "AlarmsInAlarm", environment, statistic="Maximum", period=Duration.minutes(5), label="Alarms"
             )
             dashboard.add_widgets(
-                cloudwatch.GraphWidget(title=f"{name}: deployments a day", left=[deployments, failures], width=THIRD),
+                cloudwatch.GraphWidget(title=f"{name}: deployments per day", left=[deployments, failures], width=THIRD),
                 _whole_range(f"{name}: change failure rate, %", rate),
                 _whole_range(f"{name}: median lead time, s", lead_time),
                 _whole_range(f"{name}: median time to restore, s", restore),
-                cloudwatch.GraphWidget(title=f"{name}: alarms that are on", left=[alarms], width=SIXTH),
+                cloudwatch.GraphWidget(title=f"{name}: active alarms", left=[alarms], width=SIXTH),
             )
 
 

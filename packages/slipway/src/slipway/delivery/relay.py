@@ -30,7 +30,7 @@ class EventRelay(Construct):
 
     Only events whose names begin with a stack of its services are sent, which covers everything in those stacks: auto
     scaling's own alarms become active by design, and another environment, or another app, may share the account. Alarms
-    that callers can trigger are not sent, nor those that say nothing about a release: an alarm that is sent counts
+    that callers can trigger are not sent, nor those that say nothing about a release: an alarm that is relayed counts
     against the release that bakes.
 
     Args:

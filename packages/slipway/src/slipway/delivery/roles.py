@@ -28,8 +28,8 @@ from slipway.settings import Environment
 class StepRole(iam.Role):
     """A role that builds of the pipeline may assume.
 
-    It has a name, since the build's own role in another account refers to it. The trust policy names the tools account
-    and, as a condition, the build's role: a principal that does not exist yet could not be named.
+    It has a name, because the build's role in another account refers to it. The trust policy names the tools account as
+    the principal and the build's role in a condition, since a principal must already exist.
 
     Args:
         scope: A stack of the environment.
@@ -37,7 +37,7 @@ class StepRole(iam.Role):
         environment: Settings of the environment.
         name: The role's name.
         step_roles: Names of the builds' roles in the tools account.
-        description: What it is for.
+        description: Its purpose.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class StepRole(iam.Role):
         Args:
             actions: IAM actions.
             resources: ARNs that end in a wildcard.
-            reason: Why they cannot be named, and what makes that safe.
+            reason: Why they cannot be named, and why that is safe.
         """
         if not resources:
             return
@@ -93,7 +93,7 @@ class StepRole(iam.Role):
 
 
 class VerificationRole(StepRole):
-    """The permissions of a service's tests: read its stacks' outputs, and what `allow` adds.
+    """The permissions of a service's tests: reading its stacks' outputs, and any that `allow` adds.
 
     Args:
         scope: The service's compute stack.
@@ -110,7 +110,7 @@ class VerificationRole(StepRole):
             name=verification_role(environment, service),
             step_roles=[
                 verification_step_role(environment),
-                # They call as the tests do.
+                # These steps call the service as the tests do.
                 *([attack_step_role(environment)] if environment.attack else []),
                 *([performance_step_role(environment)] if environment.performance else []),
                 *([experiment_step_role(environment)] if environment.resilience else []),

@@ -1,10 +1,9 @@
 """The source of the pipeline's commits, and its triggers.
 
-- *CodeConnections*: a push to the branch starts it, unless the push changes `ignored_paths` alone.
-- *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths: a push that
-  changes the documentation alone is delivered too.
-- *S3*: CodePipeline asks the bucket every minute. EventBridge would need a CloudTrail trail over the bucket, or its
-  notifications, and the bucket is not this stack's.
+- *CodeConnections*: a push to the branch starts the pipeline, unless it only changes `ignored_paths`.
+- *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths, so a push
+that only changes documentation is delivered too. - *S3*: CodePipeline asks the bucket every minute. EventBridge would
+need a CloudTrail trail of the bucket or its notifications, but the bucket doesn't belong to this stack.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def source(stack: Stack, settings: Source) -> pipelines.CodePipelineSource:
                 settings.repository,
                 settings.branch,
                 connection_arn=settings.connection_arn,
-                # `start_on_push` does it, with the ignored paths; otherwise CodePipeline would start twice.
+                # `start_on_push` starts it, with the ignored paths; otherwise CodePipeline would start twice.
                 trigger_on_push=False,
                 # The change review compares revisions, which an artifact of files does not have.
                 code_build_clone_output=True,
@@ -76,8 +75,8 @@ def start_on_push(spine: codepipeline.Pipeline, settings: Source, *, others: Seq
 
     Args:
         spine: The pipeline.
-        settings: `[source]` of `pipeline.toml`; other kinds are ignored than CodeConnections.
-        others: Services that other groups' pipelines deliver: a push to their folders alone is not this one's.
+        settings: `[source]` of `pipeline.toml`; kinds other than CodeConnections are ignored.
+        others: Services of other groups' pipelines: a push that only changes their folders doesn't start this one.
     """
     if not isinstance(settings, CodeConnectionsSource):
         return

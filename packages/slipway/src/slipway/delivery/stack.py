@@ -1,4 +1,4 @@
-"""The parts that every pipeline stack has, whatever its order: pipeline, keys, conditions, metrics."""
+"""Parts of every pipeline stack, whatever its order: pipeline, keys, conditions, metrics."""
 
 from __future__ import annotations
 
@@ -141,11 +141,11 @@ class DeliveryStack(Stack):
         ]
 
     def tests(self, place: StepPlace, *, services: Sequence[str]) -> list[pipelines.CodeBuildStep]:
-        """Return the steps that a test environment sets besides the services' own tests.
+        """Return the configured steps of a test environment besides the services' own tests.
 
         Args:
-            place: the environment.
-            services: names of the services that are deployed there.
+            place: The environment.
+            services: Names of the services that are deployed there.
         """
         wanted = (
             (AttackStep, place.environment.attack),
@@ -298,7 +298,7 @@ class DeliveryStack(Stack):
         key = ServiceKey(
             self, "Key", service="pipeline", environment=self.settings.pipeline, alias=self.settings.pipeline.key_alias
         )
-        # EventBridge encrypts the events that it could not deliver for the dead letters:
+        # EventBridge encrypts undeliverable events for the dead letters:
         # https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rule-dlq.html
         key.add_to_resource_policy(
             iam.PolicyStatement(

@@ -58,8 +58,8 @@ variable.
 _RUNTIMES = {"nodejs": NODE, "python": PYTHON}
 
 _SMALL = codebuild.BuildEnvironment(compute_type=codebuild.ComputeType.SMALL)
-"""Size of builds that mostly wait. They run one after the other, and beside the synth of the next execution, which uses
-another compute type: each has its own quota, which may be 1 (`slipway.settings.quotas`).
+"""Size of builds that mostly wait. They run one after the other, and in parallel with the synth of the next execution,
+which uses a different compute type: each type has its own quota, which may be 1 (`slipway.settings.quotas`).
 """
 
 _CACHES = ["/root/.cache/pip/**/*", "/root/.cache/uv/**/*", "/root/.npm/**/*"]
@@ -246,13 +246,13 @@ class _OutsideStep(pipelines.CodeBuildStep):
 
     Args:
         stack: The pipeline's stack.
-        name: Of the step; the verb is the same in small letters.
-        handover: What the synth handed over.
+        name: Name of the step; the verb is the same in lower case.
+        handover: Files from the synth.
         place: The environment.
         services: Names of the services.
-        artifacts: Where the reports are kept.
+        artifacts: Bucket for the reports.
         role: Name of the step's role.
-        seconds: How long the verb takes for each service.
+        seconds: Duration of the verb per service.
         writes: Prefixes of the objects that it writes besides its reports.
         assumes: Names of the roles that it assumes besides those of the tests.
     """
@@ -272,7 +272,7 @@ class _OutsideStep(pipelines.CodeBuildStep):
         assumes: Sequence[str] = (),
     ) -> None:
         environment = place.environment
-        # The callers are those of the tests.
+        # The step uses the callers of the tests.
         callers = [verification_role(environment, service) for service in services]
         runs_as = _assuming(stack, environment, role, [*callers, *assumes])
         for written in (f"{PREFIX}/*/{environment.name}/*", *writes):
@@ -294,10 +294,10 @@ class AttackStep(_OutsideStep):
 
     Args:
         stack: The pipeline's stack.
-        handover: What the synth handed over.
+        handover: Files from the synth.
         place: The environment, with `attack`.
         services: Names of the services that are attacked.
-        artifacts: Where the reports are kept.
+        artifacts: Bucket for the reports.
     """
 
     def __init__(
@@ -327,10 +327,10 @@ class PerformStep(_OutsideStep):
 
     Args:
         stack: The pipeline's stack.
-        handover: What the synth handed over.
+        handover: Files from the synth.
         place: The environment, with `performance`.
         services: Names of the services that are loaded.
-        artifacts: Where the reports are kept, and the last good run.
+        artifacts: Bucket for the reports and the last good run.
     """
 
     def __init__(
@@ -352,7 +352,7 @@ class PerformStep(_OutsideStep):
             artifacts=artifacts,
             role=performance_step_role(environment),
             seconds=environment.performance.seconds if environment.performance else 0,
-            # CDK Pipelines lets each build read the bucket, so the last good run as well.
+            # CDK Pipelines lets each build read the bucket, and so the last good run.
             writes=[f"{PERFORMANCE}/{environment.name}/*"],
         )
 
@@ -412,7 +412,7 @@ class ApprovalStep(pipelines.ManualApprovalStep):
         others: Names of the environments that are deployed beside it.
         topic: Topic of the people who approve.
         change: What changed, in one paragraph.
-        evidence: Address of the page that says what the change does.
+        evidence: Address of the page with the evidence.
     """
 
     def __init__(
@@ -480,8 +480,8 @@ def _verb(*, reports: str | None = None, synth: bool = False) -> codebuild.Build
 
     Args:
         reports: Folder of the JUnit reports to keep. Default: no reports.
-        synth: Whether it is the build that clones the source and installs packages. The others get what it hands over
-            and fetch nothing: a registry or a Git host that cannot be reached must not fail a stage that rolls back.
+        synth: True for the build that clones the source and installs packages. The others get its output and fetch
+            nothing: an unreachable registry or Git host must not fail a stage that rolls back.
     """
     kept: dict[str, object] = {}
     if reports:

@@ -27,7 +27,7 @@ CDK_ASSETS_VERSION = _VERSIONS["cdk-assets"]
 """Version of the tool that publishes assets; without a pin the pipeline would install the latest at every run."""
 
 ASSET_SCHEMA = 54
-"""Newest schema of an asset manifest that this cdk-assets, the latest, reads: aws-cdk-lib 2.275.0 writes 55.
+"""Newest schema of an asset manifest that the latest cdk-assets reads: aws-cdk-lib 2.275.0 writes 55.
 
 The two schemas are equivalent (the pipeline's tests compare them), so the pipeline writes this number into the
 manifests before it publishes (`slipway.delivery.steps`). `make doctor` reports when it has changed.

@@ -12,10 +12,10 @@ from random import Random
 from slipway.detectability.faults import FailureMode
 
 Counts = tuple[int, int, int, int]
-"""Invocations that end as errors, that are answered wrongly, that are slow, and that are well."""
+"""Numbers of invocations that end as errors, that are answered with a failure, that are slow, and that succeed."""
 
 Arrivals = Callable[[float, FailureMode, Random], Counts]
-"""Draws the invocations of a time in which so many are expected."""
+"""Draws the invocations of a period for an expected number."""
 
 # Numbers beyond this many standard deviations, and at least a few, are not drawn: their probability is below 1e-15.
 _TAIL, _FEW = 9.0, 40
@@ -29,7 +29,7 @@ def poisson(expected: float, fault: FailureMode, random: Random) -> Counts:
 
 
 def regular(expected: float, fault: FailureMode, random: Random) -> Counts:
-    """Return exactly the expected number, rounded; each is of a kind by chance."""
+    """Return exactly the expected number, rounded, with random kinds."""
     left = round(expected)
     counts = []
     share_left = 1.0
@@ -44,7 +44,7 @@ def regular(expected: float, fault: FailureMode, random: Random) -> Counts:
 
 def _draw(mean: float, random: Random) -> int:
     """Draw a Poisson number, by its cumulative distribution."""
-    # Means that differ by rounding alone share a distribution; what is next to nothing is nothing.
+    # Means that differ only by rounding share a distribution; tiny means count as zero.
     mean = round(mean, 9)
     if mean <= 0:
         return 0

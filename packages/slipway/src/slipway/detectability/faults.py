@@ -19,12 +19,13 @@ class FailureMode:
     """A new version that fails in one way.
 
     Args:
-        name: For people, such as `error-rate=5%`.
+        name: Display name, such as `error-rate=5%`.
         errors: Share of its invocations that end as errors of the function: it raises, cannot be imported, is killed,
             or runs into its time-out.
-        answered: Share that it answers with 5xx, or names as failed in its batch: wrong, but no error of the function.
-        slow: Share that takes long.
-        latency_ms: How long these take, milliseconds.
+        answered: Share that it answers with 5xx, or reports as failed in its batch: failures, but not errors of the
+            function.
+        slow: Share that is slow.
+        latency_ms: Duration of the slow invocations, milliseconds.
     """
 
     name: str
@@ -40,7 +41,7 @@ class FailureMode:
 
     @classmethod
     def failing(cls, share: float) -> FailureMode:
-        """Return a version of which this share of invocations ends in errors."""
+        """Return a version of which a share of invocations ends in errors."""
         return cls(f"error-rate={share:.4%}".replace("0000%", "%").rstrip("0%").rstrip(".") + "%", errors=share)
 
     @classmethod
@@ -48,7 +49,7 @@ class FailureMode:
         """Read a fault: `5%`, `error-rate=5%`, `answered=5%`, `latency=3s`, `latency=3s@5%`.
 
         Raises:
-            RehearsalError: It has none of these forms, or its share is not above 0 and up to 100 %.
+            RehearsalError: It has none of these forms, or its share is not above 0 and at most 100 %.
         """
         kind, equals, value = text.partition("=")
         if not equals:
@@ -71,7 +72,7 @@ def _share(text: str, value: str) -> float:
         raise _unknown(text)
     share = float(found[1]) / 100
     if not 0 < share <= 1:
-        raise RehearsalError(f"{text!r}: a share is above 0 and at most 100 %", exit_code=2)
+        raise RehearsalError(f"{text!r}: a share must be above 0 and at most 100 %", exit_code=2)
     return share
 
 

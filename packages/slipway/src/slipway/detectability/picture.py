@@ -1,4 +1,4 @@
-"""Draw the survey as SVG that needs no other file.
+"""Draw the survey as a self-contained SVG.
 
 Drawn from a template like the dashboards: lines on axes don't need a plotting library, which every user would have to
 install, and whose output differs between versions.
@@ -16,11 +16,11 @@ from slipway.detectability.report import all_at_once
 from slipway.detectability.simulation import SimulationOutcome
 from slipway.detectability.survey import CURVE, ENOUGH, WATCHED, SurveyedFunction
 
-# The dashboards' colours, which people with red-green blindness can distinguish too.
+# The dashboards' colours, which are also distinct for people with red-green blindness.
 _COLORS = ("#1f77b4", "#ff7f0e", "#9467bd", "#2ca02c", "#8c564b")
 
 PANEL_WIDTH, PANEL_HEIGHT = 380, 190
-"""Pixels of the area that a panel's lines are in."""
+"""Size of a panel's plot area, pixels."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class PlottedLine:
 
 @dataclass(frozen=True)
 class AxisTick:
-    """A tick of an axis: where it is, in pixels, and what it says."""
+    """A tick of an axis: its position in pixels, and its label."""
 
     place: float
     label: str
@@ -102,7 +102,7 @@ def _band(environment: str, findings: Sequence[SurveyedFunction]) -> Band:
         )
         harms.append(
             Panel(
-                f"{service}: hurt until then, in 95 of 100 at most",
+                f"{service}: affected until then, 95th percentile",
                 [
                     _line(finding, place, lambda outcome: _scaled(_harm(outcome), ceiling))
                     for place, finding in enumerate(own)
@@ -123,7 +123,7 @@ def _harm(outcome: SimulationOutcome) -> int:
 
 def _line(finding: SurveyedFunction, place: int, height: Callable[[SimulationOutcome], float]) -> PlottedLine:
     points = [(_across(share), _up(height(outcome))) for share, outcome in finding.curve.items()]
-    label = f"{finding.rollout.function}, {finding.rate:g} a second"
+    label = f"{finding.rollout.function}, {finding.rate:g} per second"
     return PlottedLine(label, _COLORS[place % len(_COLORS)], points)
 
 

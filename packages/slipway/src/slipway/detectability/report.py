@@ -15,8 +15,8 @@ from slipway.detectability.simulation import SimulationOutcome
 from slipway.detectability.survey import ENOUGH, WATCHED, Case, Survey, SurveyedFunction
 from slipway.settings.shifts import MINUTE
 
-_IN_CELLS = "caught before full traffic, and invocations hurt until then: median (95 of 100)"
-_AT_ONCE = "caught by no alarm; failed invocations per minute until somebody acts"
+_IN_CELLS = "caught before full traffic, and invocations affected until then: median (95th percentile)"
+_AT_ONCE = "caught by no alarm; failed invocations per minute until a person acts"
 
 BEGIN, END = "<!-- detectability -->", "<!-- /detectability -->"
 
@@ -54,14 +54,15 @@ def verdict(finding: SurveyedFunction) -> str:
     seen = f"at {_a_second(finding.rate)} {rollout.shift.name} sees {_WATCHED} in"
     if found.sees:
         return (
-            f"{seen} {_percent(found.outcome.caught)} of deployments, and it hurts {_hurt(found.outcome)} until then."
+            f"{seen} {_percent(found.outcome.caught)} of deployments, and the failure affects "
+            f"{_hurt(found.outcome)} until then."
         )
     if not rollout.alarms:
-        return "the deployment group rolls back on no alarm, so that no failure is seen at any rate."
+        return "the deployment group rolls back on no alarm, so no failure is detected at any rate."
     if all_at_once(finding):
         begin = (
-            f"all traffic moves at once, so that no alarm stops a new version; {_WATCHED} hurts "
-            f"{_number(finding.rate * 60 * WATCHED.harmful)} invocations a minute until somebody acts."
+            f"all traffic moves at once, so no alarm stops a new version; {_WATCHED} affects "
+            f"{_number(finding.rate * 60 * WATCHED.harmful)} invocations per minute until a person acts."
         )
     else:
         begin = f"{seen} only {_percent(found.outcome.caught)} of deployments."
@@ -72,18 +73,18 @@ def _what_would(finding: SurveyedFunction) -> str:
     found = finding.verdict
     if found.quickest is not None and found.quickest_outcome is not None:
         text = (
-            f"{found.quickest.name} would see it in {_percent(found.quickest_outcome.caught)}, in "
-            f"{found.quickest.full_after / MINUTE:g} minutes, and it would hurt {_hurt(found.quickest_outcome)}."
+            f"{found.quickest.name} would detect it in {_percent(found.quickest_outcome.caught)}, within "
+            f"{found.quickest.full_after / MINUTE:g} minutes, and it would affect {_hurt(found.quickest_outcome)}."
         )
     else:
-        text = "No predefined configuration sees it at this rate."
+        text = "No predefined configuration detects it at this rate."
     if found.rate is not None:
-        return f"{text} The present one would at {_a_second(found.rate)}."
-    return text if found.quickest is not None or all_at_once(finding) else f"{text} Nor would more traffic help."
+        return f"{text} The current one would at {_a_second(found.rate)}."
+    return text if found.quickest is not None or all_at_once(finding) else f"{text} More traffic would not help either."
 
 
 def _percent(share: float) -> str:
-    """Return a probability for people; never 100 % if it did not always happen."""
+    """Return a probability as text; 100 % only if it always happened."""
     if 0 < share < 0.001:
         return "< 0.1 %"
     if 0.999 < share < 1:
@@ -96,7 +97,7 @@ def _number(value: float) -> str:
 
 
 def _a_second(rate: float) -> str:
-    return f"{_number(rate)} invocation{'' if rate == 1 else 's'} a second"
+    return f"{_number(rate)} invocation{'' if rate == 1 else 's'} per second"
 
 
 def _hurt(outcome: SimulationOutcome) -> str:
@@ -110,13 +111,13 @@ def unseen(findings: Sequence[SurveyedFunction]) -> str | None:
     if not cases or any(case.outcome.caught for case in cases):
         return None
     return (
-        "What a function answers with 5xx of its own accord, and messages that it names as failed in a batch, are no "
-        "errors to Lambda: no alarm of these deployment groups counts them, whatever the traffic and the configuration."
+        "Lambda does not count a function's own 5xx answers, or messages that it reports as failed in a batch, as "
+        "errors: no alarm of these deployment groups counts them, whatever the traffic and the configuration."
     )
 
 
 def blind(findings: Sequence[SurveyedFunction]) -> Iterator[str]:
-    """Yield alarms of deployment groups that no invocation can trigger here, and that so prove nothing."""
+    """Yield alarms of deployment groups that no simulated invocation can trigger, so they prove nothing."""
     for finding in findings:
         for alarm, strange in finding.rollout.blind:
             metrics = ", ".join(map(str, strange))
@@ -129,7 +130,7 @@ def table(environment: str, findings: Sequence[SurveyedFunction]) -> Table:
 
     Args:
         environment: Its name.
-        findings: Those of the environment.
+        findings: Findings of the environment.
     """
     configurations = list(dict.fromkeys(finding.rollout.shift.name for finding in findings))
     what = _AT_ONCE if all(all_at_once(finding) for finding in findings) else _IN_CELLS
@@ -168,8 +169,8 @@ def markdown(findings: Sequence[SurveyedFunction], survey: Survey) -> str:
     """Return the documentation's part: the table of every environment, and the verdict on each function.
 
     Args:
-        findings: Of all environments.
-        survey: That found them.
+        findings: Findings of all environments.
+        survey: The survey that found them.
     """
     lines = [BEGIN, ""]
     for environment in dict.fromkeys(finding.rollout.environment for finding in findings):
@@ -192,7 +193,7 @@ def markdown(findings: Sequence[SurveyedFunction], survey: Survey) -> str:
         lines += ["", *(f"- {text}" for text in verdicts(own)), ""]
     if note := unseen(findings):
         lines += [f"**{note}**", ""]
-    lines += [f"{survey.runs} deployments a case, seed {survey.seed}.", "", END]
+    lines += [f"{survey.runs} deployments per case, seed {survey.seed}.", "", END]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Read from the synthesised templates how a new version of a function gets all traffic."""
+"""Read from the synthesised templates how traffic moves to a new version of a function."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MetricScope(StrEnum):
 
 
 EMITTED = ("Invocations", "Errors", "Throttles", "Duration")
-"""Lambda's metrics that the simulation brings about
+"""Lambda's metrics that the simulation produces
 (https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html)."""
 
 FAULTS = "Faults"
@@ -50,13 +50,13 @@ class Rollout:
     """The deployment group of a function, and what it watches.
 
     Args:
-        environment: Where.
-        service: Whose.
+        environment: Its environment.
+        service: Its service.
         function: The function's key in the configuration, such as `api`.
         trigger: What invokes it.
         shift: How traffic moves.
-        alarms: Those of the group that count: with a group that does not roll back on alarms, none.
-        scopes: Whose invocations each metric of the alarms counts; what is not among them has no data here.
+        alarms: The group's alarms; none if it does not roll back on alarms.
+        scopes: Which invocations each metric of the alarms counts. Metrics without an entry have no data here.
     """
 
     environment: str
@@ -69,12 +69,12 @@ class Rollout:
 
     @property
     def name(self) -> str:
-        """For people: `items api`."""
+        """Its display name, such as `items api`."""
         return f"{self.service} {self.function}"
 
     @property
     def signature(self) -> tuple[object, ...]:
-        """Return the parts of the alarms that decide an outcome. Functions with equal ones differ only in names."""
+        """Return the parts of the alarms that determine an outcome. Functions with equal parts differ only in names."""
         return tuple(
             (
                 self._watched(alarm.query),
@@ -98,7 +98,7 @@ class Rollout:
 
     @property
     def blind(self) -> tuple[tuple[Alarm, tuple[Metric, ...]], ...]:
-        """Alarms with what they watch that no invocation of this function brings about here."""
+        """Alarms whose metrics no simulated invocation of this function produces, with those metrics."""
         strange = ((alarm, tuple(each for each in alarm.metrics if each not in self.scopes)) for alarm in self.alarms)
         return tuple((alarm, metrics) for alarm, metrics in strange if metrics)
 
@@ -123,7 +123,7 @@ def stages(assembly: Path) -> Iterator[tuple[str, Path]]:
 
 
 def groups_of_others(stacks: Mapping[str, Template]) -> list[str]:
-    """Return the deployment groups that move no function, such as those of ECS, by their display names.
+    """Return the display names of deployment groups that move no function, such as those of ECS.
 
     Args:
         stacks: Templates by the stacks' names.
@@ -139,9 +139,9 @@ def _groups(stacks: Mapping[str, Template]) -> Iterator[tuple[str, str]]:
 
 
 def _moves_functions(template: Template, group: str) -> bool:
-    """Return True unless its application belongs to another compute platform.
+    """Return True unless its application is for a compute platform other than Lambda.
 
-    An application without a platform is one of servers:
+    An application without a platform is for servers:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codedeploy-application.html.
     """
     named = template["Resources"][group].get("Properties", {}).get("ApplicationName")
@@ -157,11 +157,11 @@ def read(stacks: Mapping[str, Template], environment: str, service: str) -> list
 
     Args:
         stacks: Templates of the stage by the stacks' names.
-        environment: Of the stage.
-        service: Of the stage.
+        environment: Environment of the stage.
+        service: Service of the stage.
 
     Raises:
-        RehearsalError: A group moves no alias, or watches what is not evaluated here.
+        RehearsalError: A group moves no alias, or watches a metric that is not simulated here.
     """
     return [
         _Reader(stacks, stack).rollout(group, environment, service)
@@ -201,7 +201,7 @@ class _Reader:
         match value:
             case {"Ref": str(name)} | {"Fn::GetAtt": [str(name), *_]} if name in self._resources:
                 return name
-        raise RehearsalError(f"{self._stack}: {json.dumps(value)} leads to no resource of the stack")
+        raise RehearsalError(f"{self._stack}: {json.dumps(value)} refers to no resource of the stack")
 
     def _alias(self, group: str) -> str:
         for name, resource in self._of_type("AWS::Lambda::Alias"):
@@ -286,7 +286,7 @@ class _Reader:
     def _trigger(self, alias: str, function: str) -> Trigger:
         for _, resource in self._of_type("AWS::Lambda::EventSourceMapping"):
             if _mentions(resource["Properties"]["FunctionName"], alias):
-                # A stream is read from a position, a queue is not.
+                # A stream is read from a starting position; a queue has none.
                 return Trigger.STREAM if "StartingPosition" in resource["Properties"] else Trigger.QUEUE
         for _, resource in self._of_type("AWS::Lambda::EventInvokeConfig"):
             properties = resource["Properties"]
@@ -295,7 +295,7 @@ class _Reader:
         return Trigger.REQUESTS
 
 
-# Of an alarm, but not for its state; some refer to other stacks' topics.
+# Properties of an alarm that don't affect its state; some refer to other stacks' topics.
 _ELSEWHERE = {"AlarmActions", "OKActions", "InsufficientDataActions"}
 
 

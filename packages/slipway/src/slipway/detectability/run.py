@@ -1,4 +1,4 @@
-"""The verb: what of the configuration and of the assembly is asked, and where the answers go."""
+"""Run the survey over a configuration and an assembly, and write the results."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def examine(
 
     Args:
         settings: The configuration, for the traffic.
-        survey: That plays the cases.
-        environments: These alone. Default: all.
-        services: These alone. Default: all.
-        rate: Invocations a second of every function. Default: those of the configuration.
+        survey: Simulates the cases.
+        environments: Only these environments. Default: all.
+        services: Only these services. Default: all.
+        rate: Invocations per second of every function. Default: those of the configuration.
         faults: Failures of the new version.
-        assembly: What was synthesized. Default: `cdk.out`.
+        assembly: The assembly. Default: `cdk.out`.
 
     Raises:
-        RehearsalError: There is no such environment or service, a stage is not synthesized, a deployment group cannot
-            be read, or the configuration does not say what a function's traffic is.
+        RehearsalError: The environment or service does not exist, a stage is not synthesised, a deployment group cannot
+            be read, or the configuration lacks a function's traffic.
     """
     names = environments or [environment.name for environment in settings.environments]
     return [
@@ -62,13 +62,13 @@ def examine_assembly(
     """Survey every function with a deployment group of any app, from its assembly alone.
 
     Args:
-        assembly: What was synthesized.
-        survey: That plays the cases.
-        rate: Invocations a second of every function.
+        assembly: The assembly.
+        survey: Simulates the cases.
+        rate: Invocations per second of every function.
         faults: Failures of the new version.
 
     Returns:
-        What was found, by stage, and the deployment groups that move no function.
+        The findings by stage, and the deployment groups that move no function.
 
     Raises:
         RehearsalError: There is no assembly, or a deployment group cannot be read.
@@ -94,8 +94,8 @@ def _rate(environment: Environment, rollout: Rollout) -> float:
         return settings.traffic.of(rollout.function)
     except KeyError as error:
         raise RehearsalError(
-            f"config/{environment.name}.toml: services.{rollout.service}.traffic.{error.args[0]} is not known to the "
-            f"model, so that nothing says how often {rollout.name} is invoked; or give --rate",
+            f"config/{environment.name}.toml: services.{rollout.service}.traffic.{error.args[0]} is not a known "
+            f"setting, so the invocations of {rollout.name} are unknown; add it, or pass --rate",
             exit_code=2,
         ) from None
 
@@ -105,8 +105,8 @@ def write(findings: Sequence[SurveyedFunction], survey: Survey, folder: Path = F
 
     Args:
         findings: At least one.
-        survey: That found them.
-        folder: Where to. Default: `build/detectability`.
+        survey: The survey that found them.
+        folder: Output folder. Default: `build/detectability`.
 
     Returns:
         The files.
@@ -123,8 +123,8 @@ def write_documentation(
     """Put the results into the documentation: between the markers of the page, and as its picture.
 
     Args:
-        findings: Of all environments and services.
-        survey: That found them.
+        findings: Findings of all environments and services.
+        survey: The survey that found them.
         page: The page.
         picture: Its picture.
 

@@ -2,12 +2,11 @@
 
 What is assumed:
 
-- Invocations come as `arrivals` says; the alias sends each to the new version with the chance of its weight.
-- A deployment starts at any second of a minute, here at six, evenly.
-- CloudWatch knows a minute's metrics `METRIC_DELAY` seconds after the minute is over, Lambda's own and what a version
-  counts by way of its log, and evaluates each alarm on the full minute. CodeDeploy rolls back at once when an alarm of
-  its group is on, until all traffic is at the new version.
-- The old version is well.
+- Invocations arrive as `arrivals` draws them; the alias sends each to the new version with the probability of its
+weight. - A deployment may start at any second of a minute; six evenly spaced seconds are simulated. - A minute's
+metrics, both Lambda's and those that a version writes to its log, are available in CloudWatch `METRIC_DELAY` seconds
+after the minute ends, and each alarm is evaluated on the full minute. CodeDeploy rolls back as soon as an alarm of its
+group is active, until the new version has all traffic. - The old version has no failures.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ RUNS = 600
 """Runs per case: the probability is then accurate to four percentage points at worst, and to two near 95 %."""
 
 SEED = 20_240_501
-"""Seed of every case, so that two runs agree."""
+"""Seed of every case, so that runs are reproducible."""
 
 OFFSETS = (5.0, 15.0, 25.0, 35.0, 45.0, 55.0)
 """Seconds within a minute at which a deployment starts."""
@@ -47,9 +46,9 @@ class SimulationOutcome:
     """Fate of a new version, over all runs.
 
     Args:
-        runs: How many.
-        minutes: Of each run in which it was rolled back, how long that took from the first shift of traffic.
-        hurt: Of each run, the invocations that went wrong until it was rolled back, or had all traffic.
+        runs: Number of runs.
+        minutes: For each run that was rolled back, the time from the first shift of traffic to the rollback.
+        hurt: For each run, the invocations that failed until the version was rolled back or had all traffic.
     """
 
     runs: int
@@ -72,7 +71,7 @@ class SimulationOutcome:
 
     @property
     def minutes_median(self) -> float | None:
-        """The median of the minutes until it was rolled back; None where it never was."""
+        """The median time until the rollback, minutes; None if it was never rolled back."""
         return statistics.median(self.minutes) if self.minutes else None
 
     def hurt_percentile(self, percent: float) -> int:
@@ -97,17 +96,17 @@ def simulate(
 
     Args:
         rollout: The deployment group.
-        fault: Of the new version.
-        rate: Invocations of the function a second.
-        shift: How traffic moves. Default: as the group says.
-        runs: How often.
-        seed: Of the random numbers; the same gives the same outcome.
-        metric_delay: Seconds until a minute's metrics are there.
-        arrivals: How invocations come. Default: at random.
-        offsets: Seconds of a minute at which a deployment starts, in turn.
+        fault: Fault of the new version.
+        rate: Invocations of the function per second.
+        shift: How traffic moves. Default: the group's configuration.
+        runs: Number of runs.
+        seed: Seed of the random numbers; the same seed gives the same outcome.
+        metric_delay: Seconds until a minute's metrics are available.
+        arrivals: How invocations arrive. Default: at random.
+        offsets: Seconds within a minute at which deployments start, in turn.
     """
     moving = shift or rollout.shift
-    # Not from the names: functions with the same alarms and the same traffic have the same outcome.
+    # The seed doesn't depend on names: functions with the same alarms and traffic have the same outcome.
     random = Random(f"{seed} {fault.name} {rate:g} {moving.name}")  # noqa: S311  # chances, not secrets
     plans = [_Plan(rollout, moving, rate, offset) for offset in offsets]
     minutes: list[float] = []
@@ -167,7 +166,7 @@ class _Plan:
                 well += sum(old)
             all_of_them = errors + answered + slow + well
             if metric.name == FAULTS:
-                # Nothing is written where nothing failed.
+                # Without failures, nothing is written.
                 store.put_values(metric, (1.0,), at, counts=(answered,))
             elif all_of_them:
                 _put(store, metric, at, (errors, slow, all_of_them), latency_ms)
@@ -188,6 +187,6 @@ def _put(store: MetricStore, metric: Metric, at: float, counts: tuple[int, int, 
 
 
 def _clock_minutes(begin: float, end: float) -> Iterator[tuple[int, float, float]]:
-    """Yield the clock minutes from one time to another, each with the part of it in between."""
+    """Yield the clock minutes between two times, each with the part of it that lies between them."""
     for minute in range(math.floor(begin / MINUTE), math.ceil(end / MINUTE)):
         yield minute, max(begin, minute * MINUTE), min(end, (minute + 1) * MINUTE)

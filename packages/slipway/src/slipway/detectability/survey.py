@@ -1,4 +1,4 @@
-"""Every function of some environments: what its canary sees of which failure, and what would see more."""
+"""Survey the functions of some environments: which failures each canary detects, and what would detect more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.detectability.simulation import METRIC_DELAY, RUNS, SEED, Simulatio
 from slipway.settings.shifts import PREDEFINED, Shift
 
 ENOUGH = 0.95
-"""The chance from which on a canary counts as seeing a failure."""
+"""Minimum probability at which a canary counts as detecting a failure."""
 
 WATCHED = FailureMode.failing(0.05)
 """The failure that every canary is tested with."""
@@ -29,11 +29,11 @@ CURVE = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Failure rates of the picture."""
 
 CURVE_RUNS = 300
-"""Runs of a point of the picture that is not in the table."""
+"""Runs for a point of the picture that is not in the table."""
 
 _FEW_RUNS = 60
 
-# 1, 1.5, 2, 3, 5, 7 and their tens: rates that a person would say.
+# Round rates: 1, 1.5, 2, 3, 5, 7 and their multiples of ten.
 _RATES = tuple(digit * 10.0**power for power in range(-3, 4) for digit in (1, 1.5, 2, 3, 5, 7))
 
 
@@ -50,12 +50,12 @@ class DetectionVerdict:
     """True if a canary detects the watched failure, and what would detect it.
 
     Args:
-        outcome: Of that failure.
-        quickest: The predefined configuration that sees it at this rate and reaches all traffic soonest; None where it
-            is seen already, or without one.
+        outcome: Outcome of that failure.
+        quickest: The predefined configuration that detects it at this rate and reaches all traffic soonest; None if the
+            current one detects it, or none does.
         quickest_outcome: The failure's outcome with that configuration.
-        rate: Invocations a second from which on the present configuration sees it; None where it is seen already, or
-            at no rate.
+        rate: Minimum invocations per second at which the current configuration detects it; None if it is already
+            detected, or at no rate.
     """
 
     outcome: SimulationOutcome
@@ -65,7 +65,7 @@ class DetectionVerdict:
 
     @property
     def sees(self) -> bool:
-        """Return True if the present configuration detects it at the present rate."""
+        """Return True if the current configuration detects it at the current rate."""
         return self.outcome.caught >= ENOUGH
 
 
@@ -75,10 +75,10 @@ class SurveyedFunction:
 
     Args:
         rollout: Its deployment group.
-        rate: Invocations a second.
-        cases: The failures that were asked for.
+        rate: Invocations per second.
+        cases: The requested failures.
         curve: Share of failing invocations → outcome.
-        verdict: About the watched failure.
+        verdict: Verdict on the watched failure.
     """
 
     rollout: Rollout
@@ -93,9 +93,9 @@ class Survey:
     """Cache of simulated cases.
 
     Args:
-        runs: How often each is played.
-        seed: Of the random numbers.
-        metric_delay: Seconds until a minute's metrics are there.
+        runs: Number of runs per case.
+        seed: Seed of the random numbers.
+        metric_delay: Seconds until a minute's metrics are available.
     """
 
     runs: int = RUNS
@@ -108,7 +108,7 @@ class Survey:
 
         Args:
             rollout: Its deployment group.
-            rate: Invocations a second.
+            rate: Invocations per second.
             faults: Failures of its new version.
         """
         cases = [Case(fault, self._outcome(rollout, fault, rate)) for fault in faults]
@@ -156,7 +156,7 @@ class Survey:
 
     def _rate(self, rollout: Rollout, rate: float) -> float | None:
         higher = [known for known in _RATES if known > rate and most(rollout.shift, known) >= ENOUGH]
-        # Alarms that see nothing at the highest rate see nothing at any.
+        # Alarms that detect nothing at the highest rate detect nothing at any rate.
         if not higher or self._outcome(rollout, WATCHED, higher[-1], runs=_FEW_RUNS).caught < ENOUGH:
             return None
         return next((known for known in higher if self._outcome(rollout, WATCHED, known).caught >= ENOUGH), None)

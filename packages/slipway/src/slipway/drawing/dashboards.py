@@ -1,6 +1,6 @@
-"""A dashboard, drawn from its body: where each widget is, what it shows, and no data.
+"""Draw a dashboard from its body: the place and content of each widget, without data.
 
-The body is that of the synthesized template, so the picture shows what is deployed, to readers without an account.
+The body comes from the synthesised template, so readers without an account see what is deployed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ COLUMNS = 24
 PERIOD, STATISTIC = 300, "Average"
 """Defaults of a line, by the same page: period in seconds, and statistic."""
 
-# CloudWatch's own order of colours for lines that name none.
+# CloudWatch's default colours of lines, in order.
 _COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#7f7f7f")
 
 COLUMN, ROW, HEADER = 60, 46, 56
-"""Pixels of the picture: a column, a row, and the line above all."""
+"""Pixels of the picture: width of a column, height of a row, and of the title."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class WidgetLine:
     """A metric or an expression of a widget.
 
     Args:
-        label: Its name in the legend; "" for what is only computed with.
-        color: Of the line, `#rrggbb`.
-        text: What it is, beside its label: metric, statistic and period, or the expression.
-        namespace: The metric's; "" for an expression.
-        metric: Its name; "" for an expression.
+        label: Its name in the legend; "" if it is only an input of expressions.
+        color: Colour of the line, `#rrggbb`.
+        text: Text beside its label: metric, statistic and period, or the expression.
+        namespace: Namespace of the metric; "" for an expression.
+        metric: Name of the metric; "" for an expression.
         statistic: `Sum`, `p90`, …; "" for an expression.
-        dimensions: Whose metric it is.
+        dimensions: Dimensions of the metric.
     """
 
     label: str
@@ -61,7 +61,7 @@ class WidgetLine:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A horizontal line that is always there."""
+    """A horizontal line."""
 
     value: float
     label: str
@@ -70,7 +70,7 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Widget:
-    """A widget where the dashboard has it; x, y, width and height in columns and rows."""
+    """A widget and its place; x, y, width and height are in columns and rows."""
 
     x: int
     y: int
@@ -124,8 +124,8 @@ def read(stacks: Mapping[str, Template]) -> Dashboard:
         stacks: Templates of the stage by the stacks' names; references are followed from one to another.
 
     Raises:
-        RehearsalError: There is not one dashboard, a reference leads nowhere, a widget is of a kind that cannot be
-            drawn, or the widgets do not fill their rows.
+        RehearsalError: The stage doesn't have exactly one dashboard, a reference cannot be resolved, a widget's kind
+            cannot be drawn, or the widgets do not fill their rows.
     """
     found = [
         (stack, resource["Properties"])
@@ -134,7 +134,7 @@ def read(stacks: Mapping[str, Template]) -> Dashboard:
         if resource["Type"] == "AWS::CloudWatch::Dashboard"
     ]
     if len(found) != 1:
-        raise RehearsalError(f"{', '.join(stacks)}: {len(found)} dashboards, where one is drawn")
+        raise RehearsalError(f"{', '.join(stacks)}: {len(found)} dashboards, not one")
     ((stack, properties),) = found
     name = properties.get("DashboardName", stack)
     body = json.loads(readable(stacks, stack, properties["DashboardBody"]))
@@ -161,7 +161,7 @@ def misplaced(widgets: Sequence[Widget]) -> Iterator[str]:
 
 
 def draw(dashboard: Dashboard) -> str:
-    """Return the picture as SVG that needs no other file; equal dashboards give equal text."""
+    """Return the picture as a self-contained SVG; equal dashboards give equal text."""
     environment = Environment(
         loader=PackageLoader("slipway.drawing"),
         autoescape=True,
@@ -180,14 +180,14 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
     Args:
         assembly: The whole assembly, `cdk.out`.
         environment: Name of the environment.
-        services: Their names.
-        folder: Where the pictures go. Default: `docs/images`.
+        services: Names of the services.
+        folder: Folder for the pictures. Default: `docs/images`.
 
     Returns:
         The pictures.
 
     Raises:
-        RehearsalError: As `read`, or the assembly has no such stage.
+        RehearsalError: As for `read`, or the assembly lacks the stage.
     """
     pictures = []
     for service in services:
@@ -206,11 +206,11 @@ def readable(stacks: Mapping[str, Template], stack: str, value: Any) -> str:
 
     Args:
         stacks: Templates by the stacks' names.
-        stack: The stack that has the value.
+        stack: The stack with the value.
         value: A string, or a reference, or a join of them.
 
     Raises:
-        RehearsalError: A reference leads nowhere.
+        RehearsalError: A reference cannot be resolved.
     """
     match value:
         case str():
@@ -225,7 +225,7 @@ def readable(stacks: Mapping[str, Template], stack: str, value: Any) -> str:
             owner, {}
         ).get("Outputs", {}):
             return readable(stacks, owner, stacks[owner]["Outputs"][output]["Value"])
-    raise RehearsalError(f"{stack}: {json.dumps(value)} leads nowhere")
+    raise RehearsalError(f"{stack}: {json.dumps(value)} refers to nothing in the stage")
 
 
 def _name(stack: str, logical_id: str, resource: Mapping[str, Any]) -> str:
@@ -272,7 +272,7 @@ def _lines(metrics: Sequence[Sequence[Any]]) -> Iterator[WidgetLine]:
         above = [above[at] if entry == "." else entry for at, entry in enumerate(entries)]
         period = _duration(options.get("period", PERIOD))
         hidden = options.get("visible") is False
-        # What is not drawn is named as expressions name it.
+        # A line that isn't drawn is shown by its id, as in expressions.
         label = "" if hidden else options.get("label")
         prefix = f"{options['id']} = " if hidden and "id" in options else ""
         color = options.get("color", _COLORS[place % len(_COLORS)])

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from slipway.drawing.model import Action, Stage
 
 WIDTH = 340
-"""Units across a card: about as many as a phone has pixels, so that a text's size there is what is written here."""
+"""Width of a card: about a phone's width in pixels, so that font sizes here are those seen on a phone."""
 
 _BESIDE = 3
 _GAP = 4
@@ -21,10 +21,10 @@ _CHIP = 30
 _LINE = 13
 _HEAD = 28
 _SIDE = 6
-# Characters that fit, by the widest of the usual system fonts.
+# Number of characters that fit, by the widest of the usual system fonts.
 _ACROSS = 54
 _SMALL, _LARGE = 5.0, 6.2
-"""Units of a letter, small and large."""
+"""Width of a letter, small and large."""
 
 STYLE = Markup(
     """
@@ -44,12 +44,12 @@ STYLE = Markup(
 """CSS for a page with such pictures."""
 
 MARKS = {"Succeeded": "✓", "Failed": "✗", "Skipped": "·", "Cancelled": "↻", "InProgress": "…"}
-"""A sign for each of CodePipeline's words for how something ended."""
+"""CodePipeline's status → its symbol."""
 
 
 @dataclass(frozen=True)
 class _Chip:
-    """An action in its place."""
+    """An action, laid out."""
 
     action: Action
     x: float
@@ -64,7 +64,7 @@ class _Card:
     """A stage, laid out.
 
     Args:
-        notes: Top and text of each line that is no action.
+        notes: Top and text of each line that isn't an action.
     """
 
     stage: Stage
@@ -78,7 +78,7 @@ def draw(stages: Iterable[Stage]) -> Markup:
     """Return an ordered list with a picture of each stage.
 
     Args:
-        stages: In the order in which they run.
+        stages: The stages, in the order in which they run.
     """
     cards = [_card(number, stage) for number, stage in enumerate(stages, start=1)]
     text = _template().render(cards=cards, width=WIDTH, side=_SIDE, chip=_CHIP, marks=MARKS)

@@ -10,9 +10,9 @@ class Action:
     """One action of a stage.
 
     Args:
-        name: As CodePipeline has it; what comes before its last dot is where, the rest is what.
+        name: CodePipeline's name. The part before the last dot says where the action runs, the rest what it does.
         detail: Details shown where there is more room, such as provider and account.
-        status: How it ended, in CodePipeline's words. Default: it was not played.
+        status: CodePipeline's status. Default: it was not played.
     """
 
     name: str
@@ -25,11 +25,11 @@ class Stage:
     """One stage.
 
     Args:
-        name: As CodePipeline has it.
+        name: CodePipeline's name.
         rows: Its actions in the order in which they run; those of a row run side by side.
-        before: What is asked before it is entered, a line each.
-        after: What is asked, or done, when its actions have ended, a line each.
-        status: How it ended, in CodePipeline's words. Default: it was not played.
+        before: Conditions before it is entered, one line each.
+        after: Conditions and actions after it has ended, one line each.
+        status: CodePipeline's status. Default: it was not played.
     """
 
     name: str

@@ -21,11 +21,11 @@ _ROLE = re.compile(r":iam::(\d{12}):role/")
 
 
 class PictureError(SlipwayError):
-    """The pipeline cannot be read from a template; the message is one line that names the file."""
+    """The pipeline cannot be read from a template. The message is one line that names the file."""
 
 
 class _Model(BaseModel):
-    # Only what is shown. CodePipeline knows more, and a template may hold references wherever it likes.
+    # Only the parts that are drawn; elsewhere a template may hold references.
     model_config = ConfigDict(frozen=True, alias_generator=to_pascal)
 
 
@@ -99,7 +99,7 @@ def read_pipeline(template: Path) -> tuple[Stage, ...]:
         template: A CloudFormation template, as JSON.
 
     Raises:
-        PictureError: It is missing or damaged, or holds no pipeline or several.
+        PictureError: It is missing or damaged, or doesn't contain exactly one pipeline.
     """
     try:
         found = _Template.model_validate(read_template(template))
@@ -115,7 +115,7 @@ def read_pipeline(template: Path) -> tuple[Stage, ...]:
         place = ".".join(str(part) for part in detail["loc"])
         raise PictureError(f"{template} is damaged ({f'{place}: ' if place else ''}{detail['msg']})") from None
     if len(pipelines) != 1:
-        raise PictureError(f"{template} holds {len(pipelines)} pipelines, not one")
+        raise PictureError(f"{template} contains {len(pipelines)} pipelines, not one")
     return tuple(
         Stage(
             name=stage.name,

@@ -1,1 +1,1 @@
-"""Report manual changes: `slipway drift` does at once what the function in the tools account does daily."""
+"""Report manual changes: `slipway drift` runs the daily check of the tools account's function immediately."""

@@ -1,4 +1,4 @@
-"""Compare what is deployed with the templates: `slipway drift`."""
+"""Compare deployed stacks with their templates: `slipway drift`."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from slipway.errors import UsageError
 
 
 def drift(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str] | None, typer.Option(help="These services alone; repeatable.")] = None,
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated.")] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Compare what is deployed with the templates, and name each property that was changed by hand.
+    """Compare deployed stacks with their templates, and list each property that was changed manually.
 
-    Exit code: 0 when nothing differs, 1 when something does or could not be looked at, 2 for wrong input.
+    Exit code: 0 without differences, 1 if something differs or could not be compared, 2 for wrong input.
     """
     settings = config.load()
     environment = environment_named(settings, env)
@@ -41,7 +41,7 @@ def drift(
     poll = POLL_SECONDS if profile is not None else 0.1
     report = detect_drift(session.client("cloudformation"), stacks, poll_seconds=poll)
     if not report.stacks and not report.unread:
-        raise UsageError(f"{environment.name} has none of the stacks {', '.join(stacks)}")
+        raise UsageError(f"none of the stacks {', '.join(stacks)} exists in {environment.name}; deploy it first")
     if json_file is not None:
         output.write(asdict(report), json_file)
     if not output.prints(json_file):
@@ -51,19 +51,19 @@ def drift(
 
 
 def show_report(report: DriftReport, environment: str) -> None:
-    """Print what was found.
+    """Print the drift of an environment.
 
     Args:
-        report: what was found.
-        environment: name of the environment.
+        report: The drift.
+        environment: Name of the environment.
     """
-    # A pipe has no width of its own, and its reader wants whole lines.
+    # A pipe has no width, and its reader needs whole lines.
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 160)
     for resource in report.drifted:
         for line in resource.lines():
             console.print(line, markup=False, style="red")
     for line in report.unread:
-        console.print(f"not looked at: {line}", markup=False, style="yellow")
+        console.print(f"not compared: {line}", markup=False, style="yellow")
     console.print(
         f"{environment}: {len(report.drifted)} resources of {len(report.stacks)} stacks differ from their templates",
         markup=False,

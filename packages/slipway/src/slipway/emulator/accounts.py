@@ -1,6 +1,6 @@
-"""The accounts of a delivery: tools and one for each environment, a process each, and one endpoint before them.
+"""The accounts of a delivery: tools and one per environment, each a process, behind one endpoint.
 
-They are kept from one rehearsal to the next, as accounts are.
+Like AWS accounts, they are kept from one rehearsal to the next.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from slipway.emulator.topology import Topology
 from slipway.errors import RehearsalError
 
 FUNCTION = "slipway-rehearsal"
-"""Name of the function, and of its role, that hands custom resources to the player."""
+"""Name of the function that hands custom resources to the player, and of its role."""
 
 _TRUST = {
     "Version": "2012-10-17",
@@ -48,12 +48,12 @@ class Accounts:
     """The accounts of a delivery.
 
     Args:
-        topology: Which they are.
-        folder: Where everything of them lies.
-        apis: Service as signatures name it → who answers for it in place of the emulator.
-        on_custom_resource: Takes the custom resources that CloudFormation hands to the player.
+        topology: The accounts and their regions.
+        folder: Folder of their data.
+        apis: Service, by its name in signatures → the API that replaces the emulator's.
+        on_custom_resource: Receives the custom resources that CloudFormation hands to the player.
         rows: The table of substitutions. Default: ours.
-        variables: More variables of every account's process, which its functions inherit. Default: none.
+        variables: Additional variables of every account's process, which its functions inherit. Default: none.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class Accounts:
         self.tls = folder / "tls"
         self.emulators: dict[str, Emulator] = {}
         self._closing: list[Callable[[], None]] = []
-        """Close the sessions that were given out."""
+        """Close the issued sessions."""
         self.partition = Partition(self.emulators, apis=apis, on_handed_over=on_custom_resource)
         self.server = Server(
             self.partition, regions={region for each in topology.regions.values() for region in each}, tls=self.tls
@@ -81,12 +81,12 @@ class Accounts:
 
     @property
     def are_kept(self) -> bool:
-        """Return True if an earlier rehearsal kept them."""
+        """True if an earlier rehearsal kept them."""
         return self._state_file.is_file()
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """The accounts that an earlier rehearsal left and that died with their processes."""
+        """Accounts of an earlier rehearsal that were lost because their processes died."""
         if not self.are_kept:
             return ()
         return tuple(account for account in self.ids if Emulator.lost(self.folder / account))
@@ -104,18 +104,18 @@ class Accounts:
         """Return an account as seen in one of its regions.
 
         Args:
-            account: Which.
-            region: Where. Default: its main one.
+            account: The account.
+            region: The region. Default: its main one.
         """
         found = self.emulators[account]
         return found if region in {None, found.region} else found.in_region(str(region))
 
     def session(self, account: str, credentials: Credentials | None = None) -> boto3.Session:
-        """Return a session of an account as AWS's clients have it: with the APIs that the emulator lacks.
+        """Return a session of an account that includes the APIs which the emulator lacks.
 
         Args:
-            account: which.
-            credentials: whose. Default: the root of the account.
+            account: The account.
+            credentials: Credentials of the session. Default: the root of the account.
         """
         own = credentials or self.emulators[account].root
         made = session_at(self.server.endpoint, self.server.ca, region=self.region(account), credentials=own)
@@ -132,20 +132,20 @@ class Accounts:
 
     @contextmanager
     def held(self, *, seconds: float = 0) -> Iterator[None]:
-        """Keep other rehearsals out during the block.
+        """Lock the accounts against other rehearsals during the block.
 
         Args:
-            seconds: How long to wait for another one; -1 is for as long as it takes. Default: not at all.
+            seconds: How long to wait for another rehearsal; -1 for ever. Default: not at all.
 
         Raises:
-            RehearsalError: Another one is at work.
+            RehearsalError: Another rehearsal is running.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=seconds)
         except Timeout:
             raise RehearsalError(
-                f"another rehearsal is at work in {self.folder.parent}; wait for it, or stop it"
+                f"another rehearsal is running in {self.folder.parent}; wait for it, or stop it"
             ) from None
         try:
             yield
@@ -153,7 +153,7 @@ class Accounts:
             self._lock.release()
 
     def forget(self) -> None:
-        """Remove the accounts, as if there had never been any."""
+        """Delete the accounts and all their data."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -161,35 +161,35 @@ class Accounts:
         """Return the variables of an account's process, which its functions inherit."""
         return {
             forwarder.ENDPOINT: self.server.endpoint,
-            # The functions that ask these two ask the player; its own account's APIs they ask as ever.
+            # Functions reach these two APIs at the player, and all other APIs at their own account.
             "AWS_ENDPOINT_URL_CODEDEPLOY": f"{self.server.endpoint}/_from/{account}",
             "AWS_ENDPOINT_URL_CODEPIPELINE": f"{self.server.endpoint}/_from/{account}",
-            # Functions of three environments would else stay in memory for five minutes.
+            # Otherwise functions of three environments would stay in memory for five minutes.
             "LAMBDA_WARM_TTL_SECONDS": "30",
-            # A function that asks AWS's host names, as a probe does, is led to the account that has them.
+            # Requests of functions to AWS's host names, such as a probe's, are routed to the account that has them.
             **{name: value for name, value in self.server.variables().items() if "proxy" in name.lower()},
-            # Functions of Node trust nothing else.
+            # Node.js functions only trust certificates from this variable.
             "NODE_EXTRA_CA_CERTS": str((self.tls / "ca.pem").resolve()),
             **self._variables,
         }
 
     def start(self, progress: Callable[[str], None]) -> None:
-        """Start the accounts that do not run, and the endpoint before them.
+        """Start the accounts that do not run, and the endpoint in front of them.
 
         Args:
-            progress: Is called with what is being done.
+            progress: Called with a description of each step.
 
         Raises:
-            RehearsalError: They are other accounts than the configuration's, or one does not come up.
+            RehearsalError: They are not the configuration's accounts, or one does not start.
         """
         state = paths.read_json(self._state_file) or {}
         wanted = {account: self.region(account) for account in self.ids}
         if state and {account: each["region"] for account, each in state["accounts"].items()} != wanted:
             raise RehearsalError(
-                f"{self.folder} holds {', '.join(sorted(state['accounts']))}, the delivery works in "
+                f"{self.folder} has the accounts {', '.join(sorted(state['accounts']))}, but the delivery needs "
                 f"{', '.join(sorted(wanted))}: run with FRESH=yes, or `make forget`"
             )
-        # What runs has these in its variables, and templates hold the plain ports: they stay as they were.
+        # Running processes have these ports in their variables, and templates contain the plain ones, so they are kept.
         self.server.port = self._port(state.get("endpoint"))
         self.server.proxy_port = self._port(state.get("proxy"))
         certificates(self.tls, names=self.server.names)
@@ -224,10 +224,10 @@ class Accounts:
         )
 
     def stop(self) -> None:
-        """Stop everything of theirs that runs, and keep what is in them.
+        """Stop their processes, and keep their data.
 
         Raises:
-            RehearsalError: One could not be kept; all are stopped all the same.
+            RehearsalError: One could not be saved. All are stopped anyway.
         """
         while self._closing:
             self._closing.pop()()
@@ -245,7 +245,7 @@ class Accounts:
             self.server.stop()
 
     def _stop_one(self, emulator: Emulator) -> str:
-        """Stop one; gives what is lost with it, by the name that people know."""
+        """Stop an account, and return the labels of what is lost with it."""
         try:
             emulator.stop()
         except RehearsalError as error:
@@ -260,8 +260,8 @@ class Accounts:
         """Return variables that point a command to the rehearsal instead of AWS, without any from the user's shell.
 
         Args:
-            account: Whose region is the default.
-            credentials: Whose.
+            account: The account whose main region is the default.
+            credentials: Credentials for the command.
         """
         variables = {
             **self.client_variables(account),
@@ -276,7 +276,7 @@ class Accounts:
         """Return variables that point a command to the rehearsal, without credentials.
 
         Args:
-            account: Whose region is the default.
+            account: The account whose main region is the default.
         """
         return {
             **self.server.variables(),
@@ -293,7 +293,7 @@ class Accounts:
 
     @property
     def bundle(self) -> Path:
-        """Return the certificates that a command trusts: the rehearsal's, and those that this machine trusts."""
+        """Return the file of trusted certificates for a command: the rehearsal's and this machine's."""
         return self.tls / "bundle.pem"
 
     def _trust_more(self) -> None:
@@ -310,7 +310,7 @@ class Accounts:
         progress(f"{self.label(emulator.account)} ({emulator.account}) answers")
 
     def _install(self, emulator: Emulator) -> None:
-        """Put the function there that hands custom resources over."""
+        """Create the function that hands custom resources over."""
         session = emulator.session()
         functions = session.client("lambda")
         with suppress(functions.exceptions.ResourceNotFoundException):

@@ -1,4 +1,4 @@
-"""The printed bootstrap (`make bootstrap`), run on the accounts of the rehearsal."""
+"""Run the commands that `make bootstrap` prints on the accounts of the rehearsal."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def bootstrap(accounts: Accounts, progress: Progress, *, checkout: Path = ROOT) 
     """Run the commands that `make bootstrap` prints, in every account and region that has not been bootstrapped.
 
     Args:
-        accounts: They run.
-        progress: Is called with what is being done.
-        checkout: The repository whose commands these are. Default: this one.
+        accounts: The running accounts.
+        progress: Called with a description of each step.
+        checkout: The repository that prints the commands. Default: this one.
 
     Returns:
-        Whether there was anything to do.
+        True if there was anything to do.
 
     Raises:
         RehearsalError: A command failed.
@@ -56,7 +56,7 @@ def _unprepared(accounts: Accounts, account: str) -> Iterator[str]:
 
 
 def _printed(folder: Path, checkout: Path) -> dict[str, list[list[str]]]:
-    """Return each account's command lines, as words."""
+    """Return each account's command lines, split into words."""
     command = [sys.executable, "-m", "slipway", "bootstrap", "--output", str(folder)]
     done = run(command, folder=checkout)
     if done.returncode != 0:
@@ -78,7 +78,7 @@ def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progre
     for printed in commands:
         if done.intersection(printed):
             continue
-        # The profiles of the person who would run it; here it is the account's root.
+        # The commands name the operator's profiles; here the account's root runs them.
         position = printed.index("--profile")
         command = printed[:position] + printed[position + 2 :]
         if command[:3] == _DEPLOY:
@@ -105,4 +105,4 @@ def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progre
         words = [*command, "--notices", "false", "--ci"]
         code, lines = follow(words, folder=paths.ROOT, environment=environment, log=log, progress=progress)
         if code != 0:
-            raise RehearsalError(f"{accounts.label(account)}: {failure(lines)} (all of it: {log})")
+            raise RehearsalError(f"{accounts.label(account)}: {failure(lines)} (full log: {log})")

@@ -23,11 +23,11 @@ def local_environment(name: str, service: str | None = None) -> LocalEnvironment
     """Return an environment of this machine.
 
     Args:
-        name: Of the environment.
-        service: A service that has to be one of its. Default: none.
+        name: Name of the environment.
+        service: A service that the environment must have. Default: none.
 
     Raises:
-        RehearsalError: There is no such environment, or service.
+        RehearsalError: The environment or the service does not exist.
     """
     settings = config.load()
     environment = choose(settings, name)

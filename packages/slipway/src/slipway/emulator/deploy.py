@@ -29,8 +29,8 @@ class Deployer:
     """Deploys assemblies to one emulator.
 
     Args:
-        emulator: Where to.
-        qualifier: Of the bootstrap stack.
+        emulator: The emulator.
+        qualifier: Qualifier of the bootstrap stack.
         trust: The account whose pipeline deploys here; its roles are trusted as they would be on AWS.
     """
 
@@ -39,14 +39,14 @@ class Deployer:
         self._log = emulator.folder / "cdk.log"
 
     def bootstrap(self, regions: Iterable[str], progress: Progress) -> bool:
-        """Run `cdk bootstrap` in every region that has not been.
+        """Run `cdk bootstrap` in every region that is not bootstrapped yet.
 
         Args:
-            regions: Where the account is deployed to.
-            progress: Is called with what is being done.
+            regions: Regions that the account is deployed to.
+            progress: Called with a description of each step.
 
         Returns:
-            Whether there was anything to do.
+            True if there was anything to do.
         """
         waiting = [region for region in regions if not self._is_bootstrapped(region)]
         for region in waiting:
@@ -75,10 +75,10 @@ class Deployer:
 
         Args:
             assembly: Its folder.
-            progress: Is called with what is being done.
+            progress: Called with a description of each step.
 
         Raises:
-            RehearsalError: A resource failed; the message holds the first reason.
+            RehearsalError: A resource failed. The message contains the first reason.
         """
         self._cdk(
             ["deploy", "--app", str(assembly), "--all", "--require-approval", "never", "--method", "direct"], progress
@@ -105,9 +105,9 @@ class Deployer:
         change is not updated.
 
         Args:
-            stacks: What was deployed.
-            before: `outputs()` from before.
-            marks: The marks the stacks have.
+            stacks: The deployed stacks.
+            before: Result of `outputs()` before the deployment.
+            marks: The current marks of the stacks.
 
         Returns:
             A new mark for each of them (see `slipway.emulator.stages.translate_stage`).
@@ -149,11 +149,11 @@ class Deployer:
         if arguments[0] == "bootstrap":
             options = ["--notices", "false", "--ci"]
         command = [str(CDK), *arguments, *options]
-        # Not in the repository's root: the cdk.json there would have the app synthesized again.
+        # Not in the repository's root, because its cdk.json would make the CLI synthesise the app again.
         folder = self._emulator.folder
         code, lines = follow(command, environment=environment, log=self._log, progress=on_line, folder=folder)
         if code != 0:
-            raise RehearsalError(f"{failure(lines)} (all of it: {self._log})")
+            raise RehearsalError(f"{failure(lines)} (full log: {self._log})")
 
 
 def failure(lines: list[str]) -> str:
@@ -163,16 +163,16 @@ def failure(lines: list[str]) -> str:
         lines: Its output.
 
     Returns:
-        The first resource that failed and why; without one, the last line that speaks of an error.
+        The first failed resource with its reason, or the last line that mentions an error.
     """
     for line in lines:
         event = _EVENT.match(line)
         if event and event["status"].endswith("_FAILED") and "cancelled" not in event["what"]:
             return f"{event['stack']}: {event['type']} {event['what']}"
-    # An asset that was not published; the CLI ends with a summary that names no reason.
+    # A failed asset: the CLI ends with a summary that gives no reason.
     if unpublished := [line for line in lines if ": fail: " in line]:
         return unpublished[0]
-    # The CLI ends with the exit code of the app, and make with that of what it ran: both had their say before.
+    # The last lines only repeat exit codes, the app's and make's; the reason was printed before them.
     said = [line for line in lines if line and "Subprocess exited" not in line and not line.startswith("make")]
     errors = [line for line in said if re.search(r"error|fail|refused|unable|not ", line, re.IGNORECASE)]
     return (errors or said or ["cdk wrote nothing"])[-1].strip()

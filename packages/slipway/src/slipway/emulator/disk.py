@@ -1,4 +1,4 @@
-"""A full disk, called one wherever it shows."""
+"""Recognise errors caused by a full disk."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ FULL = "No space left on device"
 
 
 def full(lines: Iterable[str]) -> str | None:
-    """Return the first line that speaks of a full disk, said as one; None where none does.
+    """Return an error message from the first line that reports a full disk; None if no line does.
 
     Args:
-        lines: Of a log.
+        lines: Lines of a log.
     """
     found = next((line.strip() for line in lines if FULL in line), None)
     return None if found is None else f"the disk is full: {found}"
 
 
 def said(error: OSError) -> str:
-    """Return what this machine refused, in one line.
+    """Return an error of the operating system as one line.
 
     Args:
-        error: Its refusal.
+        error: The error.
     """
     return f"the disk is full: {error}" if error.errno == errno.ENOSPC else f"this machine refused: {error}"

@@ -22,13 +22,13 @@ from slipway.settings import Environment, PipelineSettings, Settings
 
 FOUNDATION = "foundation"
 CALLER = "slipway-caller"
-"""The user who signs requests; it may do what the tests of the services may do after a deployment, and nothing else."""
+"""The user who signs requests, with exactly the permissions of the services' tests after a deployment."""
 FIRST_PORT = 4566
 """TLS port of the first environment of the pipeline; the port above it is plain HTTP, and the next environment's are
 ten higher."""
 
 Phase = Callable[[str], AbstractContextManager[Progress]]
-"""Opens a named step of the work, and gives what to report its progress to."""
+"""Opens a named step of the work, and returns a function that reports its progress."""
 
 Outputs = dict[str, dict[str, str]]
 
@@ -37,7 +37,7 @@ def choose(settings: Settings, environment: str) -> Environment:
     """Return the environment of that name.
 
     Raises:
-        RehearsalError: It does not exist; the message lists the existing ones.
+        RehearsalError: It does not exist. The message lists the existing ones.
     """
     names = [known.name for known in settings.environments]
     if environment not in names:
@@ -49,11 +49,11 @@ def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[s
     """Return the services that have a folder in `services/` and settings in the environment.
 
     Args:
-        environment: Where.
-        chosen: Some of them. Default: all.
+        environment: The environment.
+        chosen: Names of the requested services. Default: all.
 
     Raises:
-        RehearsalError: One of the chosen has not; the message names those that have.
+        RehearsalError: A requested service is missing. The message lists the existing ones.
     """
     folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
     known = tuple(name for name, value in environment.services if name in folders and value is not None)
@@ -79,10 +79,10 @@ class LocalEnvironment:
     Args:
         environment: Its settings.
         pipeline: The settings of the pipeline that would deploy it.
-        folder: Where everything of it goes. Default: `build/local/<name>`.
-        port: TLS port. Default: `FIRST_PORT` and ten for each environment before it; 0 takes free ports.
-        assembly: What was synthesized. Default: `cdk.out`.
-        assets: What was built. Default: `build/assets`.
+        folder: Folder of its data. Default: `build/local/<name>`.
+        port: TLS port; 0 picks free ports. Default: `FIRST_PORT`, plus ten per preceding environment.
+        assembly: The assembly. Default: `cdk.out`.
+        assets: The built assets. Default: `build/assets`.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class LocalEnvironment:
         return self.environment.name
 
     def check(self) -> None:
-        """Make sure that it can be brought up, before anything is done.
+        """Check that it can be started, before anything is done.
 
         Raises:
-            RehearsalError: A port is taken, or it runs with other settings.
+            RehearsalError: A port is in use, or it is running with other settings.
         """
         if self.emulator.pid is None:
             self.emulator.check_ports()
@@ -131,16 +131,18 @@ class LocalEnvironment:
         )
         if runs != wanted:
             raise RehearsalError(
-                f"{self.name} runs as {'/'.join(runs)}, its file says {'/'.join(wanted)}: run `make down`"
+                f"{self.name} runs as {'/'.join(runs)}, but its file says {'/'.join(wanted)}: run `make down`"
             )
         if self._given_port and self._given_port != self.emulator.port:
-            raise RehearsalError(f"{self.name} runs on port {self.emulator.port}: run `make down`, then take another")
+            raise RehearsalError(
+                f"{self.name} runs on port {self.emulator.port}: run `make down` before you choose another port"
+            )
 
     def start(self) -> bool:
         """Start the emulator, unless it runs.
 
         Returns:
-            Whether it was started.
+            True if it was started.
         """
         if self.emulator.pid is not None and self.emulator.healthy():
             return False
@@ -151,10 +153,10 @@ class LocalEnvironment:
         return True
 
     def stop(self) -> bool:
-        """Stop the emulator and forget what was deployed.
+        """Stop the emulator and delete what was deployed.
 
         Returns:
-            Whether it ran.
+            True if it was running.
         """
         stopped = self.emulator.stop()
         current = paths.read_json(self.outputs_file)
@@ -168,11 +170,11 @@ class LocalEnvironment:
         """Bootstrap the account, then deploy the foundation and the services, each in stack order.
 
         Args:
-            services: Which services; none of them means all that were synthesized.
+            services: Names of the services. Empty: all synthesised services.
             phase: Opens a step of the work.
 
         Raises:
-            RehearsalError: Something is not as the emulator or CloudFormation wants it; the message says what.
+            RehearsalError: The emulator or CloudFormation refused something. The message says what.
         """
         deployer = Deployer(self.emulator, qualifier=self.pipeline.qualifier, trust=self.pipeline.account)
         with phase("bootstrap") as progress:
@@ -209,10 +211,10 @@ class LocalEnvironment:
         """Return the user `slipway-caller`, creating it if necessary, with the permissions of the services' tests.
 
         Args:
-            outputs: Of the deployment.
+            outputs: Outputs of the deployment.
 
         Returns:
-            Its access key, which is also kept in `credentials.json`, for its owner's eyes only.
+            Its access key, which is also stored in `credentials.json`, readable only by the file's owner.
         """
         iam = self.emulator.session().client("iam")
         try:
@@ -256,7 +258,7 @@ class LocalEnvironment:
         """Return the access key that `caller` created.
 
         Raises:
-            RehearsalError: It is not there.
+            RehearsalError: It does not exist.
         """
         kept = paths.read_json(self._credentials_file)
         if self.emulator.pid is None or kept is None:
@@ -299,7 +301,7 @@ class LocalEnvironment:
                 for stack, values in stacks.items()
                 if stack == f"{self.name}-{name}" or stack.startswith(f"{self.name}-{name}-")
                 for output, value in values.items()
-                # CDK's own, by which one stack reads another.
+                # CDK's own outputs, through which one stack reads another.
                 if not output.startswith("PublishOutput")
             }
             outputs = {output: self._here(value, found.get("ApiEndpoint", "")) for output, value in found.items()}

@@ -12,7 +12,7 @@ def _import(module: str) -> str | None:
     try:
         importlib.import_module(module)
     except BaseException as error:  # noqa: BLE001 - whatever ends an import ends the start of the function
-        # Neither this file nor the machinery of imports helps to find the line.
+        # Frames of this file and of the import system don't help to find the line.
         frames = [
             frame
             for frame in traceback.extract_tb(error.__traceback__)

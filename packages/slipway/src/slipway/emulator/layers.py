@@ -18,7 +18,7 @@ from slipway import paths
 from slipway.errors import RehearsalError
 
 LAYERS = paths.ROOT / "build" / "layers"
-"""Folder of the layers, each in a folder named after its content."""
+"""Folder of the layers, each in a folder named by a digest of its content."""
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
 
 
@@ -27,10 +27,10 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
 
     Args:
         layer: Zip of a Python layer.
-        folder: Where it is unpacked. Default: `build/layers`.
+        folder: Folder to unpack it into. Default: `build/layers`.
 
     Returns:
-        The zip of the other one.
+        The zip of the layer that points to the unpacked one.
 
     Raises:
         RehearsalError: The layer is missing.
@@ -44,7 +44,7 @@ def pointer(layer: Path, folder: Path = LAYERS) -> Path:
         return zipped
     folder.mkdir(parents=True, exist_ok=True)
     if not unpacked.is_dir():
-        # Atomically: another run may be doing the same, and may read it as soon as it exists.
+        # Atomically: another run may be doing the same, and may read the folder as soon as it exists.
         staging = Path(tempfile.mkdtemp(dir=folder, prefix=".unpacking-"))
         try:
             with zipfile.ZipFile(layer) as packed:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _PLATFORM = re.compile(r"^(START|END|REPORT|INIT_START) ")
-# What every record of the Lambda logger has, or what this reader shows elsewhere on the line.
+# Keys that every record has, or that are shown elsewhere on the line.
 _SHOWN = {"level", "message", "timestamp", "location", "service", "cold_start", "function_name", "function_arn"}
 _SHOWN |= {"function_memory_size", "function_request_id", "xray_trace_id", "exception"}
 
@@ -33,17 +33,17 @@ class LogLine:
     function: str
     stream: str
     number: int
-    """Place in its stream, counted from the moment that was asked for."""
+    """Position in its stream, counted from the requested time."""
     message: str
 
     @property
     def is_platform(self) -> bool:
-        """It is for a machine: Lambda's own start, end and report, or metrics in the embedded format."""
+        """True for Lambda's own start, end and report lines, and for metrics in the embedded format."""
         return _PLATFORM.match(self.message) is not None or self.message.startswith('{"_aws":')
 
     @property
     def text(self) -> str:
-        """The event for a reader: a JSON record as level, message and the rest."""
+        """The event as text: a JSON record as level, message and the other keys."""
         try:
             record = json.loads(self.message)
         except json.JSONDecodeError:
@@ -56,13 +56,13 @@ class LogLine:
 
 
 def since(text: str) -> datetime:
-    """Return the time that lies a duration ago.
+    """Return the time a duration ago.
 
     Args:
         text: A number and a unit of s, m, h or d, such as `10m`.
 
     Raises:
-        RehearsalError: It is something else.
+        RehearsalError: The text is not a duration.
     """
     match = re.fullmatch(r"(\d{1,6})([smhd])", text)
     if match is None:
@@ -74,10 +74,10 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
     """Return the log lines of a service's functions since a time, oldest first.
 
     Args:
-        emulator: Where they run.
+        emulator: The emulator that they run on.
         environment: Name of the environment.
         service: Name of the service.
-        start: The moment.
+        start: Start time.
     """
     session = emulator.session()
     functions = session.client("lambda").get_paginator("list_functions")
@@ -105,9 +105,9 @@ def lines(emulator: Emulator, environment: str, service: str, start: datetime) -
 
 
 def read_events(logs: CloudWatchLogsClient, group: str, start: int) -> Iterator[FilteredLogEventTypeDef]:
-    """Yield every event since a moment, in milliseconds, once.
+    """Yield every event since a time, in milliseconds, once.
 
-    The emulator gives the oldest of them and no token for more; so the next question starts where an answer ended.
+    The emulator returns the oldest events and no token for more, so the next query starts where an answer ended.
     """
     seen: set[tuple[object, ...]] = set()
     while True:
@@ -141,11 +141,11 @@ def follow(
     """Yield log lines from a time on, until interrupted.
 
     Args:
-        emulator: Where they run.
+        emulator: The emulator that they run on.
         environment: Name of the environment.
         service: Name of the service.
-        start: The moment.
-        ended: Stops it when it is set. Default: only an interrupt does.
+        start: Start time.
+        ended: Stops it when set. Default: only an interrupt does.
     """
     ended = ended or Event()
     seen: set[LogLine] = set()

@@ -17,11 +17,11 @@ def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
     """Build the assets and synthesise, with the commands of `make build` and `make synth`.
 
     Args:
-        progress: Is called with each line they write.
-        assembly: Where the assembly goes. Default: `cdk.out`.
+        progress: Called with each line that they write.
+        assembly: Folder for the assembly. Default: `cdk.out`.
 
     Raises:
-        RehearsalError: One of them failed; the message holds its last words.
+        RehearsalError: One of them failed. The message contains its last lines.
     """
     environment = {**os.environ, "CDK_DISABLE_CLI_TELEMETRY": "true"}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
@@ -32,10 +32,11 @@ def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
     paths.LOCAL.mkdir(parents=True, exist_ok=True)
     log = assembly.parent / "prepare.log" if assembly != paths.ASSEMBLY else paths.LOCAL / "prepare.log"
     log.unlink(missing_ok=True)
-    # jsii unpacks itself there, and leaves it when it is killed. A folder for each run: two may run at once.
+    # jsii unpacks itself there, and leaves its files behind when it is killed. Each run has its own folder, because two
+    # may run at once.
     with tempfile.TemporaryDirectory(dir=paths.LOCAL, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
         environment["TMPDIR"] = temporary
         for name, command in commands:
             code, lines = follow(command, folder=paths.ROOT, environment=environment, log=log, progress=progress)
             if code != 0:
-                raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")
+                raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")

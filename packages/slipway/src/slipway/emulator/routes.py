@@ -21,10 +21,10 @@ from slipway.errors import RehearsalError
 from slipway.paths import ROOT, read_json
 
 KEPT_PATHS = frozenset({"/health"})
-"""The emulator answers these itself, whatever the `Host`: they are called at the API, never at the edge."""
+"""Paths that the emulator answers itself, whatever the `Host`: they are called at the API, never at the edge."""
 
 TOKEN = "$TOKEN"  # noqa: S105  # nosec B105  # the name of a variable of the shell, no token
-"""What the shell makes a token of where nothing prints one."""
+"""Shell variable with the token, if no command prints one."""
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 
@@ -36,17 +36,17 @@ class Route:
     method: str
     path: str
     signed: bool
-    """It wants an IAM signature (SigV4)."""
+    """True if it requires an IAM signature (SigV4)."""
     body: str | None = None
     """An example of a request's body, as JSON."""
     bearer: bool = False
-    """It wants a token of the service's users."""
+    """True if it requires a token of the service's users."""
     keyed: bool = False
-    """It wants an API key."""
+    """True if it requires an API key."""
     headers: tuple[tuple[str, str], ...] = ()
-    """Headers that it wants, each with an example."""
+    """Required headers, each with an example."""
     query: tuple[tuple[str, str], ...] = ()
-    """Query parameters that it wants, each with an example."""
+    """Required query parameters, each with an example."""
 
     def matches(self, method: str, path: str) -> bool:
         """Return True if a request matches this route."""
@@ -62,7 +62,7 @@ def routes(service: str, *, services: Path = ROOT / "services") -> tuple[Route, 
         services: The folder of services. Default: the repository's.
 
     Raises:
-        RehearsalError: There is no such document.
+        RehearsalError: The document is missing or invalid.
     """
     document = read_json(services / service / "openapi.json")
     if not isinstance(document, dict):
@@ -143,7 +143,7 @@ class SigV4(httpx.Auth):
     """Signs requests to API Gateway as AWS's own clients do.
 
     Args:
-        credentials: Whose signature.
+        credentials: Credentials for the signature.
         region: The API's region.
     """
 
@@ -174,16 +174,16 @@ class RouteTarget:
 
     url: str
     host: str | None = None
-    """The `Host` by which the edge knows its distribution."""
+    """The `Host` by which the edge recognises its distribution."""
 
 
 def target(outputs: dict[str, str], path: str, *, edge: bool) -> RouteTarget:
     """Return the address of a path.
 
     Args:
-        outputs: The service's, as `build/local/outputs.json` holds them.
-        path: From the API's root, with its query string.
-        edge: Through CloudFront, where the service has it and the emulator lets it.
+        outputs: Outputs of the service, from `build/local/outputs.json`.
+        path: Path from the API's root, with its query string.
+        edge: True to go through CloudFront, if the service has it and the emulator supports the path.
 
     Raises:
         RehearsalError: The service has no API here.
@@ -206,16 +206,16 @@ def curl(
     token: str = TOKEN,
     api_key: str | None = None,
 ) -> str:
-    """Return a command line that calls the route. Where the path names something, the shell puts its variable ID in.
+    """Return a command line that calls the route. A resource's id in the path is the shell variable ID.
 
     Args:
-        route: What to call.
-        outputs: The service's.
-        credentials: Who signs, where the route wants a signature.
+        route: The route.
+        outputs: Outputs of the service.
+        credentials: Credentials, if the route requires a signature.
         region: The API's region.
         ca: The certificate to trust.
-        token: What the shell makes the token of, where the route wants one. Default: its variable TOKEN.
-        api_key: The key, where the route wants one.
+        token: Shell expression for the token, if the route requires one. Default: the variable TOKEN.
+        api_key: The API key, if the route requires one.
     """
     query = f"?{urlencode(route.query)}" if route.query else ""
     where = target(outputs, route.path + query, edge=not route.signed and route.method in {"GET", "HEAD"})
@@ -233,7 +233,7 @@ def curl(
         words += ["-H", f"{name}: {value}"]
     if route.body is not None:
         words += ["-H", "Content-Type: application/json", "-d", route.body]
-    # In double quotes, so that the shell puts the token and the id in.
+    # In double quotes, so that the shell inserts the token and the id.
     bearer = f' -H "Authorization: Bearer {token}"' if route.bearer else ""
     address = re.sub(r"{[^}]*}", "$ID", where.url)
     return f"{shlex.join(words)}{bearer} " + (f'"{address}"' if "$ID" in address else shlex.quote(address))

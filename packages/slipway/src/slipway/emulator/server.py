@@ -1,7 +1,7 @@
-"""The embedded AWS emulator: one process an account, on the loopback interface, with TLS and with IAM enforced.
+"""The embedded AWS emulator: one process per account, on the loopback interface, with TLS and enforced IAM.
 
-Everything here is about the process. What runs in it is reached through AWS's own API, so that another emulator can
-take its place.
+This module only manages the process. Everything in it is reached through AWS's own API, so that a different emulator
+could replace it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _State:
 
     pid: int
     created: float
-    """Start of the process, seconds since 1970: a recycled pid has another one."""
+    """Start of the process, seconds since 1970: a recycled pid has a different start."""
     account: str
     region: str
     port: int
@@ -78,9 +78,9 @@ class _State:
 
 
 def isolate() -> None:
-    """Take the account of the person at the terminal out of this process.
+    """Remove the user's AWS account from this process.
 
-    No variable, profile or instance role of theirs can then reach a client by mistake.
+    No variable, profile or instance role of the user can then reach a client by mistake.
     """
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -93,11 +93,11 @@ def certificates(folder: Path = TLS, *, names: Iterable[str] = ()) -> Path:
     """Create a certificate authority and a certificate for the loopback interface, once.
 
     Args:
-        folder: Where they are kept; the server's key and certificate are `server.pem`. Default: `build/local/tls`.
-        names: Further names that the server goes by; the first call decides. Default: none.
+        folder: Folder for them; the server's key and certificate are in `server.pem`. Default: `build/local/tls`.
+        names: Additional names of the server; only the first call's names count. Default: none.
 
     Returns:
-        The authority's certificate, which is all that a client needs.
+        The authority's certificate, which clients must trust.
     """
     authority, server = folder / "ca.pem", folder / "server.pem"
     folder.mkdir(parents=True, exist_ok=True)
@@ -111,7 +111,7 @@ def certificates(folder: Path = TLS, *, names: Iterable[str] = ()) -> Path:
 
 
 def free_port() -> int:
-    """Return a port that nothing listened on a moment ago."""
+    """Return a port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -125,7 +125,7 @@ def holder_of(port: int) -> str | None:
         port: The TCP port.
 
     Returns:
-        Name and pid of the process, "another process" when it belongs to another user, None when the port is free.
+        Name and pid of the process; "another process" if it belongs to another user; None if the port is free.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -150,15 +150,15 @@ class Emulator:
     """One account of AWS on this machine.
 
     Args:
-        account: The twelve digits; a request without a signature goes to it too.
+        account: The twelve digits. Unsigned requests belong to this account too.
         region: The region it serves.
-        folder: Where its state, its log and its temporary files go.
+        folder: Folder for its state, its log and its temporary files.
         port: The TLS port. Default: a free one.
         plain_port: The port for plain HTTP, which the emulator's own edge and authorizers call. Default: a free one.
         tls: Folder of the certificates. Default: `build/local/tls`.
-        keep: Whether the account outlives its process: what is in it lies in `folder` from a `stop` to the next
-            `start`. Default: it is deleted with the process.
-        variables: More environment variables of the process; functions inherit them. Default: none.
+        keep: True to save the account in `folder` from a `stop` to the next `start`. Default: it is deleted with the
+            process.
+        variables: Additional environment variables of the process; functions inherit them. Default: none.
     """
 
     def __init__(
@@ -190,7 +190,7 @@ class Emulator:
         Args:
             folder: The folder it was given.
             tls: Folder of the certificates. Default: `build/local/tls`.
-            keep: As it was started. Default: its account is deleted with its process.
+            keep: The value it was started with. Default: its account is deleted with its process.
         """
         state = _read_state(folder)
         if state is None or _process(state) is None:
@@ -223,26 +223,26 @@ class Emulator:
 
     @property
     def faults_file(self) -> Path:
-        """Says which requests of functions fail (`slipway.emulator.extensions.faults`)."""
+        """File that says which requests of functions fail (`slipway.emulator.extensions.faults`)."""
         return self.folder / "faults.json"
 
     @property
     def root(self) -> Credentials:
-        """The root of the account: the emulator takes the account's number for its key."""
+        """Credentials of the account's root, whose access key is the account's number."""
         return Credentials(self.account, EMULATED_SECRET)
 
     @property
     def pid(self) -> int | None:
-        """The process, or None when it does not run."""
+        """The process; None if it does not run."""
         state = _read_state(self.folder)
         return state.pid if state is not None and _process(state) is not None else None
 
     @contextmanager
     def lock(self, *, seconds: float = 0) -> Iterator[None]:
-        """Keep other commands from changing this account meanwhile.
+        """Lock this account against other commands during the block.
 
         Args:
-            seconds: How long to wait for another one. Default: not at all.
+            seconds: How long to wait for another command. Default: not at all.
 
         Raises:
             RehearsalError: Another command holds it.
@@ -252,32 +252,34 @@ class Emulator:
         try:
             lock.acquire(timeout=seconds)
         except Timeout:
-            raise RehearsalError(f"another command is at work in {self.folder}; wait for it, or stop it") from None
+            raise RehearsalError(f"another command is running in {self.folder}; wait for it, or stop it") from None
         try:
             yield
         finally:
             lock.release()
 
     def check_ports(self) -> None:
-        """Make sure that the ports can be had.
+        """Check that the ports are free.
 
         Raises:
-            RehearsalError: One is taken; the message says by whom, and what to do.
+            RehearsalError: A port is in use. The message names the program and says what to do.
         """
         for port in (self.port, self.plain_port):
             if (holder := holder_of(port)) is not None:
-                message = f"port {port} is in use by {holder}; stop it, or take another: make up PORT={port + 100}"
+                message = f"port {port} is in use by {holder}; stop it, or choose another port: make up "
+                f"PORT={port + 100}"
                 raise RehearsalError(message, exit_code=2)
 
     def start(self) -> None:
         """Start the process and wait until it answers. It outlives the command that starts it.
 
         Raises:
-            RehearsalError: A port is taken, or it did not come up; the message holds the last line of its log.
+            RehearsalError: A port is in use, or the process did not start. The message contains the last line of its
+                log.
         """
         self.check_ports()
         certificates(self.tls)
-        # An earlier process's files are useless, unless it kept its account there.
+        # An earlier process's files are useless unless it saved its account there.
         self._remove(() if self._keep else KEPT)
         for name in (*KEPT, *_TEMPORARY):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
@@ -291,20 +293,20 @@ class Emulator:
             write_json(self._state_file, asdict(state))
             self._wait(process)
         except BaseException:
-            # It has not come up, so what is kept is as it was.
+            # It has not started, so the saved account is unchanged.
             self._kill()
             raise
-        # From now on the process has the account, and these files are outdated.
+        # From now on the process owns the account, and the saved files are outdated.
         self._saved_file.unlink(missing_ok=True)
 
     def stop(self) -> bool:
-        """Stop the process and everything it started. Only what this folder's state names is touched.
+        """Stop the process and its children, as recorded in this folder's state, and nothing else.
 
         Returns:
-            Whether there was anything to stop.
+            True if there was anything to stop.
 
         Raises:
-            RehearsalError: The account was to be kept and is lost. The process is stopped all the same.
+            RehearsalError: The account should have been saved but is lost. The process is stopped anyway.
         """
         state = _read_state(self.folder)
         kept = self._save(state) if state is not None and self._keep else True
@@ -317,8 +319,8 @@ class Emulator:
         state = _read_state(self.folder)
         stopped = False
         if state is not None:
-            # Killed immediately: the accounts are in memory and are discarded, so there is nothing to clean up. Done
-            # twice, since a function that was starting during the first listing appears only in the second.
+            # Killed immediately: the accounts are in memory and are discarded, so there is nothing to clean up. This is
+            # done twice, because a function that was starting during the first listing only appears in the second.
             for _ in range(2):
                 members = _members(state)
                 stopped = stopped or bool(members)
@@ -335,17 +337,17 @@ class Emulator:
         return stopped
 
     def forget(self) -> None:
-        """Remove what is kept of the account.
+        """Delete the saved account.
 
         Raises:
-            RehearsalError: It runs.
+            RehearsalError: The process is running.
         """
         if self.pid is not None:
-            raise RehearsalError(f"{self.account} runs; stop it first")
+            raise RehearsalError(f"{self.account} is running; stop it first")
         self._remove(KEPT)
 
     def _save(self, state: _State) -> bool:
-        """Let the process write its account down; whether it did."""
+        """Let the process save its account, and return True if it did."""
         process = _process(state)
         if process is None:
             return False
@@ -363,12 +365,12 @@ class Emulator:
         return self._saved_file.exists()
 
     def _unsaved(self) -> str:
-        """Return why the process did not write its account down."""
+        """Return why the process did not save its account."""
         if self._failed_file.is_file():
             failures = self._failed_file.read_text(encoding="utf-8").splitlines()
             return disk.full(failures) or failures[0]
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.is_file() else []
-        return disk.full(lines) or "the emulator did not write it down"
+        return disk.full(lines) or "the emulator did not save it"
 
     def _remove(self, kept: Iterable[str]) -> None:
         for name in (*_TEMPORARY, *kept):
@@ -386,9 +388,9 @@ class Emulator:
         """Return a client that trusts its certificate and uses its address.
 
         Args:
-            timeout: Seconds for one request. Default: 30, more than API Gateway gives a function.
+            timeout: Seconds per request. Default: 30, more than API Gateway's limit for a function.
         """
-        # trust_env off: a proxy of the person at the terminal has no business on the loopback interface.
+        # trust_env off: the user's proxy must not be used for the loopback interface.
         context = ssl.create_default_context(cafile=str(self.ca))
         # The emulator closes an idle connection after 5 s, as httpx does: a request on a closing connection waits for
         # the time-out.
@@ -399,7 +401,7 @@ class Emulator:
         """Return the same account as seen in another region: the process serves all of them.
 
         Args:
-            region: Which.
+            region: The region.
         """
         found = copy(self)
         found.region = region
@@ -409,7 +411,7 @@ class Emulator:
         """Return a boto3 session whose clients all use this emulator.
 
         Args:
-            credentials: Whose. Default: the root of the account.
+            credentials: Credentials of the session. Default: the root of the account.
         """
         chosen = credentials or self.root
         key = (self.endpoint, self.region, chosen)
@@ -429,14 +431,14 @@ class Emulator:
         """Return variables that make any AWS client in another process use this emulator, and nothing else.
 
         Args:
-            credentials: Whose. Default: the root of the account.
+            credentials: Credentials of the session. Default: the root of the account.
         """
         chosen = credentials or self.root
         home = self.folder.parent / "home"
         home.mkdir(parents=True, exist_ok=True)
         variables = {
             **_base_environment(),
-            # The CLI keeps in the home folder which account a key belongs to.
+            # The CLI caches in the home folder which account a key belongs to.
             "HOME": str(home),
             "CDK_HOME": str(home),
             "TMPDIR": str(self.folder / "tmp"),
@@ -487,7 +489,7 @@ class Emulator:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         deadline = time.monotonic() + STOP_SECONDS
-        # Not `psutil.wait_procs`: the emulator collects an ended child at its next invocation, and not before.
+        # Not `psutil.wait_procs`: the emulator only collects an ended child at its next invocation.
         while any(map(_runs, ended)) and time.monotonic() < deadline:
             time.sleep(0.01)
 
@@ -551,11 +553,11 @@ class Emulator:
             time.sleep(0.1)
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         last = lines[-1] if lines else "it wrote nothing"
-        raise RehearsalError(f"the emulator did not start: {last} (all of it: {self.log})")
+        raise RehearsalError(f"the emulator did not start: {last} (full log: {self.log})")
 
 
 _LOADER = create_loader()
-"""Reads the models of AWS's services, and keeps them."""
+"""Loads the models of AWS's services, and caches them."""
 _SESSIONS: dict[tuple[str, str, Credentials], _Session] = {}
 _SESSIONS_LOCK = threading.Lock()
 
@@ -576,7 +578,7 @@ class _Session(boto3.Session):
         self._lock = threading.RLock()
 
     def close(self) -> None:
-        """Close the connections of its clients, which a server that ends would complain of."""
+        """Close the connections of its clients, so that a server that stops doesn't wait for them."""
         with self._lock:
             for client in (*self._made.values(), *self._others):
                 client.close()
@@ -599,10 +601,10 @@ def session_at(endpoint: str, ca: Path, *, region: str, credentials: Credentials
     """Return a boto3 session whose every client talks to an endpoint on this machine.
 
     Args:
-        endpoint: its URL.
-        ca: the certificate that clients trust.
-        region: the default region.
-        credentials: whose.
+        endpoint: URL of the endpoint.
+        ca: The certificate that clients trust.
+        region: The default region.
+        credentials: Credentials of the session.
     """
     return _Session(
         endpoint=endpoint,
@@ -622,7 +624,7 @@ def _read_state(folder: Path) -> _State | None:
     content = read_json(folder / "emulator.json")
     try:
         return _State(**content) if isinstance(content, dict) else None
-    except TypeError:  # written by another version
+    except TypeError:  # Written by another version.
         return None
 
 

@@ -1,4 +1,4 @@
-"""Sessions for the verbs that look at one environment: on AWS by a profile, else on the emulator."""
+"""Sessions for verbs that inspect one environment: on AWS with a profile, otherwise on the emulator."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def environment_named(settings: Settings, name: str) -> Environment:
     """Return an environment by its name; the last one if the name is empty.
 
     Args:
-        settings: all of `config/`.
-        name: as a file in `config/` is called.
+        settings: All of `config/`.
+        name: Name of a file in `config/`.
 
     Raises:
-        UsageError: there is no such environment.
+        UsageError: The environment does not exist.
     """
     names = [each.name for each in settings.environments]
     if name and name not in names:
@@ -33,10 +33,10 @@ def services_named(environment: Environment, wanted: Sequence[str]) -> Sequence[
 
     Args:
         environment: Its settings.
-        wanted: Names of services.
+        wanted: Names of the requested services.
 
     Raises:
-        UsageError: The environment has no such service.
+        UsageError: The environment lacks a requested service.
     """
     known = environment.services.names
     if unknown := [name for name in wanted if name not in known]:
@@ -48,12 +48,13 @@ def session_of(settings: Settings, environment: Environment, profile: str | None
     """Return a session in an environment's account and region.
 
     Args:
-        settings: all of `config/`.
-        environment: the environment.
-        profile: AWS profile of its account; None for the environment that is up on this machine.
+        settings: All of `config/`.
+        environment: The environment.
+        profile: AWS profile of its account; None for the emulator on this machine.
 
     Raises:
-        UsageError: There is no such profile, it belongs to another account, or the environment is not up here.
+        UsageError: The profile does not exist or belongs to another account, or the environment is not up on this
+            machine.
     """
     if profile is not None:
         import boto3  # noqa: PLC0415  # for AWS alone
@@ -65,12 +66,17 @@ def session_of(settings: Settings, environment: Environment, profile: str | None
             raise UsageError(f"{error}; see `aws configure list-profiles`") from None
         account = session.client("sts").get_caller_identity()["Account"]
         if account != environment.account:
-            raise UsageError(f"{profile} is of account {account}, and {environment.name} is {environment.account}")
+            raise UsageError(
+                f"profile {profile} belongs to account {account}, but {environment.name} is "
+                f"{environment.account}; pass its profile"
+            )
         return session
     from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
 
     emulator = LocalEnvironment(environment, settings.pipeline).emulator
     if emulator.pid is None:
         name = environment.name
-        raise UsageError(f"{name} is not up here: run `slipway up --env {name}`, or name its account with --profile")
+        raise UsageError(
+            f"{name} is not up on this machine: run `slipway up --env {name}`, or pass its AWS profile with --profile"
+        )
     return emulator.session()

@@ -63,7 +63,7 @@ class EmulatedStage:
     folder: Path
     stacks: tuple[EmulatedStack, ...]
     used: Mapping[Substitution, int]
-    """Rows that were used, with the number of resources that each met."""
+    """Used rows, with the number of resources that each matched."""
 
 
 _STAGE = "assembly-Pipeline-{environment}-{name}"
@@ -72,14 +72,14 @@ _STAGE = "assembly-Pipeline-{environment}-{name}"
 def staged(assembly: Path, environment: str) -> tuple[str, ...]:
     """Return the stages of an assembly for an environment: `foundation`, and the services that the app names.
 
-    CDK leaves folders of earlier syntheses in place, for example of a removed service: so the manifest decides.
+    CDK leaves folders of earlier syntheses in place, for example of a removed service, so the manifest decides.
 
     Args:
         assembly: The whole assembly, `cdk.out`.
         environment: Name of the environment.
 
     Raises:
-        AssemblyError: It has no manifest, or a damaged one.
+        AssemblyError: Its manifest is missing or damaged.
     """
     prefix = _STAGE.format(environment=environment, name="")
     folders = [folder.name for _, folder in read_manifest(assembly).assemblies()]
@@ -95,11 +95,11 @@ def stage_folder(assembly: Path, environment: str, name: str) -> Path:
         name: `foundation`, or the service.
 
     Raises:
-        RehearsalError: It is not there.
+        RehearsalError: It does not exist.
     """
     folder = assembly / _STAGE.format(environment=environment, name=name)
     if not is_assembly(folder):
-        raise RehearsalError(f"{assembly.name} holds no stage {environment}-{name}; run `make synth`")
+        raise RehearsalError(f"{assembly.name} has no stage {environment}-{name}; run `make synth`")
     return folder
 
 
@@ -116,25 +116,25 @@ def translate_stage(
     only: Collection[str] | None = None,
     rows: Sequence[Substitution] = SUBSTITUTIONS,
 ) -> EmulatedStage:
-    """Write the stage in `source` to `target`, with what the emulator does not host substituted.
+    """Write the stage in `source` to `target`, with unsupported resources substituted.
 
     Args:
-        source: Folder of an assembly: of a stage, or of what stands above the stages.
-        target: Folder to write to; it is emptied first. The same as `source`: it is changed where it lies, and keeps
-            the stages beneath it.
+        source: Folder of an assembly: of a stage, or of the app itself.
+        target: Folder to write to; it is emptied first. If it is `source`, it is changed in place, and keeps the stages
+            beneath it.
         plain_port: The emulator's port for plain HTTP.
         assets: `build/assets`, which holds the layer for this machine.
-        unknown_types: Says which of some resource types the emulator does not know.
+        unknown_types: Returns which of some resource types the emulator does not support.
         marks: Stack → text that goes into the template's metadata. CloudFormation updates a stack only when its
             template changed; a new mark makes it read the outputs of other stacks again. Default: none.
-        player: ARN of the function by which the player hears of custom resources. Default: nobody plays.
-        layers: Where layers are unpacked. Default: `build/layers`.
-        only: Ids of the stacks that are meant. Default: all of the folder.
+        player: ARN of the function that notifies the player of custom resources. Default: no player.
+        layers: Folder into which layers are unpacked. Default: `build/layers`.
+        only: Ids of the stacks to convert. Default: all stacks of the folder.
         rows: The table of substitutions. Default: ours.
 
     Raises:
-        RehearsalError: A resource type is unknown and no row names it, a reference to a dropped resource has no
-            stand-in, or the layer for this machine is missing.
+        RehearsalError: A resource type is unsupported and no row names it, a reference to a dropped resource has no
+            replacement, or the layer for this machine is missing.
     """
     manifest = read_manifest(source)
     in_place = target == source
@@ -173,7 +173,7 @@ def _write_manifest(manifest: Manifest, source: Path, target: Path) -> None:
     if target == source:
         document = manifest.document
     else:
-        # The run that synthesized has printed annotations, and has looked up what was missing.
+        # The synthesis has already printed the annotations and done the lookups.
         document = manifest.deployable()
         shutil.copy(source / "cdk.out", target)
     (target / MANIFEST_FILE).write_text(json.dumps(document, indent=1), encoding="utf-8")
@@ -200,7 +200,7 @@ def _hand_on(
     source: Path,
     in_place: bool,
 ) -> None:
-    """Make a list of assets name the changed template, and this machine's layers."""
+    """Update a list of assets to the changed template and this machine's layers."""
     for file in files.get("files", {}).values():
         if file["source"].get("path") == template_file:
             _rename(file, {_key(file): names[""]})
@@ -211,7 +211,7 @@ def _hand_on(
                 layer = Path(shutil.copy(layer, (source / file["source"]["path"]).resolve().parent))
             file["source"]["path"] = os.path.relpath(layer, source) if in_place else str(layer)
         elif not in_place:
-            # This folder moves; the files that it refers to do not.
+            # This folder is moved, but the files that it refers to are not.
             file["source"]["path"] = str((source / file["source"]["path"]).resolve())
 
 
@@ -221,23 +221,23 @@ def substitute(
     """Apply the table to one template.
 
     Args:
-        template: As it was synthesized; it is left as it is.
-        place: Where it is going.
+        template: The synthesised template, which is not changed.
+        place: The place that it is deployed to.
         stack: Its stack, for messages.
         rows: The table. Default: ours.
 
     Returns:
-        The new template, and how many resources each row met.
+        The new template, and the number of resources that each row matched.
 
     Raises:
-        RehearsalError: A reference to a dropped resource has no stand-in.
+        RehearsalError: A reference to a dropped resource has no replacement.
     """
     result = deepcopy(template)
     used: Counter[Substitution] = Counter()
     rewrites: dict[str, Substitution] = {}
     dropped: dict[str, Resource] = {}
     if place.player:
-        # First, since what is played may speak of what is dropped.
+        # These rows come first, because played resources may refer to dropped ones.
         for logical_id, resource in template["Resources"].items():
             for row in rows:
                 if row.played is not None and row.applies(resource):
@@ -259,13 +259,13 @@ def substitute(
                 del result["Resources"][logical_id]
                 break
     if not result["Resources"]:
-        # CloudFormation makes no stack without resources: this one makes nothing.
+        # CloudFormation creates no stack without resources, so this resource creates nothing.
         result["Resources"] = {"NothingLeft": {"Type": "AWS::CloudFormation::WaitConditionHandle"}}
     return _References(rewrites, dropped, stack).rewrite(result), used
 
 
 class _References:
-    """Inserts stand-ins where a template refers to a dropped or renamed resource."""
+    """Replaces a template's references to dropped or renamed resources."""
 
     def __init__(self, rows: Mapping[str, Substitution], dropped: Mapping[str, Resource], stack: str) -> None:
         self._rows, self._dropped, self._stack = rows, dropped, stack
@@ -325,7 +325,7 @@ class _References:
             return original
         raise RehearsalError(
             f"{self._stack}: {path} reads {attribute} of {logical_id} ({self._dropped[logical_id]['Type']}), which the "
-            f"emulator does not host: give {row.subject} a stand-in for it in slipway.emulator.substitutions"
+            f"emulator does not host: give {row.subject} a replacement for it in slipway.emulator.substitutions"
         )
 
 

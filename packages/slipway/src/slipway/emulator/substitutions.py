@@ -1,9 +1,9 @@
-"""Table of what the emulator does not host, its replacements, and what remains unproven.
+"""Table of everything that the emulator does not host, its replacement, and what remains unproven.
 
 Every change to a template is a row here, and each run prints the rows that it used. A resource type that the emulator
 does not support and no row names stops the run (`slipway.emulator.stages`).
 
-The rows are what was seen with ministack 1.5.33.
+The rows were determined with ministack 1.5.33.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Resource = dict[str, Any]
 
 @dataclass(frozen=True)
 class TemplatePlace:
-    """Where a template is deployed, as far as its changes depend on it."""
+    """The place that a template is deployed to, as far as its changes depend on it."""
 
     plain_port: int
     """The emulator's port for plain HTTP."""
@@ -43,21 +43,21 @@ class Substitution:
     """One row."""
 
     subject: str
-    """Resource types, or a type and what of it."""
+    """Resource types, or a type and one of its aspects."""
     stand_in: str
     unproven: str
     applies: Callable[[Resource], bool]
-    """True if the row applies to a resource."""
+    """Returns True if the row applies to a resource."""
     change: Callable[[Resource, TemplatePlace], None] | None = None
-    """Changes the resource in place. None: it is left unchanged, and the emulator ignores that part of it."""
+    """Changes the resource in place. None: it is not changed, and the emulator ignores the aspect."""
     played: Callable[[str, Template, TemplatePlace], None] | None = None
     """Used instead of `change` and `drops` if there is a player: changes the template, given the logical id."""
     drops: bool = False
-    """The resource leaves the template."""
+    """True if the resource is removed from the template."""
     references: Mapping[str, Callable[[str], Any]] = field(default_factory=dict)
-    """`Ref` or an attribute → what takes its place where the template refers to the resource, given its logical id.
+    """`Ref` or an attribute → function from the logical id to the replacement of such a reference.
 
-    For a resource that was dropped, a reference without an entry stops the run.
+    For a dropped resource, a reference without an entry stops the run.
     """
 
 
@@ -112,7 +112,7 @@ def _move_alias_at_once(alias: Resource, _: TemplatePlace) -> None:
 
 
 def _ask_nobody(function: Resource, _: TemplatePlace) -> None:
-    """Let a probe ask a name that no host ever has (RFC 6761): AWS's own would lead out of this machine."""
+    """Make a probe call a host name that never exists (RFC 6761): AWS's own would lead out of this machine."""
     variables = function["Properties"]["Environment"]["Variables"]
     variables.update({name: "https://nobody.invalid/" for name in ("PROBE_API", "PROBE_EDGE") if name in variables})
 
@@ -121,21 +121,21 @@ _is_of_math = _having("AWS::CloudWatch::Alarm", "Properties", "Metrics")
 """The alarms on metric math, which the emulator refuses."""
 
 DEPLOYMENT = "Custom::CodeDeployLambdaAliasUpdate"
-"""Type of the custom resource by which CloudFormation waits for the player's CodeDeploy."""
+"""Type of the custom resource through which CloudFormation waits for the player's CodeDeploy."""
 
 PIPELINE = "Custom::CodePipeline"
-"""Type of the custom resource by which the player's CodePipeline has its definition."""
+"""Type of the custom resource through which the player's CodePipeline receives its definition."""
 
 
 def _deploy_before_alias_moves(logical_id: str, template: Template, place: TemplatePlace) -> None:
-    """Let CloudFormation wait for a deployment before it moves the alias, as an update policy has it do."""
+    """Make CloudFormation wait for a deployment before it moves the alias, as an update policy does."""
     alias = template["Resources"][logical_id]
     update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
     _move_alias_at_once(alias, place)
     group = template["Resources"][update["DeploymentGroupName"]["Ref"]]
     configuration = group["Properties"].get("DeploymentConfigName")
     if isinstance(configuration, dict):
-        # The emulator has no configurations: the player uses the equivalent name.
+        # The emulator has no deployment configurations, so the player uses the equivalent name.
         own = Shift.of_template(template["Resources"][configuration["Ref"]]["Properties"])
         group = {**group, "Properties": {**group["Properties"], "DeploymentConfigName": own.name}}
     watched = [each["Name"].get("Ref") for each in group["Properties"].get("AlarmConfiguration", {}).get("Alarms", [])]
@@ -163,13 +163,13 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Templ
 
 def _hand_over_pipeline(logical_id: str, template: Template, place: TemplatePlace) -> None:
     pipeline = template["Resources"][logical_id]
-    # CloudFormation names one without a name.
+    # CloudFormation generates the name if there is none.
     definition = {"Name": _name(logical_id), **pipeline["Properties"]}
     pipeline["Properties"] = {"ServiceToken": place.player, "Definition": definition}
     pipeline["Type"] = PIPELINE
 
 
-# Keys of a trust's conditions that an AWS service provides when it assumes a role for somebody's resource.
+# Condition keys that an AWS service provides when it assumes a role for a resource.
 _SOURCES = frozenset({"aws:SourceAccount", "aws:SourceArn"})
 
 
@@ -378,8 +378,8 @@ def _known_path(response: Resource, _: TemplatePlace) -> None:
 
 NESTED = Substitution(
     subject="AWS::CloudFormation::Stack",
-    stand_in="what is in the nested stack, in its parent",
-    unproven="that CloudFormation makes the nested stack: its name, its limits, its own rollback",
+    stand_in="the nested stack's resources become part of its parent",
+    unproven="that CloudFormation creates the nested stack: its name, its limits, its own rollback",
     applies=of_type(NESTED_STACK),
 )
 """A nested stack whose template the assembly contains; its resources are matched by the other rows. The emulator
@@ -400,15 +400,15 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CodeDeploy::*",
         stand_in="`make rehearse`: the player runs the group on real requests, in virtual time; `make up`: nothing",
-        unproven="CodeDeploy's own scheduling, and that application, group and own configuration can be made",
+        unproven="CodeDeploy's own scheduling, and that application, group and custom configuration can be created",
         applies=of_type("AWS::CodeDeploy::"),
         drops=True,
         references={"Ref": _name},
     ),
     Substitution(
         subject="AWS::CodePipeline::Pipeline",
-        stand_in="`make rehearse`: the player, which has its definition from a custom resource",
-        unproven="that CodePipeline takes the definition, its own time-outs, and executions beside each other",
+        stand_in="`make rehearse`: the player, which receives the definition through a custom resource",
+        unproven="that CodePipeline accepts the definition, its own time-outs, and concurrent executions",
         applies=of_type("AWS::CodePipeline::Pipeline"),
         played=_hand_over_pipeline,
         drops=True,
@@ -423,7 +423,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CodeCommit::Repository",
         stand_in="a repository on this machine",
-        unproven="that the repository can be made, who may push there",
+        unproven="that the repository can be created, and who may push to it",
         applies=of_type("AWS::CodeCommit::Repository"),
         drops=True,
         references={
@@ -453,7 +453,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::Synthetics::Canary",
         stand_in="nothing",
-        unproven="that the canary runs, and what it says",
+        unproven="that the canary runs, and its results",
         applies=of_type("AWS::Synthetics::Canary"),
         drops=True,
         references={"Ref": _name, "Id": _name},
@@ -461,34 +461,34 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CodeBuild::Project",
         stand_in="`make rehearse`: its buildspec on this machine, in a clean folder, with its role's credentials from "
-        "an endpoint, as many at once as a new account may run; `sleep` lets virtual time pass; "
-        "installed tools serve where the locks are the same; `.ci/run` runs the verbs of `CHECKS` alone",
-        unproven="the image and what it brings, the size of the machine, time-outs, the build's log group",
+        "an endpoint, as many at once as a new account allows; `sleep` lets virtual time pass; "
+        "installed tools are used if the locks are the same; `.ci/run` only runs the verbs of `CHECKS`",
+        unproven="the image and its tools, the size of the machine, time-outs, the build's log group",
         applies=of_type("AWS::CodeBuild::Project"),
     ),
     Substitution(
         subject="AWS::IAM::Role trust of another account",
-        stand_in="`make rehearse`: accounts are processes that do not know each other's sessions, so the caller has a "
-        "double in the role's process, of the same ARN and with its own policies, and the trust is enforced on that",
+        stand_in="`make rehearse`: accounts are processes that do not know each other's sessions, so the caller gets a "
+        "double in the role's process, with the same ARN and its own policies, and the trust is enforced on it",
         unproven="boundaries and service control policies of the caller",
         applies=_trusts_accounts,
     ),
     Substitution(
         subject="AWS::ApiGateway::RestApi, AWS::ApiGatewayV2::Api host names",
-        stand_in="`make rehearse`: a proxy leads AWS's names to the account, and signs signed requests again for it",
+        stand_in="`make rehearse`: a proxy routes AWS's names to the account, and signs signed requests again for it",
         unproven="that the caller's own signature is accepted, DNS, certificates",
         applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
     ),
     Substitution(
         subject="AWS::ApiGateway::RestApi, AWS::ApiGatewayV2::Api requests",
         stand_in="bytes of a body that are not UTF-8 become U+FFFD; methods and paths are read leniently: `get`, "
-        "`/items//`; `UNSIGNED-PAYLOAD` is taken for any body",
-        unproven="which of these API Gateway passes on or refuses",
+        "`/items//`; `UNSIGNED-PAYLOAD` is accepted for any body",
+        unproven="which of these requests API Gateway passes on or refuses",
         applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
     ),
     Substitution(
         subject="AWS::Events::EventBusPolicy",
-        stand_in="nothing: the player hands events of one account to the bus of another",
+        stand_in="nothing: the player forwards events of one account to the bus of another",
         unproven="that the environments may put events on the pipeline's bus",
         applies=of_type("AWS::Events::EventBusPolicy"),
         drops=True,
@@ -496,35 +496,35 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::IAM::Role trust of a service, aws:SourceAccount and aws:SourceArn",
-        stand_in="left out: the emulator's services do not name the resource that they act for",
+        stand_in="omitted: the emulator's services do not name the resource that they act for",
         unproven="these conditions",
         applies=lambda resource: any(_trusts(resource, key) for key in _SOURCES),
         change=_trust_services_without_source,
     ),
     Substitution(
         subject="AWS::IAM::Role trust, aws:ViaAWSService",
-        stand_in="left out: the emulator does not say if a service acts for a principal",
+        stand_in="omitted: the emulator does not say if a service acts for a principal",
         unproven="this condition",
         applies=lambda resource: _trusts(resource, _VIA),
         change=_trust_whoever_asks,
     ),
     Substitution(
         subject="AWS::IAM::Policy iam:ResourceTag",
-        stand_in="left out: the emulator shows a role's tags to no condition",
+        stand_in="omitted: the emulator's conditions don't see a role's tags",
         unproven="this condition; the statement's actions and resources are enforced",
         applies=_asks_for_role_tags,
         change=_ask_for_no_role_tags,
     ),
     Substitution(
         subject="AWS::IAM::Policy cloudwatch:DescribeAlarms",
-        stand_in="on every alarm: the emulator asks for that, whichever alarm is named",
-        unproven="that the right to look at the named alarms is enough",
+        stand_in="on every alarm: the emulator requires that, whichever alarm is named",
+        unproven="that the permission for the named alarms is enough",
         applies=_looks_at_some_alarms,
         change=_look_at_every_alarm,
     ),
     Substitution(
         subject="AWS::IAM::Role trust by aws:PrincipalArn",
-        stand_in="the role's sessions beside the role: the emulator gives the session's ARN, AWS the role's",
+        stand_in="the role's sessions besides the role: the emulator provides the session's ARN, AWS the role's",
         unproven="nothing",
         applies=lambda resource: _trusts(resource, "aws:PrincipalArn"),
         change=_trust_sessions_of_role,
@@ -553,7 +553,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         subject="AWS::Lambda::Function Runtime, Architectures, MemorySize",
         stand_in="this machine's Python and processor; a function over its memory is killed; as many environments "
         "start at once as there are processors",
-        unproven="arm64, the runtime's own version and what it needs of the memory, the processor's share",
+        unproven="arm64, the runtime's own version and memory, the share of the processor",
         applies=of_type("AWS::Lambda::Function"),
     ),
     Substitution(
@@ -572,7 +572,8 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::KMS::Key under tables, buckets, queues, topics, secrets and variables",
-        stand_in="KMS is asked in the caller's name at each request, where AWS keeps a data key for minutes; what is "
+        stand_in="KMS is called in the caller's name at each request, whereas AWS caches a data key for minutes; "
+        "what is "
         "stored is plain",
         unproven="that data at rest is encrypted",
         applies=of_type("AWS::KMS::Key"),
@@ -586,13 +587,13 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::DynamoDB::Table PointInTimeRecovery, TimeToLive",
         stand_in="forgotten",
-        unproven="recovery, the end of items",
+        unproven="recovery, expiry of items",
         applies=of_type("AWS::DynamoDB::Table"),
     ),
     Substitution(
         subject="AWS::SNS::Topic FifoTopic",
-        stand_in="an ordinary topic of that name",
-        unproven="order, and a message's identity within five minutes",
+        stand_in="a standard topic of that name",
+        unproven="order, and deduplication within five minutes",
         applies=_having("AWS::SNS::Topic", "Properties", "FifoTopic"),
     ),
     Substitution(
@@ -604,14 +605,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::SecretsManager::Secret GenerateSecretString",
-        stand_in="excluded kinds of characters spelled out: the emulator reads ExcludeCharacters alone",
+        stand_in="excluded kinds of characters spelled out: the emulator only reads ExcludeCharacters",
         unproven="nothing",
         applies=_generates_by_flags,
         change=_spell_out_excluded_characters,
     ),
     Substitution(
         subject="AWS::SecretsManager::RotationSchedule",
-        stand_in="nothing: a secret rotates when asked to, by its function's four steps",
+        stand_in="nothing: a secret rotates on request, by its function's four steps",
         unproven="rotation by schedule",
         applies=of_type("AWS::SecretsManager::RotationSchedule"),
         drops=True,
@@ -620,7 +621,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::SecretsManager::ResourcePolicy",
         stand_in="nothing",
-        unproven="what the secret's own policy denies",
+        unproven="denials by the secret's own policy",
         applies=of_type("AWS::SecretsManager::ResourcePolicy"),
         drops=True,
         references={"Ref": _name},
@@ -658,7 +659,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApiGateway::GatewayResponse $context.path",
-        stand_in="$context.resourcePath: the emulator leaves the other unresolved",
+        stand_in="$context.resourcePath: the emulator doesn't resolve the other",
         unproven="the path in the gateway's own errors",
         applies=_reads_path,
         change=_known_path,
@@ -671,16 +672,16 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::AppConfig::Deployment",
-        stand_in="complete at once where CloudFormation makes it; sessions, tokens and permissions are real, and a "
-        "deployment that is started by hand watches its alarms in real minutes",
-        unproven="that CloudFormation waits for the bake, and fails when AppConfig takes a change back; that AppConfig "
-        "takes the JSON schema",
+        stand_in="complete at once if CloudFormation creates it; sessions, tokens and permissions are real, and a "
+        "deployment that is started manually watches its alarms in real minutes",
+        unproven="that CloudFormation waits for the bake, and fails if AppConfig rolls a change back; that AppConfig "
+        "accepts the JSON schema",
         applies=of_type("AWS::AppConfig::Deployment"),
     ),
     Substitution(
         subject="AWS::Backup::BackupPlan, BackupVault",
         stand_in="stored; nothing is backed up",
-        unproven="that backups are made and can be restored, that none can be deleted",
+        unproven="that backups are made, can be restored, and cannot be deleted",
         applies=of_type("AWS::Backup::BackupPlan", "AWS::Backup::BackupVault"),
     ),
     Substitution(
@@ -694,7 +695,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::Backup::RestoreTestingPlan, RestoreTestingSelection",
         stand_in="nothing",
-        unproven="that AWS Backup restores what it backed up; `slipway restore` is tested here",
+        unproven="that AWS Backup restores its backups; `slipway restore` is tested here",
         applies=of_type("AWS::Backup::RestoreTestingPlan", "AWS::Backup::RestoreTestingSelection"),
         drops=True,
         references={"Ref": _name},
@@ -716,7 +717,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::WAFv2::WebACL",
-        stand_in="stored; nothing is judged by it",
+        stand_in="stored; it inspects no request",
         unproven="managed rules, the rate rule",
         applies=of_type("AWS::WAFv2::WebACL"),
     ),
@@ -766,9 +767,9 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         references=_ALARM,
     ),
     Substitution(
-        subject="AWS::Lambda::Function that asks a public address",
-        stand_in="`make rehearse`: it runs in the minutes of a bake in which it is due, and AWS's names lead to the "
-        "account; `make up`: it asks nobody",
+        subject="AWS::Lambda::Function that calls a public address",
+        stand_in="`make rehearse`: it runs when it is due during a bake, and AWS's names lead to the "
+        "account; `make up`: it reaches no host",
         unproven="DNS, certificates, and that EventBridge runs it in time",
         applies=_having("AWS::Lambda::Function", "Properties", "Environment", "Variables", "PROBE_API"),
         change=_ask_nobody,
@@ -777,7 +778,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     Substitution(
         subject="AWS::CloudWatch::Alarm Metrics",
         stand_in="`make rehearse`: the player evaluates those of deployment groups; otherwise nothing",
-        unproven="these alarms elsewhere, and that CloudWatch takes them",
+        unproven="other alarms, and that CloudWatch accepts them",
         applies=_is_of_math,
         drops=True,
         references=_ALARM,

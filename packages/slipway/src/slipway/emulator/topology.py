@@ -1,4 +1,4 @@
-"""The accounts that a delivery works in, and what they are called: from the configuration, or from any assembly."""
+"""The accounts of a delivery and their labels, from the configuration or from any assembly."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Topology:
     Attributes:
         tools: Account of the pipeline.
         regions: Account → the regions that it is deployed to, its main one first; the tools account comes first.
-        labels: Account → what people call it. Default: its number.
-        qualifier: Of the bootstrap stacks.
+        labels: Account → its display name. Default: its number.
+        qualifier: Qualifier of the bootstrap stacks.
     """
 
     tools: str
@@ -62,12 +62,12 @@ class Topology:
             folder: The assembly, `cdk.out`.
 
         Raises:
-            RehearsalError: Nothing in it makes a pipeline, or its pipelines are in several accounts.
+            RehearsalError: It has no pipeline, or pipelines in several accounts.
         """
         tools = {place for stack in stacks(folder) if has_pipeline(stack) for place in [stack.account]}
         if len(tools) != 1:
             named = ", ".join(sorted(tools)) or "no account"
-            raise RehearsalError(f"{folder} has pipelines in {named}; a rehearsal plays those of one account")
+            raise RehearsalError(f"{folder} has pipelines in {named}; a rehearsal plays only one account's pipelines")
         (first,) = tools
         regions: dict[str, tuple[str, ...]] = {first: ()}
         # The pipeline's own region is the main one of its account.
@@ -82,7 +82,7 @@ class Topology:
         return cls(first, regions, labels, _qualifier(folder))
 
     def label(self, account: str) -> str:
-        """Return what people call an account."""
+        """Return the display name of an account."""
         return self.labels.get(account) or account
 
     def region(self, account: str) -> str:
@@ -95,10 +95,10 @@ class StackArtifact:
     """A stack of an assembly.
 
     Attributes:
-        stage: Its stage; an empty text for what stands above the stages.
-        account: Where it is deployed to.
-        region: Where it is deployed to.
-        entry: As the manifest has it.
+        stage: Its stage; empty for a stack outside the stages.
+        account: Account that it is deployed to.
+        region: Region that it is deployed to.
+        entry: Its entry in the manifest.
     """
 
     stage: str
@@ -136,13 +136,13 @@ def stacks(assembly: Path) -> Iterator[StackArtifact]:
     """Yield every stack of an assembly and of its stages.
 
     Raises:
-        RehearsalError: It is not an assembly of the CDK.
+        RehearsalError: It is not a cloud assembly.
     """
     for folder in folders(assembly):
         try:
             manifest = read_manifest(folder)
         except AssemblyError:
-            raise RehearsalError(f"{folder} is not an assembly of the CDK; synthesize the app first") from None
+            raise RehearsalError(f"{folder} is not a cloud assembly; synthesise the app first") from None
         stage = "" if folder == assembly else folder.name.removeprefix("assembly-")
         for entry in manifest.stacks():
             account, region = target(entry.artifact)
@@ -160,7 +160,7 @@ def target(artifact: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def has_pipeline(stack: StackArtifact) -> bool:
-    """Return True if a stack makes a pipeline."""
+    """Return True if a stack contains a pipeline."""
     return any(resource["Type"] == PIPELINE for resource in stack.template.get("Resources", {}).values())
 
 

@@ -1,7 +1,7 @@
 """Convert the assembly that a build of the pipeline wrote, in place, into one that the accounts here can deploy.
 
-This happens once, when the assembly leaves the build: the later steps (self-mutation, assets, change sets) play the
-artifact unchanged, and no step can leave anything out.
+This happens once, when the assembly leaves the build: the later steps (self-mutation, assets, change sets) use the
+artifact unchanged, so no step can skip a substitution.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from slipway.emulator.topology import folders, stacks
 from slipway.errors import RehearsalError
 
 AS_FOR_AWS = ".aws"
-"""End of the name of a template as it was before it was changed."""
+"""Suffix of the file with the original template."""
 
 
 def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Substitution]:
     """Apply the table of substitutions to an assembly and to every stage in it.
 
     Args:
-        assembly: `cdk.out` of the build; it is changed.
-        accounts: They run.
+        assembly: `cdk.out` of the build, which is changed in place.
+        accounts: The running accounts.
         assets: Folder with the layer for this machine.
 
     Returns:
-        The rows that were used, with the number of resources that each met.
+        The used rows, with the number of resources that each matched.
 
     Raises:
-        RehearsalError: It deploys to an account that is not in the rehearsal, or holds something that no account here
-            knows and no row of the table names.
+        RehearsalError: It deploys to an account outside the rehearsal, or contains a resource type that the emulator
+            does not support and no row of the table names.
     """
     used: Counter[Substitution] = Counter()
     together: defaultdict[tuple[Path, str, str], list[str]] = defaultdict(list)
@@ -47,7 +47,7 @@ def translate(assembly: Path, accounts: Accounts, *, assets: Path) -> Counter[Su
         together[stack.folder, stack.account, stack.region].append(stack.id)
     for folder in folders(assembly):
         for template in folder.glob(f"*{TEMPLATE_SUFFIX}"):
-            # What CloudFormation would be asked for is read there.
+            # The review of a rehearsal reads the original template.
             shutil.copyfile(template, f"{template}{AS_FOR_AWS}")
     for (folder, account, region), names in together.items():
         emulator = accounts.emulator(account, region)

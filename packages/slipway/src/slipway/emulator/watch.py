@@ -1,7 +1,7 @@
 """Redeploy a service's code to the emulator whenever a file is saved.
 
 Saved code is first imported in a separate process, with the functions' variables: if that fails, the error is shown,
-and the running version stays. Otherwise each function gets a new version with the code, and its aliases point to it.
+and the running version is kept. Otherwise each function gets a new version with the code, and its aliases point to it.
 There is no build, synthesis or deployment; the next `make up` deploys all other changes.
 """
 
@@ -41,7 +41,7 @@ _DEBOUNCE_MS: Final = 100
 
 @dataclass(frozen=True)
 class WatchedFunction:
-    """A function of the watched service, in its former state.
+    """A function of the watched service, as it was before.
 
     Args:
         name: Its physical name.
@@ -66,7 +66,7 @@ class Watch:
     """A service that is watched.
 
     Args:
-        emulator: Where its functions run.
+        emulator: The emulator that its functions run on.
         environment: Name of the environment.
         service: Name of the service.
         root: The project.
@@ -89,7 +89,7 @@ class Watch:
         """Return the functions whose handlers are in the service.
 
         Raises:
-            RehearsalError: None is deployed.
+            RehearsalError: No function is deployed.
         """
         prefix = f"services.{self.service}.runtime."
         pages = self._client.get_paginator("list_functions").paginate()
@@ -113,17 +113,17 @@ class Watch:
 
         Args:
             debug: Module of the handler that a debugger can be attached to, such as `api`. Default: none.
-            port: Where the debugger finds it, on the loopback interface.
-            stop: Ends the watch when it is set. Default: only an interrupt does.
+            port: The debugger's port on the loopback interface.
+            stop: Ends the watch when set. Default: only an interrupt does.
 
         Raises:
-            RehearsalError: The service, or the function to debug, is not there.
+            RehearsalError: The service, or the function to debug, is not deployed.
         """
         functions = self.functions()
         debugged = self._choose(functions, debug)
         with self._following(), self._debugging(debugged, port):
             self.update(functions)
-            self.say(f"watching {self.runtime.relative_to(self.root)}; Ctrl-C ends it")
+            self.say(f"watching {self.runtime.relative_to(self.root)}; Ctrl-C stops it")
             for changes in watch(
                 self.runtime,
                 SHARED,
@@ -140,17 +140,17 @@ class Watch:
         """Deploy the saved code, if it can be imported.
 
         Args:
-            functions: Those of the service.
+            functions: Functions of the service.
 
         Returns:
-            False if it cannot be imported; what ran before runs on.
+            False if it cannot be imported; then the previous version keeps running.
         """
         started = time.perf_counter()
         problems = self.check(functions)
         for problem in problems:
             self.say(problem)
         if problems:
-            self.say("not live: the version before it still answers")
+            self.say("not live: the previous version still answers")
             return False
         content = self._zip()
         for function in functions:
@@ -162,7 +162,7 @@ class Watch:
         """Import every handler in a fresh process.
 
         Args:
-            functions: Those of the service.
+            functions: Functions of the service.
 
         Returns:
             The traceback of each handler that fails.
@@ -181,7 +181,7 @@ class Watch:
 
     @cached_property
     def _client(self) -> LambdaClient:
-        # Once: to make one takes as long as all that a save asks of it.
+        # Created once: creating a client takes as long as all of a save's calls.
         return self.emulator.session().client("lambda")
 
     def _zip(self) -> bytes:
@@ -193,7 +193,7 @@ class Watch:
         return content.getvalue()
 
     def _publish(self, function: WatchedFunction, content: bytes | None = None) -> None:
-        """Publish a version, point the aliases to it, and remove the one of the save before."""
+        """Publish a version, point the aliases to it, and delete the previous save's version."""
         client = self._client
         if content is not None:
             client.update_function_code(FunctionName=function.name, ZipFile=content)
@@ -206,7 +206,7 @@ class Watch:
 
     @contextmanager
     def _following(self) -> Iterator[None]:
-        """Print what the functions write, while the block runs."""
+        """Print the functions' log lines during the block."""
         ended = threading.Event()
 
         def print_lines() -> None:
@@ -241,7 +241,7 @@ class Watch:
             **function.variables,
             "SLIPWAY_DEBUGGED": function.handler,
             "SLIPWAY_DEBUG_PORT": str(port),
-            # It would warn at each start that it cannot stop inside of Python's own frozen modules.
+            # Otherwise it would warn at each start that it cannot stop inside Python's frozen modules.
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "SLIPWAY_DEBUG_PATH": json.dumps([str(self.root), str(SHARED.parent)]),
         }
@@ -260,7 +260,7 @@ class Watch:
 
 
 class _Sources(DefaultFilter):
-    """Lets what ships through, and nothing that editors and interpreters leave beside it."""
+    """Accepts files that ship, but not those that editors and interpreters leave beside them."""
 
     def __call__(self, change: Any, path: str) -> bool:
         return path.endswith((".py", ".json")) and super().__call__(change, path)

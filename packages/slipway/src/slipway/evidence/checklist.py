@@ -1,4 +1,4 @@
-"""Checklists of AWS, answered: a *yes* names the code that does it and the tests that show it, a *no* its reason."""
+"""Answered checklists of AWS: a *yes* names the code and the tests that show it, a *no* gives its reason."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class Entry(_Model):
     """One action or practice of a checklist, answered."""
 
     name: _Text
-    """As AWS calls it."""
+    """AWS's name of it."""
     weight: _Text
     """AWS's own level, such as required or recommended."""
     answer: ChecklistAnswer = Field(strict=False)
     says: _Text
-    """How it is done here, or why not: a sentence."""
+    """A sentence: how it is done here, or why not."""
     code: tuple[CodeReference, ...] = Field(strict=False, default=())
     tests: tuple[_Text, ...] = Field(strict=False, default=())
     """Ids of the tests that show it."""
@@ -93,9 +93,9 @@ class Checklist(_Model):
 
     title: _Text
     source: Annotated[str, StringConstraints(pattern=r"^https://\S+$")]
-    """Where AWS publishes it."""
+    """Address of AWS's page."""
     note: _Text
-    """Which edition, and what it omits."""
+    """Its edition, and what is omitted here."""
     groups: tuple[ChecklistGroup, ...] = Field(alias="group", strict=False, min_length=1)
 
     @property
@@ -115,7 +115,7 @@ def load_checklist(path: Path) -> Checklist:
         path: A TOML file.
 
     Raises:
-        EvidenceError: It is missing, or says something that it may not.
+        EvidenceError: It is missing or invalid.
     """
     try:
         with path.open("rb") as file:
@@ -133,7 +133,7 @@ def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
 
     Args:
         checklist: The answers.
-        sources: Where code and tests are.
+        sources: The code and the tests.
     """
     return tuple(problem for entry in checklist.entries for problem in _of_entry(entry, sources))
 

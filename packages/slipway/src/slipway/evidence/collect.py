@@ -1,4 +1,4 @@
-"""Everything that the page shows, read and judged."""
+"""Read and judge everything that the page shows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ PIPELINE_TEMPLATE = "Pipeline.template.json"
 
 @dataclass(frozen=True)
 class Excuse:
-    """Findings that one reason accepts in a stage under one rule."""
+    """Findings of a rule in a stage that are accepted for one reason."""
 
     rule: str
     reason: str
     owner: str
     expires: date
     at: str
-    """File and line that give it."""
+    """File and line of the reason."""
     findings: tuple[tuple[str, str], ...]
     """Path of each construct, and the rule with what it reports."""
 
@@ -98,15 +98,15 @@ def collect(
 
     Args:
         root: The repository.
-        assembly: What `make synth` wrote.
-        packs: Which packs must have judged which stack.
-        report: The folder with what the other gates left.
-        today: The day by which acknowledgements are judged expired.
-        checklists: The folder with the answers to them. Default: those of this project.
+        assembly: The assembly that `make synth` wrote.
+        packs: Rule packs that must have judged each stack.
+        report: Folder with the other gates' reports.
+        today: Acknowledgements that end before this day are expired.
+        checklists: Folder with the answered checklists. Default: those of this project.
         unit_of: Names the part of the app that a stack belongs to in the baseline. Default: the stack's stage.
 
     Raises:
-        EvidenceError: A document or a checklist of the repository cannot be used.
+        EvidenceError: A document or a checklist of the repository is invalid.
     """
     sources = Sources(root)
     since = _written(assembly)
@@ -171,7 +171,7 @@ def _picture(assembly: Path, *, synthesised: bool) -> tuple[tuple[Stage, ...], P
 def _requirements_part(required: Requirements) -> Part:
     faults = len(required.sections.get(ONLY_AWS, []))
     rows, tests = len(required.rows) - faults, len(required.tests)
-    counted = f"{rows} rows and {faults} faults that only AWS would tell, {tests} tests"
+    counted = f"{rows} rows and {faults} faults that only AWS can show, {tests} tests"
     return claims("requirements", "Requirements", counted, requirements.problems(required))
 
 

@@ -1,4 +1,4 @@
-"""`slipway evidence`: one page with everything that speaks for a change, or against it."""
+"""Write one page with the evidence for and against a change: `slipway evidence`."""
 
 from __future__ import annotations
 
@@ -26,28 +26,29 @@ _COLOURS = {PartState.GREEN: "green", PartState.INCOMPLETE: "yellow", PartState.
 
 
 def write_evidence(
-    assembly: Annotated[Path, typer.Argument(help="The assembly that `make synth` writes.")] = ROOT / "cdk.out",
+    assembly: Annotated[Path, typer.Argument(help="Folder of the assembly that `make synth` writes.")] = ROOT
+    / "cdk.out",
     *,
     report: Annotated[
-        Path, typer.Option("--report", show_default="build/report", help="The folder that the gates write into.")
+        Path, typer.Option("--report", show_default="build/report", help="Folder of the gates' reports.")
     ] = REPORT,
     output: Annotated[
-        Path | None, typer.Option("--html", show_default="index.html in it", help="Where the page is written.")
+        Path | None, typer.Option("--html", show_default="index.html in it", help="File of the page.")
     ] = None,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Exit with 0 also where something was not run.")
+        bool, typer.Option("--allow-incomplete", help="Exit with 0 even if a gate was not run.")
     ] = False,
 ) -> None:
     """Write the evidence of a change: nag gate, change review, supply chain, pipeline, requirements, checklists.
 
     No gate is run: a gate that has not run, or ran on another assembly, leaves the page incomplete.
 
-    Exit code: 0 when everything is present and green, 1 when something is red or incomplete, 2 for wrong input.
+    Exit code: 0 if everything is present and green, 1 if something is red or incomplete, 2 for wrong input.
     """
     console = terminal()
     page = output or report / "index.html"
     now = datetime.now(UTC)
-    # That of an earlier run speaks for another change.
+    # The page of an earlier run belongs to another change.
     page.unlink(missing_ok=True)
     settings = config.load()
     evidence = collect(
@@ -77,5 +78,5 @@ def _commit() -> str:
         changed = git.output(ROOT, "status", "--porcelain")
         said = git.output(ROOT, "log", "-1", "--abbrev=12", "--format=%h %s")
     except (GitError, ProcessError):
-        return os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "not known: no Git repository")
-    return f"{said}, and changes that are not committed" if changed else said
+        return os.environ.get("CODEBUILD_RESOLVED_SOURCE_VERSION", "unknown: not a Git repository")
+    return f"{said}, with uncommitted changes" if changed else said

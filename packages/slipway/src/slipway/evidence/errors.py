@@ -8,7 +8,7 @@ from slipway.errors import SlipwayError
 
 
 class EvidenceError(SlipwayError):
-    """An unusable input of the page; the message is one line that names the file."""
+    """An unusable input of the page. The message is one line that names the file."""
 
     exit_code = 2
 

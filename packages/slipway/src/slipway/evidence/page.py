@@ -1,4 +1,4 @@
-"""All of it as one self-contained page."""
+"""Write the evidence as one self-contained page."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.evidence.collect import Evidence
 from slipway.evidence.requirements import PAGE
 from slipway.evidence.sources import TEST
 
-# HTML in the text is shown, not taken; links to scripts are refused.
+# HTML in the text is escaped, and links to scripts are refused.
 _MARKDOWN = MarkdownIt("js-default", {"html": False, "linkify": False})
 _FILES_OF_REPORT = ("nag.html", "review.html")
 
@@ -24,10 +24,10 @@ def write_page(evidence: Evidence, path: Path, *, commit: str, now: datetime) ->
     """Write the page; it needs no network and no other file. Its links to code are relative to where it is.
 
     Args:
-        evidence: What it shows.
-        path: The HTML file; its folder is made if need be.
-        commit: What the working tree holds, as people call it.
-        now: When it is written.
+        evidence: The evidence.
+        path: The HTML file; its folder is created if necessary.
+        commit: Description of the working tree's commit.
+        now: The current time.
     """
     root = evidence.sources.root.resolve()
     links = _Links(evidence, relpath(root.as_posix(), path.resolve().parent.as_posix()))
@@ -56,8 +56,8 @@ class _Links:
     """Makes links from the page into the repository.
 
     Args:
-        evidence: With the repository.
-        up: The way from the page to its root.
+        evidence: The evidence, which names the repository.
+        up: Relative path from the page to the repository's root.
     """
 
     def __init__(self, evidence: Evidence, up: str) -> None:

@@ -17,7 +17,7 @@ SUPPLY_FILE = "supply.json"
 
 
 class _Model(BaseModel):
-    # The gates may tell more than the page shows.
+    # The reports may contain more than the page shows.
     model_config = ConfigDict(frozen=True)
 
 
@@ -30,7 +30,7 @@ class ReportedWaiver(_Model):
 
 
 class ReviewFinding(_Model):
-    """One thing that a change does to data, permissions or protection."""
+    """An effect of a change on data, permissions or protection."""
 
     id: str
     severity: str
@@ -95,7 +95,7 @@ class Review(_Model):
 
 
 class SupplyFinding(_Model):
-    """One thing that must not ship."""
+    """A finding that must not ship."""
 
     place: str
     rule: str
@@ -103,7 +103,7 @@ class SupplyFinding(_Model):
 
 
 class ReportedAcceptance(_Model):
-    """One thing that was found and may ship."""
+    """An accepted finding."""
 
     place: str
     rule: str
@@ -125,7 +125,7 @@ class ReportedStep(_Model):
 
 
 class ReportedZip(_Model):
-    """One archive that was built."""
+    """A built archive."""
 
     name: str
     sha256: str
@@ -170,15 +170,15 @@ def load_report(path: Path, model: type[_Content], *, verb: str, since: float) -
 
     Args:
         path: A JSON file.
-        model: What has to be in it.
-        verb: What makes it, for the message.
-        since: When the assembly was written, seconds since the epoch; an older report is about another one.
+        model: Model of its content.
+        verb: The verb that writes it, for the message.
+        since: Unix time at which the assembly was written; an older report belongs to another assembly.
     """
     try:
         content = model.model_validate_json(path.read_bytes())
         written = path.stat().st_mtime
     except FileNotFoundError:
-        return GateReport(Read.NOT_RUN, message=f"{path.name} is not there: `{verb}` was not run")
+        return GateReport(Read.NOT_RUN, message=f"{path.name} is missing: run `{verb}`")
     except OSError as error:
         return GateReport(Read.DAMAGED, message=f"{path.name} cannot be read ({error.strerror})")
     except ValidationError as error:

@@ -19,7 +19,7 @@ from slipway.evidence.errors import EvidenceError
 
 PAGE = Path("docs", "requirements.md")
 ROWS = Path("docs", "requirements.toml")
-ONLY_AWS = "What only AWS would tell"
+ONLY_AWS = "What only AWS can show"
 """The section of faults that no synthesis and no emulator shows."""
 
 _OF_SERVICES = "services/*/requirements.toml"
@@ -45,7 +45,7 @@ defaults of the environment named; each is a key in `config/`.
 
 
 class _Written(BaseModel):
-    """A row as its file has it."""
+    """A row of a file."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -66,8 +66,8 @@ class RequirementRow:
     """One requirement.
 
     Attributes:
-        name: What markers call it; a service's begins with the service's name and a colon.
-        section: Heading that it is under.
+        name: Its name in markers; a service's begins with the service's name and a colon.
+        section: Its section's heading.
         text: What is required, in short, as Markdown.
         only_aws: What no test here can show, as Markdown.
         tests: Ids of the tests that show it, in order.
@@ -104,7 +104,7 @@ class Requirements:
 
     Attributes:
         rows: In the order of the page.
-        unknown: For each marker that names no row, the test and the name.
+        unknown: Test and name of each marker without a row.
     """
 
     rows: tuple[RequirementRow, ...]
@@ -125,7 +125,7 @@ class Requirements:
 
 
 def kind_of(test: str) -> str:
-    """Return what a test shows, by the folder that it is in."""
+    """Return the kind of a test, by its folder."""
     return next((kind for folder, kind in _KINDS.items() if f"/{folder}/" in test), "unit")
 
 
@@ -136,7 +136,7 @@ def read_requirements(root: Path) -> Requirements:
         root: The repository.
 
     Raises:
-        EvidenceError: A file cannot be read or holds something else.
+        EvidenceError: A file cannot be read or is invalid.
     """
     written = [(row.name, row) for row in _read(root / ROWS)]
     for file in sorted(root.glob(_OF_SERVICES)):
@@ -163,7 +163,7 @@ def _went_with_its_service(root: Path, name: str) -> bool:
 
 
 def find_marked(root: Path) -> Iterator[tuple[str, str]]:
-    """Yield each test, or class or file of tests, that has the marker, with the name of each row that it shows."""
+    """Yield each marked test, class or file of tests, with the name of each row that it shows."""
     for pattern in _TESTS:
         for folder in sorted(root.glob(pattern)):
             for file in sorted(folder.rglob("*.py")):
@@ -186,7 +186,7 @@ def write_page(requirements: Requirements) -> str:
     for section, rows in requirements.sections.items():
         parts.append(f"## {section}\n")
         if section == ONLY_AWS:
-            parts.append("Faults that templates of this kind have at deploy or in use, and what keeps them away.\n")
+            parts.append("Faults that such templates may have at deployment or in use, and what prevents them.\n")
         parts += [_section_row(row) for row in rows]
     return "\n".join(parts)
 

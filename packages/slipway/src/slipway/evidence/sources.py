@@ -13,8 +13,8 @@ from slipway.evidence.errors import EvidenceError
 TEST = re.compile(r"(?P<path>(?:[\w-]+/)*(?:tests|testing)/(?:\w+/)*test_\w+\.py)(?P<name>(?:::\w+)*)")
 """A file of tests, or a test in it: `…tests/…/test_x.py`, `…::test_name`, `…::TestClass::test_name`."""
 
-# What pytest collects (pyproject.toml changes none of it): functions, and methods of classes that begin with Test; a
-# class may have inherited all of them.
+# pytest's defaults, which pyproject.toml keeps: functions, and methods of classes that begin with Test, which may be
+# inherited.
 _COLLECTED = re.compile(r"(Test\w*\.)?test_\w+|Test\w+")
 
 
@@ -47,8 +47,8 @@ class Sources:
         """Return the line of a symbol, from 1; None if the file does not contain it.
 
         Args:
-            path: A file that is there.
-            symbol: In Python a function, a class, a constant or `Class.method`; elsewhere a text that stands in it.
+            path: An existing file.
+            symbol: In Python a function, a class, a constant or `Class.method`; in other files any text in it.
         """
         if path.endswith(".py"):
             return self._symbols_of(path).get(symbol)
@@ -65,7 +65,7 @@ class Sources:
         """Return why a test does not count; None if it exists.
 
         Args:
-            node: Its id, or the path of a file of tests.
+            node: The test's id, or the path of a test file.
         """
         match = TEST.fullmatch(node)
         if not match:
@@ -74,7 +74,7 @@ class Sources:
         if not self.has_file(path):
             return f"{path} does not exist"
         if not self.tests(path):
-            return f"{path} holds no test"
+            return f"{path} contains no test"
         if name and name not in self.tests(path):
             return f"{path} has no test {name}"
         return None

@@ -14,7 +14,7 @@ class PartState(StrEnum):
 
     GREEN = "green"
     INCOMPLETE = "incomplete"
-    """Something was not run, or was run for another assembly."""
+    """Something was not run, or was run for a different assembly."""
     RED = "red"
 
 
@@ -26,7 +26,7 @@ class Part:
     title: str
     state: PartState
     summary: str
-    """One line."""
+    """The result in one line."""
     problems: tuple[str, ...] = ()
     """Why it is not green, one line each."""
 

@@ -1,4 +1,4 @@
-"""`slipway fleet`: every service in every environment, on one page."""
+"""Show every service in every environment on one page: `slipway fleet`."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _ROW = tuple[str, ...]
 
 def fleet(
     *,
-    env: Annotated[list[str] | None, typer.Option("--env", help="Environment; repeatable. Default: all.")] = None,
+    env: Annotated[list[str] | None, typer.Option("--env", help="Environment; may be repeated. Default: all.")] = None,
     profile: Annotated[
         list[str] | None,
         typer.Option(
             "--profile",
             metavar="ENV=PROFILE",
-            help="AWS profile of an environment's account; repeatable. Default: ask the emulator.",
+            help="AWS profile of an environment's account, ENV=PROFILE; may be repeated. Default: the emulator.",
         ),
     ] = None,
     page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write the table as HTML.")] = None,
@@ -41,7 +41,7 @@ def fleet(
 ) -> None:
     """Print every service in every environment: versions, last delivery, active alarms, error budgets.
 
-    Exit code: 0 when every service is deployed and no alarm is active, 1 otherwise, 2 on wrong input.
+    Exit code: 0 if every service is deployed and no alarm is active, 1 otherwise, 2 for wrong input.
     """
     settings = config.load()
     profiles = _profiles(settings, profile or ())
@@ -57,13 +57,13 @@ def fleet(
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(as_html(found), encoding="utf-8")
     if not output.prints(json_file):
-        # A pipe has no width of its own, and its reader wants whole lines.
+        # A pipe has no width, and its reader needs whole lines.
         Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(_table(found))
     raise typer.Exit(1 if any(each.status is None or each.alarms for each in found) else 0)
 
 
 def as_html(found: Sequence[Deployed]) -> str:
-    """Return the table as a page of HTML that needs no other file."""
+    """Return the table as a self-contained HTML page."""
     cells = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>\n" for row in _rows(found))
     heads = "".join(f"<th>{name}</th>" for name in COLUMNS)
     style = "body{font-family:sans-serif}td,th{text-align:left;padding:.3em 1em;vertical-align:top}"

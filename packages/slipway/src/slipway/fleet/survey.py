@@ -1,4 +1,4 @@
-"""Ask an environment's account which versions serve, since when, which alarms are active, and what budgets are left."""
+"""Read versions, delivery times, active alarms and remaining error budgets from an environment's account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Deployed:
         delivered: When that stack was last changed.
         versions: Function, without the stack's name → the version that `live` points to.
         alarms: Names of its active alarms, without the stack's name.
-        budgets: Objective → what is left of its error budget, percent; None without requests.
+        budgets: Objective → remaining error budget, percent; None without requests.
     """
 
     environment: str
@@ -40,12 +40,12 @@ class Deployed:
 
 
 def survey_fleet(session: boto3.Session, environment: Environment) -> Iterator[Deployed]:
-    """Yield what an environment's account says of each service.
+    """Yield the state of each service of an environment.
 
     Args:
-        session: Of the account, in the environment's region. It needs `cloudformation:DescribeStacks`,
+        session: Session in the environment's account and region. It needs `cloudformation:DescribeStacks`,
             `lambda:ListFunctions`, `lambda:GetAlias`, `cloudwatch:DescribeAlarms` and `cloudwatch:GetMetricData`.
-        environment: Its settings.
+        environment: Settings of the environment.
     """
     functions = session.client("lambda")
     names = [
@@ -71,7 +71,7 @@ def _stack(session: boto3.Session, name: str) -> Any:
     try:
         return session.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
     except ClientError as error:
-        # What CloudFormation answers for a stack that doesn't exist.
+        # CloudFormation's answer for a stack that doesn't exist.
         if error.response["Error"]["Code"] == "ValidationError":
             return None
         raise
@@ -79,7 +79,7 @@ def _stack(session: boto3.Session, name: str) -> Any:
 
 def _versions(functions: Any, names: list[str], prefix: str) -> Iterator[tuple[str, str]]:
     for name in sorted(names):
-        # Contract checks and probes serve nobody.
+        # Contract checks and probes have no callers.
         if not name.startswith(prefix) or "DeploymentHook" in name or name.startswith(f"{prefix}Probe"):
             continue
         try:
@@ -99,7 +99,7 @@ def _active(session: boto3.Session, prefix: str) -> Iterator[str]:
     )
     for page in pages:
         for alarm in (*page.get("MetricAlarms", []), *page.get("CompositeAlarms", [])):
-            # The emulator filters by neither.
+            # The emulator ignores both filters.
             if alarm["AlarmName"].startswith(prefix) and alarm["StateValue"] == "ALARM":
                 yield alarm["AlarmName"].removeprefix(prefix).partition("-")[2].partition("-")[0][:-8]
 

@@ -1,1 +1,1 @@
-"""All gates in one run: a step is a row in `steps.py`, independent steps run side by side."""
+"""Run all gates: each step is a row in `steps.py`, and independent steps run in parallel."""

@@ -1,4 +1,4 @@
-"""`slipway gates`: run every gate, or only some."""
+"""Run every gate, or only some: `slipway gates`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from slipway.supply.shipped import built
 
 def run_gates(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[STEP|VERB]...", help="Which of them. Default: all.")
+        list[str] | None, typer.Argument(metavar="[STEP|VERB]...", help="Names of steps. Default: all.")
     ] = None,
 ) -> None:
     """Run the gates: the nag gate and the supply chain.
 
-    A step that cannot ask somebody is reported as not done; in the pipeline's build that stops the change.
+    A step that cannot reach a service it needs is reported as not done. In the pipeline's build that stops the change.
 
-    Exit code: 0 when nothing stops the change, 1 when something does, 2 for wrong input.
+    Exit code: 0 if nothing stops the change, 1 if something does, 2 for wrong input.
     """
     console = terminal()
     repository = ScannedTree()
@@ -36,7 +36,7 @@ def run_gates(
     steps, policy = chosen(names or ()), load_policy()
     whole = {step.name for step in STEPS if step.supply} <= {step.name for step in steps}
     if whole:
-        # What an earlier run found says nothing of this one.
+        # Reports of an earlier run say nothing about this one.
         for path in (repository.report / JSON_FILE, repository.test_reports / JUNIT_FILE):
             path.unlink(missing_ok=True)
 
@@ -49,7 +49,7 @@ def run_gates(
         try:
             zips = built(repository)
         except SupplyError:
-            # The step that needs them has said so.
+            # The step that needs the zips has already reported their absence.
             zips = ()
         write(
             [one for one in ended if one.step.supply],

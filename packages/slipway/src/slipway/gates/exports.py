@@ -1,4 +1,4 @@
-"""The results of the supply chain for machines: `supply.json`, and JUnit's XML for CodeBuild."""
+"""Export the supply chain's results: `supply.json`, and JUnit XML for CodeBuild."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.supply.shipped import Zip
 JSON_FILE = "supply.json"
 JUNIT_FILE = "supply.xml"
 
-# XML 1.0 has no place for these, not even escaped.
+# Characters that XML 1.0 does not allow, even escaped.
 _NOT_XML = {code: None for code in range(0x20) if chr(code) not in "\t\n\r"}
 
 
@@ -24,8 +24,8 @@ def as_json(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool) -> dic
 
     Args:
         ended: The steps.
-        zips: What was built.
-        strict: Whether what is not done stops the change.
+        zips: The built zips.
+        strict: True if a step that was not done stops the change.
     """
     rows = tuple(ended)
     return {
@@ -47,7 +47,7 @@ def as_junit(ended: Iterable[Ended], *, strict: bool) -> str:
 
     Args:
         ended: The steps.
-        strict: Whether what is not done stops the change.
+        strict: True if a step that was not done stops the change.
     """
     root = ET.Element("testsuites", name="supply chain")
     for row in ended:
@@ -84,10 +84,10 @@ def write(ended: Iterable[Ended], zips: Iterable[Zip], *, strict: bool, json_fil
 
     Args:
         ended: The steps.
-        zips: What was built.
-        strict: Whether what is not done stops the change.
-        json_file: Where the whole goes.
-        junit_file: Where CodeBuild's part goes.
+        zips: The built zips.
+        strict: True if a step that was not done stops the change.
+        json_file: File for all results.
+        junit_file: File for the JUnit XML.
     """
     rows = tuple(ended)
     for path, text in (

@@ -18,7 +18,10 @@ Assembly = Annotated[Path, typer.Argument(help="The assembly.")]
 
 
 def lint(assembly: Path, console: Console) -> int:
-    """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`; 1 when it objects or finds no template."""
+    """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`.
+
+    Exit code: 0 if every template passes, 1 if one doesn't or if there is none.
+    """
     templates = template_files(assembly)
     if not templates:
         console.print(f"{assembly}: no templates; run `make synth`", soft_wrap=True)

@@ -20,15 +20,15 @@ class StepState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     NOT_DONE = "not done"
-    """It could not look: a place that it asks cannot be reached."""
+    """It could not run, because a service that it needs cannot be reached."""
 
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing that must not go on."""
+    """A finding that stops the change."""
 
     place: str
-    """File and line, or package, as people look it up."""
+    """File and line, or package."""
     rule: str
     message: str
 
@@ -50,13 +50,13 @@ class Outcome:
 
     state: StepState
     summary: str
-    """One line: what was checked, or why not."""
+    """What was checked, or why not, in one line."""
     findings: tuple[Finding, ...] = ()
     accepted: tuple[Accepted, ...] = ()
     notes: tuple[str, ...] = ()
     """Limits of the result, one line each."""
     scanned: tuple[str, ...] = ()
-    """What was checked: package URLs, or files."""
+    """The checked package URLs or files."""
 
     @classmethod
     def of(
@@ -68,7 +68,7 @@ class Outcome:
         notes: Iterable[str] = (),
         scanned: Iterable[str] = (),
     ) -> Self:
-        """Return the result of a step that ran: failed if it found something, else passed."""
+        """Return the result of a step that ran: failed if it found something, otherwise passed."""
         found = tuple(sorted(set(findings)))
         return cls(
             state=StepState.FAILED if found else StepState.PASSED,
@@ -88,7 +88,7 @@ class Outcome:
         """Return True if the change must stop.
 
         Args:
-            strict: A step that could not look stops it too.
+            strict: True if a step that could not run stops it too.
         """
         return self.state is StepState.FAILED or (strict and self.state is StepState.NOT_DONE)
 
@@ -114,7 +114,7 @@ class Outcome:
 
 
 def in_pipeline(environ: Mapping[str, str]) -> bool:
-    """Return True in a build of the pipeline, where no step may be left out; False in a rehearsal of it.
+    """Return True in a build of the pipeline, where no step may be omitted; False in a rehearsal of it.
 
     Args:
         environ: The environment variables.

@@ -32,7 +32,7 @@ def place_of(settings: Settings, stack: str) -> Place:
 
 
 PIPELINE = "pipeline"
-"""Unit of what is in no environment."""
+"""Unit of stacks outside the environments."""
 
 
 def unit_of(settings: Settings) -> Callable[[str], str]:

@@ -1,4 +1,4 @@
-"""The results of all steps on the terminal, the verdict last."""
+"""Print the results of all steps on the terminal, the verdict last."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def terminal() -> Console:
 
 
 def print_findings(outcome: Outcome, console: Console) -> None:
-    """Print what must not go on, and what limits the rest.
+    """Print the findings that stop the change, and the limits of the result.
 
     Args:
-        outcome: How a step ended.
-        console: Where to.
+        outcome: Result of a step.
+        console: The console to print to.
     """
     for finding in outcome.findings:
         line = f"{finding.place}: {finding.rule}: {finding.message}"
@@ -42,11 +42,11 @@ def print_all(ended: Iterable[Ended], console: Console, *, strict: bool) -> bool
 
     Args:
         ended: The steps.
-        console: Where to.
-        strict: Whether what is not done stops the change.
+        console: The console to print to.
+        strict: True if a step that was not done stops the change.
 
     Returns:
-        Whether the change must not go on.
+        True if the change must stop.
     """
     rows = tuple(ended)
     table = Table(title="gates", title_justify="left", title_style="bold")
@@ -77,7 +77,7 @@ def verdict(rows: Iterable[Ended], *, strict: bool) -> str:
 
     Args:
         rows: The steps.
-        strict: Whether what is not done stops the change.
+        strict: True if a step that was not done stops the change.
     """
     ended = tuple(rows)
     stopping = [row.step.name for row in ended if row.outcome.stops(strict=strict)]

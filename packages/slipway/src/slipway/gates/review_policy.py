@@ -1,4 +1,4 @@
-"""The review policy, derived from our template's configuration."""
+"""Derive the review policy from the configuration."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from slipway.settings.protection import PROTECTED_TYPES
 
 
 def given() -> Given:
-    """Return what `config/` says.
+    """Return the review policy in `config/`.
 
     Raises:
-        ReviewError: It is not valid.
+        ReviewError: The configuration is invalid.
     """
     try:
         settings = config.load().pipeline
@@ -26,7 +26,7 @@ def given() -> Given:
     do = (
         "config/pipeline.toml says gates.review = 'off'"
         if may_pass
-        else "take a source with history, or set gates.review = 'off' in config/pipeline.toml"
+        else "use a source with history, or set gates.review = 'off' in config/pipeline.toml"
     )
     text = f"the source is S3, which has no history to compare with: {do}"
     return Given(protected=protected, without_history=text, may_pass=may_pass)

@@ -1,4 +1,4 @@
-"""Run the steps, side by side unless one waits for another."""
+"""Run the steps in parallel, unless one waits for another."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def run_all(
     A step that others depend on always runs first, however it ends.
 
     Args:
-        steps: The rows; what a row comes after is among them.
-        repository: What they look at.
-        policy: What is allowed and accepted.
-        today: The day by which acceptances are judged expired.
-        say: Told of each step that has ended.
+        steps: The rows, with their dependencies.
+        repository: The repository to check.
+        policy: The policy, with accepted findings.
+        today: Acceptances that end before this day are expired.
+        say: Called with each step that has ended.
 
     Returns:
-        The ends, in the order of the rows.
+        The ended steps, in the order of the rows.
     """
     ended: dict[str, Ended] = {}
     left = list(steps)

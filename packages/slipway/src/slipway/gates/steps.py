@@ -1,4 +1,4 @@
-"""The steps of `make gates`, a row each."""
+"""The steps of `make gates`, one row each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class StepContext:
     repository: ScannedTree
     policy: SupplyPolicy
     today: date
-    """The day by which acceptances are judged expired."""
+    """Acceptances that end before this day are expired."""
     earlier: Mapping[str, Outcome]
     """Results of the steps that this one depends on, by name."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One row."""
+    """One step."""
 
     name: str
     verb: str
@@ -46,7 +46,7 @@ def command(name: str, *words: str) -> Callable[[StepContext], Outcome]:
     All output is written to `build/report/<name>.log`.
 
     Args:
-        name: Of the step.
+        name: Name of the step.
         words: The program and its arguments.
     """
 
@@ -64,7 +64,7 @@ def command(name: str, *words: str) -> Callable[[StepContext], Outcome]:
     return step
 
 
-# The change review becomes a row below `nag`: it needs the assembly.
+# The change review runs after `nag`, because it needs the assembly.
 STEPS: tuple[Step, ...] = (
     Step("nag", "synth", command("nag", "cdk", "synth", "--quiet", "--strict"), supply=False),
     Step("audit-python", "audit", lambda it: audit.python(it.repository, it.policy.audit, today=it.today)),
@@ -86,11 +86,11 @@ def chosen(names: Iterable[str], steps: tuple[Step, ...] = STEPS) -> tuple[Step,
     """Return the steps with these names or verbs, and their dependencies; all steps without names.
 
     Args:
-        names: Of steps, or of verbs.
+        names: Names of steps or verbs.
         steps: The rows.
 
     Raises:
-        SupplyError: Nothing has a name.
+        SupplyError: A name is unknown.
     """
     by_name = {step.name: step for step in steps}
     wanted: set[str] = set()

@@ -5,5 +5,5 @@ change only `names.OUR_PACKS`.
 
 - `packs.register` lets the packs judge an app; `acknowledge.acknowledge` accepts a finding where it arises.
 - `verdict.judge` reads the finished assembly and says green or red. It loads no CDK.
-- `baseline` holds what is accepted against what was; `terminal`, `page` and `exports` show the verdict.
+- `baseline` compares the accepted findings with earlier ones; `terminal`, `page` and `exports` show the verdict.
 """

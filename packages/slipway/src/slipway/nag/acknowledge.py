@@ -19,13 +19,13 @@ from slipway.nag.texts import rule_texts
 
 # Ids of CDK's own template checks, such as W3697. Fatal ones (F) cannot be acknowledged.
 _TEMPLATE_RULE = re.compile(r"[EW]\d{4}")
-# cdk-nag's granular rules report one finding each for what they found: it compares `<rule>[<finding>]`, and the plain
-# id covers nothing. Their texts tell, in the words of cdk-nag 2's `appliesTo`.
+# cdk-nag's granular rules report each finding as `<rule>[<finding>]`, and the plain id covers nothing. Which rules are
+# granular is known from their texts, which mention cdk-nag 2's `appliesTo`.
 _GRANULAR = "granular rule"
 
 
 class AcknowledgementError(ValueError):
-    """An acknowledgement that would silence a finding without a trace, or say nothing about why it is safe."""
+    """An acknowledgement that would hide a finding without a trace, or that doesn't say why the finding is safe."""
 
 
 def acknowledge(
@@ -47,16 +47,16 @@ def acknowledge(
     Args:
         construct: The narrowest construct that covers the resource.
         rule: Id of the rule as the report prints it, such as `AwsSolutions-S1`, `Serverless-LambdaDLQ` or `W3697`;
-            several where one reason answers the same check of several packs.
-        reason: What makes it safe here; a sentence of five words or more that is not the rule's own text.
-        owner: The team that answers for it.
-        expires: The last day on which it holds.
-        finding: For rules that report findings, the one meant, such as `Action::kms:ReEncrypt*`, or several.
-        stacklevel: How many calls up the place in the code is that gives the reason, as in `warnings.warn`. Default:
-            the caller.
+            several if one reason covers the same check of several packs.
+        reason: Why the finding is safe here; a sentence of at least five words that differs from the rule's own text.
+        owner: The team that is responsible for it.
+        expires: The last day on which it is valid.
+        finding: For granular rules, one or several findings, such as `Action::kms:ReEncrypt*`.
+        stacklevel: Number of calls up to the code that gives the reason, as in `warnings.warn`. Default: the caller.
 
     Raises:
-        AcknowledgementError: Unknown rule, reason or owner missing or empty of meaning, a finding missing or not due.
+        AcknowledgementError: The rule is unknown, the reason or owner is missing or meaningless, or a finding is
+            missing or superfluous.
     """
     rules = [rule] if isinstance(rule, str) else list(rule)
     findings: Sequence[str | None] = [finding] if isinstance(finding, str) else finding or [None]
@@ -65,7 +65,7 @@ def acknowledge(
         for one in rules:
             _check(one, reason, owner)
     except AcknowledgementError as error:
-        # Asked only now: it is two calls into the jsii kernel.
+        # Only now, because the path takes two calls into the jsii kernel.
         raise AcknowledgementError(f"{construct.node.path or 'app'}: {error}") from None
     signed = sign(reason, owner=owner, expires=expires, at=_place(stacklevel + 1))
     Validations.of(construct).acknowledge(*(Acknowledgment(id=each, reason=signed) for each in identifiers))
@@ -75,9 +75,9 @@ def resource_finding(construct: IConstruct, arn: str) -> str:
     """Return the finding that `AwsSolutions-IAM5` reports for a resource, with references in cdk-nag's format.
 
     Args:
-        construct: Where the policy stands.
-        arn: The resource of the statement; it may hold references to the construct's own stack. One to another
-            stack is known only after synth and cannot be named ahead: give such an ARN its literal name.
+        construct: The construct of the policy.
+        arn: The resource of the statement; it may contain references to the construct's own stack. A reference to
+            another stack is only known after synth: write such an ARN with its literal name.
 
     Returns:
         For example `Resource::<Bucket83908E77.Arn>/*`.
@@ -111,14 +111,14 @@ def _qualified(rule: str) -> str | None:
 def _check(rule: str, reason: str, owner: str) -> None:
     place = f"acknowledgement of {rule}"
     if not owner.strip() or set(owner) & set("[];"):
-        raise AcknowledgementError(f"{place}: owner = {owner!r}: name the team that answers for it")
+        raise AcknowledgementError(f"{place}: owner = {owner!r}: name the responsible team")
     if "[owner:" in reason:
         raise AcknowledgementError(f"{place}: reason = {reason!r}: pass owner and expiry as arguments")
     if not is_sentence(reason, rule=rule):
-        raise AcknowledgementError(f"{place}: reason = {reason!r}: explain in a sentence what makes it safe here")
+        raise AcknowledgementError(f"{place}: reason = {reason!r}: explain in a sentence why it is safe here")
     if repeats(reason, rule_texts().get(rule, "")):
         raise AcknowledgementError(
-            f"{place}: reason = {reason!r}: repeats the rule; say what makes it safe here that the rule cannot know"
+            f"{place}: reason = {reason!r}: repeats the rule; say why it is safe here, which the rule cannot know"
         )
 
 

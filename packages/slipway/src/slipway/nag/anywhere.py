@@ -57,12 +57,12 @@ class Ruling:
     """Verdict of rule packs on an assembly.
 
     Args:
-        packs: The packs that were asked.
+        packs: The packs that ran.
         stacks: Paths of the stacks that they judged.
-        findings: Rules that are broken, and accepted by nobody.
+        findings: Broken rules that nothing accepts.
         accepted: Findings that the app itself accepts, each with its reason.
-        faults: Why the rest cannot be trusted.
-        notes: Rules that could not tell, since a value is known to the deployment alone.
+        faults: Reasons not to trust the result.
+        notes: Rules that could not judge, because a value is only known at deployment.
     """
 
     packs: tuple[str, ...]
@@ -73,10 +73,10 @@ class Ruling:
     notes: tuple[ReportFault, ...] = ()
 
     def exit_code(self, *, warnings: bool = True) -> int:
-        """Return 2 where it cannot be trusted, 1 where something was found, 0 otherwise.
+        """Return 2 if it cannot be trusted, 1 if something was found, otherwise 0.
 
         Args:
-            warnings: Whether a warning counts as found.
+            warnings: True if warnings count as findings.
         """
         if self.faults:
             return 2
@@ -87,7 +87,7 @@ def judge_assembly(folder: Path, packs: Sequence[str] = (), own: Sequence[OwnPac
     """Run rule packs on an assembly, honouring its own app's acknowledgements.
 
     Args:
-        folder: What `app.synth()` wrote, `cdk.out`.
+        folder: The assembly, `cdk.out`.
         packs: Names of packs of cdk-nag, such as `AwsSolutions`.
         own: Packs over templates.
     """
@@ -147,7 +147,7 @@ def _by_own(
     for breach in pack.judge(stacks):
         stack = by_path.get(breach.stack)
         if stack is None:
-            faults.append(ReportFault(breach.stack, f"{breach.rule} names a stack that the assembly does not hold"))
+            faults.append(ReportFault(breach.stack, f"{breach.rule} names a stack that is not in the assembly"))
             continue
         logical_id = breach.logical_id or ""
         path = _path(stack, logical_id) if logical_id else stack.path
@@ -214,7 +214,7 @@ def _readable(value: Any) -> Any:
 
 
 def only_aws() -> OwnPack:
-    """Return the pack of rules about what only AWS would tell (`docs/rules.md`)."""
+    """Return the pack of rules on AWS behaviour (`docs/rules.md`)."""
     from slipway.rules.aws.pack import OnlyAwsRules  # noqa: PLC0415 - who asks other packs needs none of it
 
     pack = OnlyAwsRules()

@@ -1,4 +1,4 @@
-"""The files of a finished assembly that the gate reads: the report, the manifests, the metadata. No CDK is loaded."""
+"""Read the files of a finished assembly that the gate needs: report, manifests and metadata, without loading CDK."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ REPORT_FILE = "validation-report.json"
 
 
 class UnreadableError(Exception):
-    """A file that is missing, damaged or too old; the message is one line, without the file."""
+    """A file that is missing, damaged or too old. The message is one line without the file's name."""
 
     def __init__(self, file: Path, message: str) -> None:
         self.file = file
         super().__init__(message)
 
 
-# What is read of CDK's files (cloud-assembly-schema 55). Other keys are left alone.
+# The parts of CDK's files that are read (cloud-assembly-schema 55). Other keys are ignored.
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel)
 
 
 class ViolatingConstruct(_Model):
-    """A construct that breaks a rule; empty for a finding about none."""
+    """A construct that breaks a rule; empty if the finding is about no construct."""
 
     construct_path: str = ""
 
@@ -99,7 +99,7 @@ def read_report(assembly: Path, *, since: float | None) -> ValidationReport:
 
     Args:
         assembly: Folder that `app.synth()` wrote.
-        since: Start of the run, seconds since the epoch; a report that is older is refused. Default: any is taken.
+        since: Start of the run, Unix time; older reports are refused. Default: any age is accepted.
 
     Raises:
         UnreadableError: It is missing, damaged or older than the run.
@@ -109,7 +109,7 @@ def read_report(assembly: Path, *, since: float | None) -> ValidationReport:
         report = ValidationReport.model_validate_json(path.read_bytes())
         written = path.stat().st_mtime
     except OSError as error:
-        raise UnreadableError(path, "is missing: no rule was asked") from error
+        raise UnreadableError(path, "is missing: no rule has run") from error
     except ValidationError as error:
         raise UnreadableError(path, f"is damaged ({_first(error)})") from error
     if since is not None and written < since:

@@ -1,6 +1,6 @@
-"""Count the places in the code that accept findings: a committed file, so that one more is seen in the commit.
+"""Count the places in the code that accept findings, in a committed file that makes an additional place visible.
 
-What is counted follows the code alone: an environment more or fewer, another name or another figure changes nothing.
+The counts depend only on the code, not on the number of environments, their names, or their settings.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from slipway.nag.assembly import UnreadableError
 
 Counts = Mapping[str, Mapping[str, Mapping[str, int]]]
-"""Service (or `pipeline`) → file → rule → places in that file that accept what the rule finds there."""
+"""Service (or `pipeline`) → file → rule → number of places in the file that accept findings of the rule."""
 
 _COUNTS = TypeAdapter(dict[str, dict[str, dict[str, Annotated[int, Field(ge=1, strict=True)]]]])
 
@@ -24,7 +24,7 @@ def read_baseline(path: Path) -> Counts:
     """Return the accepted counts.
 
     Raises:
-        UnreadableError: The file is missing, or holds anything but counts.
+        UnreadableError: The file is missing, or contains anything but counts.
     """
     try:
         return _COUNTS.validate_json(path.read_bytes())
@@ -37,5 +37,5 @@ def read_baseline(path: Path) -> Counts:
 
 
 def write_baseline(path: Path, counts: Counts) -> None:
-    """Write the counts, sorted, so that a commit shows what changed and nothing else."""
+    """Write the counts, sorted, so that a commit only shows changes."""
     path.write_text(json.dumps(counts, indent=2, sort_keys=True) + "\n", encoding="utf-8")

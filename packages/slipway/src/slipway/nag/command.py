@@ -1,4 +1,4 @@
-"""The command line of `slipway nag` and `slipway rules`: rules over an assembly of any CDK app."""
+"""Run rules over an assembly of any CDK app: `slipway nag` and `slipway rules`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from slipway.nag.terminal import terminal
 
 _SHOWN_AT: Final = "cdk.json"
 
-Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder that `cdk synth` wrote.")]
+Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder of the assembly, written by `cdk synth`.")]
 SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")]
 
 
@@ -26,11 +26,9 @@ def nag(
     *,
     pack: Annotated[
         list[str] | None,
-        typer.Option("--pack", metavar="NAME", help=f"Pack to ask, as often as needed: {', '.join(PACKS)}."),
+        typer.Option("--pack", metavar="NAME", help=f"Pack to run, one of {', '.join(PACKS)}; may be repeated."),
     ] = None,
-    warnings: Annotated[
-        bool, typer.Option("--warnings/--no-warnings", help="Let a warning turn the result red.")
-    ] = True,
+    warnings: Annotated[bool, typer.Option("--warnings/--no-warnings", help="Fail on warnings too.")] = True,
     json_file: JsonOption = None,
     sarif_file: SarifFile = None,
 ) -> None:

@@ -1,4 +1,4 @@
-"""The verdict for machines: JSON, SARIF for code scanning, JUnit for a build's test reports."""
+"""Export the verdict: JSON, SARIF for code scanning, JUnit for a build's test reports."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from slipway.nag.verdict import Acknowledgement, RuleFinding, RuleSeverity, Verd
 
 FAULT = "Gate-Fault"
 CAUTION = "Gate-Caution"
-"""Rules under which the formats that know rules alone list what is wrong with the report, or will be before long."""
+"""Rules under which rule-based formats list errors and warnings about the report itself."""
 
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _HOMEPAGE = "https://github.com/cdklabs/cdk-nag"
-# XML 1.0 has no place for these, not even escaped.
+# Characters that XML 1.0 does not allow, even escaped.
 _NOT_XML = {code: None for code in range(0x20) if chr(code) not in "\t\n\r"}
 
 
@@ -27,8 +27,8 @@ def write_all(verdict: Verdict, folder: Path) -> None:
     """Write the verdict in every format: `nag.html`, `nag.json`, `nag.sarif` and `nag.xml`.
 
     Args:
-        verdict: What `judge` said.
-        folder: Where; it is made if need be.
+        verdict: Result of `judge`.
+        folder: The folder, which is created if necessary.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_page(verdict, folder / "nag.html")
@@ -132,7 +132,7 @@ def _sarif_result(rule: str, level: str, text: str, place: dict[str, Any], const
                 "logicalLocations": [{"fullyQualifiedName": construct or "app", "kind": "resource"}],
             }
         ],
-        # What makes the result the same one in the next run.
+        # Identifies the same result in the next run.
         "partialFingerprints": {"construct/v1": f"{rule}@{construct}"},
     }
 

@@ -1,8 +1,8 @@
 """Read an app's own acknowledgements, in every supported format.
 
 - CDK's own acknowledgements, which cdk-nag 3 honours: `Validations.of(construct).acknowledge(…)`. They are entries of
-  the metadata of a stack, by the path of the construct that they are given on; those given above the stacks show in
-  CDK's report alone, as far as something was found.
+  the metadata of a stack, by the path of the construct that they are given on; those given above the stacks only appear
+  in CDK's report, if something was found.
 - cdk-nag 2: `rules_to_suppress` under `cdk_nag` in the metadata of a resource, or of the template for the whole stack
   (https://github.com/cdklabs/cdk-nag/blob/main/RULES.md and `src/models/nag-suppression.ts` of version 2).
 """
@@ -44,7 +44,7 @@ class _Suppressed:
     def covers(self, rule: str, finding: str) -> bool:
         if self.rule != rule:
             return False
-        # Without a list it covers all that the rule finds.
+        # Without a list it covers all findings of the rule.
         return not self.applies_to or any(_matches(each, finding) for each in self.applies_to)
 
 
@@ -54,17 +54,17 @@ class Acceptances:
 
     Args:
         acknowledged: Reason by construct path and qualified id, or bare one.
-        suppressed: Entries by stack and logical id; those of a whole stack under no logical id.
+        suppressed: Entries by stack and logical id; the logical id is empty for a whole stack.
     """
 
     acknowledged: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     suppressed: Mapping[tuple[StackKey, str], Sequence[_Suppressed]] = field(default_factory=dict)
 
     def of(self, stack: ReviewedStack, logical_id: str, path: str, rule: str) -> str | None:
-        """Return the reason for which a finding is accepted; None where it is not.
+        """Return the reason for which a finding is accepted; None if it isn't.
 
         Args:
-            stack: Where it is.
+            stack: The stack.
             logical_id: The resource; empty for the stack as a whole.
             path: Path of its construct.
             rule: Id of the rule, with a granular finding in brackets.
@@ -83,11 +83,11 @@ class Acceptances:
 
 
 def acceptances(assembly: Assembly, files: Sequence[StackFiles], report: ValidationReport | None) -> Acceptances:
-    """Read what an app accepts.
+    """Read the findings that an app accepts.
 
     Args:
         assembly: Its stacks.
-        files: The same, with their metadata.
+        files: The same stacks, with their metadata.
         report: CDK's report on it; None if it wrote none.
     """
     acknowledged: defaultdict[str, dict[str, str]] = defaultdict(dict)
@@ -148,7 +148,7 @@ def _matches(entry: Any, finding: str) -> bool:
         case str():
             return entry == finding
         case {"regex": str(text)}:
-            # As JavaScript writes one: `/^Action::s3:.*$/g`.
+            # A regular expression in JavaScript's notation: `/^Action::s3:.*$/g`.
             body = re.fullmatch(r"/(?P<body>.*)/[a-z]*", text, flags=re.DOTALL)
             try:
                 return body is not None and re.search(body["body"], finding) is not None

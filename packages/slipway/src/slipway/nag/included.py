@@ -1,4 +1,4 @@
-"""Templates read back into constructs, for cdk-nag."""
+"""Convert templates back into constructs, for cdk-nag."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEMPLATE = "T"
 
 @dataclass(frozen=True, kw_only=True)
 class Included:
-    """A stack, and a file with what is to be included of its template."""
+    """A stack, and a file with the part of its template to include."""
 
     stack: ReviewedStack
     file: Path
@@ -32,10 +32,10 @@ class PackFinding:
     Args:
         pack: Name of the pack.
         rule: Id of the rule, with a granular finding in brackets.
-        severity: As the pack says it.
-        description: What the rule says.
-        stack: Where.
-        logical_id: The resource; empty where the stack as a whole is meant.
+        severity: The pack's severity.
+        description: The rule's text.
+        stack: The stack.
+        logical_id: The resource; empty for the whole stack.
     """
 
     pack: str
@@ -47,12 +47,12 @@ class PackFinding:
 
 
 def violations(included: Sequence[Included], packs: Sequence[str], faults: list[ReportFault]) -> Iterator[PackFinding]:
-    """Yield what packs of cdk-nag find in stacks.
+    """Yield the findings of cdk-nag's packs in stacks.
 
     Args:
         included: The stacks.
         packs: Names of the packs.
-        faults: Gets a fault for each template and each pack that cannot be asked.
+        faults: Receives a fault for each template and each pack that cannot be evaluated.
     """
     app = App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False, analytics_reporting=False)
     scopes: dict[str, tuple[CdkStack, ReviewedStack]] = {}
@@ -92,7 +92,7 @@ def _include(app: App, identifier: str, included: Included) -> CdkStack:
         app,
         identifier,
         env=Environment(**known),
-        # The template has a parameter and a rule of that name itself.
+        # The template already has a parameter and a rule of that name.
         synthesizer=DefaultStackSynthesizer(generate_bootstrap_version_rule=False),
     )
     CfnInclude(stack, _TEMPLATE, template_file=str(included.file), allow_cyclical_references=True)

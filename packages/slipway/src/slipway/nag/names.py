@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 PACKS = ("AwsSolutions", "Serverless", "NIST.800.53.R5", "HIPAA.Security", "PCI.DSS.321")
-"""The rule packs of cdk-nag that can be asked."""
+"""The available rule packs of cdk-nag."""
 
 OWN_PACK = "Slipway"
 """Namespace of this project's own rules, beside the packs'."""
 
 AWS_PACK = "OnlyAws"
-"""Namespace of the rules about what only AWS would tell."""
+"""Namespace of the rules on AWS behaviour."""
 
 OUR_PACKS = (AWS_PACK, OWN_PACK)
-"""Packs that judge templates, beside those of cdk-nag."""
+"""Packs that judge templates, besides those of cdk-nag."""
 
 TEMPLATE_CHECKS = "CloudFormation Validate"
 """Name of CDK's own template checks in the report (`CloudFormationValidatePlugin.PLUGIN_NAME`)."""
@@ -23,12 +23,12 @@ TEMPLATE_NAMESPACE = "CloudFormation-Validate"
 """Namespace of their ids: CDK writes a plugin's name with dashes."""
 
 ANNOTATIONS = "Annotation"
-"""Namespace of the warnings that constructs give. An acknowledged one leaves the report, so nothing is known of it."""
+"""Namespace of constructs' warnings. An acknowledged warning is removed from the report, so nothing is known of it."""
 
 ACKNOWLEDGED_RULES = "aws:cdk:acknowledged-rules"
 """Type of the metadata entry that `Validations.acknowledge` writes (`Validations.ACKNOWLEDGED_RULES_METADATA_KEY`)."""
 
-# What an id without a namespace becomes (normalizeValidationIdForAnnotations in aws-cdk-lib 2.275.0).
+# CDK's form of an id without a namespace (normalizeValidationIdForAnnotations in aws-cdk-lib 2.275.0).
 _BARE = f"{ANNOTATIONS}::".lower()
 
 
@@ -46,7 +46,7 @@ def bare_rule(acknowledged_id: str) -> str | None:
     """Return the rule that an unqualified id suppresses without a trace; None for a qualified id.
 
     Args:
-        acknowledged_id: As the metadata holds it; CDK files an id without a namespace under `Annotation`.
+        acknowledged_id: The id in the metadata; CDK stores an id without a namespace under `Annotation`.
     """
     if not acknowledged_id.lower().startswith(_BARE):
         return None

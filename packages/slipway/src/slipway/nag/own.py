@@ -1,4 +1,4 @@
-"""Interface of a custom pack: rules over synthesised templates, beside cdk-nag's over constructs."""
+"""Interface of a custom pack, whose rules read synthesised templates, unlike cdk-nag's, which read constructs."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ class Breach:
     """A rule that a stack breaks."""
 
     rule: str
-    """Id of the rule, `<pack>-<name>`; with `[<finding>]` where each is accepted by itself."""
+    """Id of the rule, `<pack>-<name>`; with `[<finding>]` if findings are accepted one by one."""
     description: str
     fix: str
     stack: str
     """Path of the stack's construct."""
     template: Path
     logical_id: str | None = None
-    """The resource. Default: the stack as a whole."""
+    """The resource. Default: the whole stack."""
 
 
 class OwnPack(Protocol):
-    """Rules of a project's own. cdk-nag's `NagPack` takes rules written in JavaScript alone."""
+    """A project's own rules. cdk-nag's `NagPack` only accepts rules written in JavaScript."""
 
     @property
     def name(self) -> str:
         """Return the prefix of its rules' ids, which also qualifies acknowledgements."""
 
     def blind(self) -> Iterable[str]:
-        """Return the rules that miss a planted violation. With any of them the pack does not count as run."""
+        """Return the rules that miss a planted violation. If there are any, the pack does not count as run."""
 
     def judge(self, stacks: Sequence[SynthesizedStack]) -> Iterable[Breach]:
         """Return the breaches of the stacks, in a fixed order.
 
         Args:
-            stacks: Those that this pack judges.
+            stacks: The stacks that this pack judges.
         """

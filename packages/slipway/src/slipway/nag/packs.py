@@ -49,12 +49,12 @@ CONTEXT: dict[str, Any] = {
     "@aws-cdk/core:validateAgainstDefaultRules": True,
     "@aws-cdk/core:annotationsInValidationReport": True,
 }
-"""Give this to the app: `App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)`. It then holds under
-the CLI, plain Python and pytest alike. The gate runs CDK's checks of the templates itself; with the built-in ones too,
-each template would be checked twice."""
+"""Pass this to the app: `App(post_cli_context=CONTEXT, builtin_cloud_formation_validation=False)`. It then applies
+under the CLI, plain Python and pytest alike. The gate runs CDK's template checks itself; with the built-in ones, each
+template would be checked twice."""
 
 _TEMPLATE_CHECKS = "CloudFormation Validate"
-"""The name that CDK gives its checks of templates, and that acknowledgements of them are qualified with."""
+"""CDK's name for its template checks, which also qualifies their acknowledgements."""
 
 
 _PACKS: dict[str, type[NagPack]] = {
@@ -67,7 +67,7 @@ _PACKS: dict[str, type[NagPack]] = {
 
 
 class GateError(Exception):
-    """The gate cannot be set up as it must be."""
+    """The gate cannot be set up."""
 
 
 def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> None:
@@ -75,8 +75,8 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
 
     Args:
         app: Made with `post_cli_context=CONTEXT`. Call this before `app.synth()`.
-        packs_of: Which packs judge which stack.
-        own: The app's own packs, which `packs_of` names beside cdk-nag's.
+        packs_of: Returns the packs that judge a stack.
+        own: The app's own packs, which `packs_of` returns besides cdk-nag's.
 
     Raises:
         GateError: The app was made without `CONTEXT`.
@@ -97,7 +97,7 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
 
 
 def prepare() -> None:
-    """Start what `register` would start, so that it is ready when the app is built. To call this is never wrong."""
+    """Start the process that `register` needs, so that it is ready when the app is built; optional."""
     _template_checks()
 
 
@@ -117,7 +117,7 @@ def make_pack(app: App, name: str) -> NagPack:
 
 
 def find_blind(pack: NagPack) -> bool:
-    """Return whether a pack finds nothing in a stack that breaks its rules."""
+    """Return True if a pack finds nothing in a stack that breaks its rules."""
     return not _read(pack, "validateScope", _probe())
 
 
@@ -137,16 +137,17 @@ class _Begun:
 
     stacks: list[SynthesizedStack]
     own: Mapping[str, Future[list[Breach]]]
-    """By the pack's name. The app's own rules read templates: they must not call CDK, which answers one thread."""
+    """Checks by the pack's name. The app's own rules read templates and must not call CDK, which only supports one
+    thread."""
     checks: TemplateChecks
     question: int
 
 
 class _Judgement:
-    """The judging of one app. CDK asks plug-in after plug-in; the first to be asked sets the others going.
+    """Judgement of one app. CDK calls one plug-in after the other; the first call starts all of them.
 
     Args:
-        packs_of: Which packs judge which stack.
+        packs_of: Returns the packs that judge a stack.
         own: The app's own packs.
     """
 
@@ -156,9 +157,9 @@ class _Judgement:
         self._begun: _Begun | None = None
 
     def begin(self, context: IPolicyValidationContext) -> _Begun:
-        """Set all going, once."""
+        """Start all checks, once."""
         if self._begun is None:
-            # Each is read from another process: once is enough for all the plug-ins.
+            # Reading them takes calls to another process, so they are read once for all plug-ins.
             templates = [
                 CheckedTemplate(
                     stack=template.stack_construct_path,
@@ -204,11 +205,11 @@ class _RecordedPack:
 
     @property
     def name(self) -> str:
-        """The pack's own name, which acknowledgements are qualified with."""
+        """The pack's own name, which also qualifies acknowledgements."""
         return self._name
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Judge the stacks that are this pack's.
+        """Judge the stacks of this pack.
 
         Raises:
             GateError: The pack is blind to the planted faults. CDK writes the message into its report.
@@ -228,7 +229,7 @@ class _RecordedPack:
     def _judge(
         self, app: IConstruct, wanted: Sequence[str], stacks: Sequence[SynthesizedStack]
     ) -> Iterator[PolicyViolation]:
-        """Judge some of the stacks. The pack walks down from each; what it finds in others on its way is left out."""
+        """Judge some of the stacks: walk down from each, and drop findings in other stacks on the way."""
         paths = {stack.path for stack in stacks}
         chosen = set(wanted)
         others = paths - chosen
@@ -263,11 +264,11 @@ class _OwnRules:
 
     @property
     def name(self) -> str:
-        """The pack's name, which acknowledgements are qualified with."""
+        """The pack's name, which also qualifies acknowledgements."""
         return self._pack.name
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Judge the stacks that are this pack's.
+        """Judge the stacks of this pack.
 
         Raises:
             GateError: A rule is blind to its planted fault. CDK writes the message into its report.
@@ -281,7 +282,7 @@ class _OwnRules:
 
 @jsii.implements(IPolicyValidationPlugin)
 class _TemplateChecks:
-    """CDK's own checks of the templates, by the process beside this one; `CDK_VALIDATION=false` does not reach them."""
+    """CDK's own template checks, run in a separate process; `CDK_VALIDATION=false` does not disable them."""
 
     def __init__(self, judgement: _Judgement) -> None:
         self._judgement = judgement
@@ -289,7 +290,7 @@ class _TemplateChecks:
 
     @property
     def name(self) -> str:
-        """The name that CDK gives these checks."""
+        """CDK's name for these checks."""
         return _TEMPLATE_CHECKS
 
     @property
@@ -298,10 +299,10 @@ class _TemplateChecks:
         return self._version
 
     def validate(self, context: IPolicyValidationContext) -> PolicyValidationPluginReport:
-        """Judge every template, and name the acknowledgements of which no other trace is left.
+        """Judge every template, and record the acknowledgements that leave no other trace.
 
         Raises:
-            TemplateChecksError: The checks did not run to their end. CDK writes the message into its report.
+            TemplateChecksError: The checks did not complete. CDK writes the message into its report.
         """
         begun = self._judgement.begin(context)
         above = list(_acknowledged_above_stacks(context.app_construct, begun.stacks))
@@ -350,7 +351,7 @@ _RUNNING: list[TemplateChecks] = []
 
 
 def _template_checks() -> TemplateChecks:
-    """Return the one process of these checks; a new one if it has ended."""
+    """Return the shared process of these checks; a new one if it has ended."""
     if not _RUNNING or not _RUNNING[-1].running:
         checks = TemplateChecks()
         atexit.register(checks.stop)
@@ -386,7 +387,7 @@ def _recorded(
     outdir = cast("App", context.app_construct).outdir
     sentinel = PolicyViolation(
         rule_name=SENTINEL_RULE,
-        description="These rules ran to their end over the templates named here.",
+        description="These rules completed on the templates named here.",
         severity="info",
         rule_metadata={os.path.relpath(stack.template, outdir): template_digest(stack.template) for stack in stacks},
         violating_resources=[],

@@ -1,4 +1,4 @@
-"""The verdict as one self-contained page."""
+"""Write the verdict as one self-contained page."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def write_page(verdict: Verdict, path: Path) -> None:
     """Write the page; it needs no network and no other file.
 
     Args:
-        verdict: What `judge` said.
-        path: The HTML file; its folder is made if need be.
+        verdict: Result of `judge`.
+        path: The HTML file; its folder is created if necessary.
     """
     environment = Environment(
         loader=PackageLoader("slipway.nag"),

@@ -1,4 +1,4 @@
-"""The reason of an acknowledgement: what a good one is, and how it is signed and read again."""
+"""Check, sign and parse the reason of an acknowledgement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SIGNATURE = re.compile(
 
 @dataclass(frozen=True)
 class Signed:
-    """A reason with its signature taken apart."""
+    """A reason with its parsed signature."""
 
     reason: str
     owner: str
@@ -34,7 +34,7 @@ def sign(reason: str, *, owner: str, expires: date, at: str) -> str:
 
 
 def read(text: str) -> Signed | None:
-    """Take a signed text apart; None when it is not signed, or for no day of the calendar."""
+    """Parse a signed text; None if it isn't signed or its date is invalid."""
     match = _SIGNATURE.match(text)
     if match is None:
         return None
@@ -46,19 +46,19 @@ def read(text: str) -> Signed | None:
 
 
 def is_sentence(reason: str, *, rule: str) -> bool:
-    """Return True if a reason has five words or more besides the rule's id; numbers don't count."""
+    """Return True if a reason has at least five words besides the rule's id; numbers don't count."""
     return len(words_of(reason.replace(rule, " "))) >= FEWEST_WORDS
 
 
 def repeats(reason: str, text: str) -> bool:
     """Return True if a reason adds nothing to the rule's own text.
 
-    Case, punctuation and line breaks are ignored. Runs of three words or more from the rule are removed; the rest must
+    Case, punctuation and line breaks are ignored. Runs of at least three words from the rule are removed; the rest must
     still be a sentence.
 
     Args:
         reason: The reason.
-        text: What the rule says of itself.
+        text: The rule's own text.
     """
     words, theirs = words_of(reason), words_of(text)
     known = {tuple(theirs[start : start + _RUN]) for start in range(len(theirs) - _RUN + 1)}

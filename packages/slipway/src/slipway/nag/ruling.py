@@ -21,12 +21,12 @@ _SHOWN_PLACES: Final = 8
 
 
 def print_ruling(ruling: Ruling, console: Console, *, verb: str) -> None:
-    """Print a row for each rule that is broken, with the places, and the verdict last.
+    """Print a row per broken rule with its places, and the verdict last.
 
     Args:
-        ruling: What the packs said.
-        console: Where to.
-        verb: What the verdict begins with.
+        ruling: Result of the packs.
+        console: The console to print to.
+        verb: Prefix of the verdict.
     """
     if ruling.findings:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -53,8 +53,8 @@ def verdict_line(ruling: Ruling, *, verb: str) -> str:
     """Return the verdict in one line.
 
     Args:
-        ruling: What the packs said.
-        verb: What the line begins with.
+        ruling: Result of the packs.
+        verb: Prefix of the line.
     """
     word = {0: "green", 1: "RED", 2: "RED, and not to be trusted"}[ruling.exit_code()]
     counts = [
@@ -67,11 +67,11 @@ def verdict_line(ruling: Ruling, *, verb: str) -> str:
 
 
 def ruling_as_json(ruling: Ruling, *, verb: str) -> dict[str, Any]:
-    """Return a ruling as JSON holds it.
+    """Return a ruling as JSON data.
 
     Args:
-        ruling: What the packs said.
-        verb: What the verdict begins with.
+        ruling: Result of the packs.
+        verb: Prefix of the verdict.
     """
     return {
         "format": 1,
@@ -87,12 +87,12 @@ def ruling_as_json(ruling: Ruling, *, verb: str) -> dict[str, Any]:
 
 
 def ruling_as_sarif(ruling: Ruling, *, verb: str, at: str) -> dict[str, Any]:
-    """Return a ruling as SARIF 2.1.0; what the app accepts is a suppressed result.
+    """Return a ruling as SARIF 2.1.0; findings that the app accepts are suppressed results.
 
     Args:
-        ruling: What the packs said.
+        ruling: Result of the packs.
         verb: Name of the tool.
-        at: File of the repository that results are shown at.
+        at: File of the repository that results are attached to.
     """
     results = [_result(finding, at) for finding in ruling.findings]
     results += [_suppressed(one, at) for one in ruling.accepted]
@@ -124,7 +124,7 @@ def _result(finding: RuleFinding, at: str) -> dict[str, Any]:
                 "logicalLocations": [{"fullyQualifiedName": finding.path, "kind": "resource"}],
             }
         ],
-        # What makes the result the same one in the next run.
+        # Identifies the same result in the next run.
         "partialFingerprints": {"construct/v1": f"{finding.rule}@{finding.path}"},
     }
 

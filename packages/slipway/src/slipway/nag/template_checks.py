@@ -18,7 +18,7 @@ from slipway.process import start_worker
 
 
 class TemplateChecksError(Exception):
-    """The checks could not run to their end."""
+    """The checks did not complete."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class CheckedTemplate:
     Args:
         stack: Path of the stack's construct.
         template: Path of the file.
-        account: Where the stack goes. Default: known at deployment only.
-        region: Where the stack goes. Default: known at deployment only.
+        account: Account of the stack. Default: only known at deployment.
+        region: Region of the stack. Default: only known at deployment.
     """
 
     stack: str
@@ -39,10 +39,10 @@ class CheckedTemplate:
 
 
 class TemplateChecks:
-    """The other process. It starts at once, and ends with this one."""
+    """The separate process. It starts immediately, and ends with this one."""
 
     def __init__(self) -> None:
-        # The same modules as here, whatever this process put on its path.
+        # The same import path as this process.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._asked = 0
         command = [sys.executable, "-O", "-m", f"{__package__}.template_engine"]
@@ -57,7 +57,7 @@ class TemplateChecks:
         """Request the checks of some templates.
 
         Returns:
-            What `result` takes.
+            The question, to be passed to `result`.
 
         Raises:
             TemplateChecksError: The process has ended.
@@ -75,7 +75,7 @@ class TemplateChecks:
         """Wait for the answer to a request; earlier answers are dropped.
 
         Args:
-            question: What `start` returned.
+            question: Result of `start`.
 
         Returns:
             The engine's `version`, `success`, and `violations` in the order of the checks, as keyword arguments of

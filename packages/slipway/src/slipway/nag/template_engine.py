@@ -1,4 +1,4 @@
-"""The engine of CDK's checks of templates, for the process that runs it alone."""
+"""Engine of CDK's template checks, for the separate process that runs it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ENGINE = CloudFormationValidatePlugin()
 
 @jsii.implements(IPolicyValidationContext)
 class _Templates:
-    """Templates without their app: CDK's checks read nothing else."""
+    """Templates without their app, which CDK's checks don't need."""
 
     def __init__(self, templates: Sequence[CheckedTemplate]) -> None:
         self._templates = templates
@@ -68,7 +68,7 @@ def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:
     """Check templates.
 
     Args:
-        templates: Those to check.
+        templates: The templates to check.
 
     Returns:
         The engine's `version`, `success`, and `violations` as keyword arguments of CDK's classes.
@@ -103,7 +103,7 @@ def _plain_place(place: PolicyViolatingResource) -> dict[str, Any]:
 
 def main() -> None:
     """Answer each line of templates with a line of violations, until the input ends."""
-    # What CDK prints must not get between the answers.
+    # CDK's own output must not get between the answers.
     answers, sys.stdout = sys.stdout, sys.stderr
     for line in sys.stdin:
         asked = json.loads(line)

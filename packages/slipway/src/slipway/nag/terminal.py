@@ -14,10 +14,10 @@ from rich.table import Table
 from slipway.nag.verdict import Acknowledgement, RuleFinding, RuleSeverity, Verdict
 
 ELSEWHERE = "(above the stacks)"
-"""Shown where a finding belongs to no stack."""
+"""Shown for a finding that belongs to no stack."""
 
 SHOWN = 20
-"""Maximum number of findings, warnings and faults to print; the details contain all."""
+"""Maximum number of findings, warnings and faults to print; the details contain all of them."""
 
 # Width if the output is not a terminal, such as a build's log: rich would use 80 columns.
 _LOG_WIDTH = 140
@@ -27,14 +27,14 @@ _Placed = TypeVar("_Placed", RuleFinding, Acknowledgement)
 
 
 def print_report(verdict: Verdict, console: Console | None = None, *, details: str = "") -> None:
-    """Print what has to be fixed, by stack, and the verdict last, so that both fit on a screen.
+    """Print what must be fixed, by stack, and the verdict last, so that both fit on a screen.
 
     Args:
-        verdict: What `judge` said.
-        console: Where to print. Default: standard error, which leaves standard output to the template or tool that
-            asked for the synth; coloured on a terminal alone.
-        details: File with everything, and with what is acknowledged and why: pages that nobody reads on a terminal.
-            Default: not named, and nothing is left out.
+        verdict: Result of `judge`.
+        console: Where to print. Default: standard error, which leaves standard output to the tool that runs the synth;
+            coloured only on a terminal.
+        details: File with everything, including acknowledged findings and their reasons, which is too long for a
+            terminal. Default: none; then nothing is omitted.
     """
     console = console or terminal()
     most = SHOWN if details else None
@@ -48,7 +48,7 @@ def print_report(verdict: Verdict, console: Console | None = None, *, details: s
     if most is not None and (left := sum(max(length - most, 0) for length in lengths)):
         console.print(f"and {left} more: {escape(details)}", soft_wrap=True)
     if details and verdict.acknowledgements:
-        console.print(f"reasons of what is acknowledged: {escape(details)}", soft_wrap=True)
+        console.print(f"acknowledged findings and their reasons: {escape(details)}", soft_wrap=True)
     console.print(f"[{'red' if verdict.red else 'green'}]{summary(verdict)}[/]", soft_wrap=True)
 
 
@@ -58,7 +58,7 @@ def terminal() -> Console:
         stderr=True,
         highlight=False,
         width=None if any(map(os.isatty, _STANDARD_STREAMS)) else _LOG_WIDTH,
-        # The CDK CLI sets FORCE_COLOR=0 where it is not on a terminal; to rich any value means colours.
+        # The CDK CLI sets FORCE_COLOR=0 if its output is not a terminal, but rich takes any value to mean colours.
         force_terminal=False if os.environ.get("FORCE_COLOR") == "0" else None,
     )
 

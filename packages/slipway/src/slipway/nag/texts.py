@@ -11,7 +11,7 @@ from pathlib import Path
 
 from slipway.nag.names import PACKS
 
-# Each pack of cdk-nag is a file of calls like this one; the packs say their texts nowhere else, and jsii hides them:
+# Each pack of cdk-nag is a file of calls like the following. Its texts are nowhere else, and jsii hides them:
 #     this.applyRule({ ruleSuffixOverride: 'S1', info: '…', explanation: '…', level: …, rule: s3.S3BucketLogging, … });
 _PACK_FILES = re.compile(r"package/lib/packs/[\w-]+\.js")
 _PACK_NAME = re.compile(r"this\.packName = '([\w.]+)'")
@@ -26,10 +26,10 @@ _CALL = re.compile(
 
 @cache
 def rule_texts() -> Mapping[str, str]:
-    """Return what each rule finds and why, by the rule's id, from the installed cdk-nag.
+    """Return each rule's text from the installed cdk-nag, by the rule's id.
 
     Raises:
-        LookupError: cdk-nag is not installed, or is of a version that writes its packs otherwise.
+        LookupError: cdk-nag is not installed, or its version has packs of a different format.
     """
     texts = dict(_texts())
     for pack in PACKS:

@@ -1,7 +1,7 @@
 """Judge an assembly by its validation report.
 
 Only the report can make the gate pass. Everything beside it (manifests, templates, metadata, the baseline) can only
-make it fail: a stack that no pack judged, an acknowledgement that suppresses nothing, a count that grew.
+make it fail: a stack that no pack judged, an acknowledgement that suppresses nothing, a higher count.
 """
 
 from __future__ import annotations
@@ -39,9 +39,10 @@ NOTICE = timedelta(days=31)
 """Days of warning before an acknowledgement expires."""
 
 LONGEST = timedelta(days=400)
-"""Maximum days until an expiry date: each reason is reread once a year, and a clock that is years behind is noticed."""
+"""Maximum days until an expiry date: each reason is reviewed once a year, and a clock that is years behind is
+noticed."""
 
-# Template rules that CloudFormation itself would refuse; `acknowledge` takes none of them.
+# Template rules whose violations CloudFormation itself would refuse; `acknowledge` accepts none of them.
 _FATAL_RULE = re.compile(r"F\d{4}")
 
 
@@ -69,7 +70,7 @@ class RuleFinding:
 
 @dataclass(frozen=True, order=True)
 class Acknowledgement:
-    """One finding that is accepted, with the place that accepts it."""
+    """An accepted finding, with the place that accepts it."""
 
     stack: str
     path: str
@@ -82,12 +83,12 @@ class Acknowledgement:
     acknowledged_at: str
     """Path of the construct that it is given on."""
     at: str
-    """File and line that give it."""
+    """File and line of the acknowledgement."""
 
 
 @dataclass(frozen=True, order=True)
 class ReportFault:
-    """Why the report itself cannot be trusted, or an acknowledgement in it."""
+    """Why the report, or an acknowledgement in it, cannot be trusted."""
 
     place: str
     message: str
@@ -134,7 +135,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class _Given:
-    """An acknowledgement as it was given, whatever it excuses."""
+    """An acknowledgement, whether or not it suppresses anything."""
 
     path: str
     identifier: str
@@ -159,15 +160,15 @@ def judge(
 
     Args:
         assembly: Folder that `app.synth()` wrote, with `manifest.json` and `validation-report.json`.
-        packs_of: Which packs must have judged which stack. CDK's own template checks must have in any case.
-        today: The day by which acknowledgements are judged expired.
-        since: Start of the run, seconds since the epoch; a report that is older is refused. Default: the report only
-            has to fit the templates that lie beside it.
-        baseline: File with the counts that are accepted. Default: counts are not compared.
-        complete: Whether the assembly holds all that the baseline counts. Of a part of it, less is no news. Default:
-            it does.
-        unit_of: Names the service, or other part of the app, that a stack belongs to in the baseline, whatever its
-            environment is called. Default: the stack's stage.
+        packs_of: Returns the packs that must have judged a stack. CDK's own template checks are always required.
+        today: Acknowledgements that end before this day are expired.
+        since: Start of the run, Unix time; older reports are refused. Default: the report only has to match the
+            templates beside it.
+        baseline: File with the accepted counts. Default: counts are not compared.
+        complete: True if the assembly contains everything that the baseline counts. If False, lower counts are not
+            reported. Default: True.
+        unit_of: Returns the part of the app, such as the service, that a stack belongs to in the baseline, independent
+            of environments. Default: the stack's stage.
     """
     try:
         stacks = read_stacks(assembly)
@@ -208,7 +209,7 @@ def _unreadable(error: UnreadableError) -> Verdict:
 def _pack_faults(
     report: ValidationReport, stacks: list[StackFiles], judged: Mapping[str, tuple[str, ...]]
 ) -> Iterator[ReportFault]:
-    """Yield packs that failed, that left no sentinel, or that judged templates other than the present ones."""
+    """Yield packs that failed, that left no sentinel, or that judged templates other than the current ones."""
     if not stacks:
         yield ReportFault("manifest.json", "names no stack: there is nothing to judge")
     for plugin in report.plugin_reports:
@@ -238,7 +239,7 @@ def _pack_faults(
             if digest is None:
                 yield ReportFault(pack, f"did not judge {stack.name}")
             elif template_digest(stack.template) != digest:
-                yield ReportFault(pack, f"judged another template of {stack.name} than {stack.template_key}")
+                yield ReportFault(pack, f"judged a template of {stack.name} other than {stack.template_key}")
 
 
 def _sentinels(report: ValidationReport) -> dict[str, Mapping[str, str]]:
@@ -278,7 +279,7 @@ def _bare(given: Iterable[_Given]) -> Iterator[ReportFault]:
     for one in given:
         rule = bare_rule(one.identifier)
         if rule:
-            message = f"{rule} is acknowledged by its bare id: what it silences leaves no trace. Use acknowledge()."
+            message = f"{rule} is acknowledged by its unqualified id, which leaves no trace; use acknowledge()"
             yield ReportFault(one.path or "app", message)
 
 
@@ -300,7 +301,8 @@ def _stale(
     }
     places: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for one in given:
-        # Where the pack does not run, nothing is known; nor of a construct's own warnings, which leave the report.
+        # Nothing is known if the pack does not run, nor about a construct's own warnings, which are removed from the
+        # report.
         if one.identifier.startswith(f"{ANNOTATIONS}::") or not _is_judged(one, judged):
             continue
         if (one.path, one.identifier) not in used:
@@ -308,7 +310,8 @@ def _stale(
             places[signed.at if signed else one.path, one.identifier].append(one.path or "app")
     for (at, identifier), paths in places.items():
         yield ReportFault(
-            at, f"the acknowledgement of {identifier} excuses nothing any more, take it out: {', '.join(sorted(paths))}"
+            at,
+            f"the acknowledgement of {identifier} suppresses nothing any more; remove it: {', '.join(sorted(paths))}",
         )
 
 
@@ -323,7 +326,7 @@ def _worthless(acknowledgements: Iterable[Acknowledgement]) -> Iterator[ReportFa
     for one in acknowledgements:
         rule = one.rule.partition("[")[0]
         if not is_sentence(one.reason, rule=rule):
-            yield ReportFault(one.at, f"the reason for {rule} is not a sentence of five words or more: {one.reason!r}")
+            yield ReportFault(one.at, f"the reason for {rule} is not a sentence of at least five words: {one.reason!r}")
         elif repeats(one.reason, one.description):
             yield ReportFault(one.at, f"the reason for {rule} repeats the rule: {one.reason!r}")
 
@@ -352,7 +355,7 @@ def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str
 
 
 def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[ReportFault, ...], tuple[Caution, ...]]:
-    """Compare what is accepted with the baseline: more of it is a fault, less is a note."""
+    """Compare the accepted findings with the baseline: a higher count is a fault, a lower one a note."""
     try:
         accepted = _flat(read_baseline(baseline))
     except UnreadableError as error:
@@ -361,7 +364,8 @@ def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[Rep
     grown = tuple(
         ReportFault(
             baseline.name,
-            f"{unit}: {file} accepts {rule} in {_places(number)}, before in {accepted.get((unit, file, rule), 0)}; "
+            f"{unit}: {file} accepts {rule} in {_places(number)}, the baseline in "
+            f"{accepted.get((unit, file, rule), 0)}; "
             "fix the finding, or write the new baseline into this commit (make baseline)",
         )
         for (unit, file, rule), number in sorted(now.items())
@@ -371,7 +375,7 @@ def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[Rep
     if not fewer:
         return grown, ()
     message = (
-        f"{fewer} of its {len(accepted)} entries are higher than what is accepted now: `make baseline` lowers them"
+        f"{fewer} of its {len(accepted)} entries are higher than the current counts; lower them with `make baseline`"
     )
     return grown, (Caution(baseline.name, message),)
 

@@ -1,4 +1,4 @@
-"""What services promise their callers: how fast an error budget may burn, and what is left of it."""
+"""Service level objectives: how fast error budgets burn, and how much of them is left."""
 
 from slipway.objectives.burn import WINDOWS, BurnWindow, Promise, promises
 

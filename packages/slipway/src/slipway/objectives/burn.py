@@ -1,8 +1,8 @@
-"""Error budgets and how fast they burn, as Google's SRE workbook counts them.
+"""Error budgets and burn rates, as defined in Google's SRE workbook.
 
-https://sre.google/workbook/alerting-on-slos/, "Multiwindow, Multi-Burn-Rate Alerts": an alert triggers while a share of
-the budget is burning over a long window and still over a short one, a twelfth of it, so that it ends soon after the
-failures do. The workbook's burn rates, 14.4, 6 and 1, are those shares for a budget of thirty days.
+https://sre.google/workbook/alerting-on-slos/, "Multiwindow, Multi-Burn-Rate Alerts": an alert is active while the
+budget burns too fast over a long window and a short one, a twelfth of it, so it ends soon after the failures. The
+workbook's burn rates, 14.4, 6 and 1, follow from the shares of the budget below for thirty days.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from slipway.settings.model import Objectives
 
 
 class Indicator(StrEnum):
-    """What is measured of each request."""
+    """The measured property of each request."""
 
     AVAILABILITY = "availability"
     """The share of requests that are answered without 5xx."""
@@ -26,13 +26,13 @@ class Indicator(StrEnum):
 
 @dataclass(frozen=True)
 class BurnWindow:
-    """A pair of windows, and how much of the budget may burn in the longer one.
+    """A pair of windows, and the share of the budget that may burn in the longer one.
 
     Attributes:
-        name: What the alarm is called by.
+        name: Part of the alarm's name.
         consumed: Share of the budget, 0 to 1, that burns in the long window when the alarm triggers.
-        long: The window that the alarm is about.
-        short: The window that ends it.
+        long: The longer window, which the alarm is about.
+        short: The shorter window, which ends the alarm.
     """
 
     name: str
@@ -44,10 +44,10 @@ class BurnWindow:
         """Return how many times faster than allowed the budget burns when the alarm triggers.
 
         Args:
-            days: Over which the objective holds.
+            days: Window of the objective.
 
         Returns:
-            At least 1: a budget may burn at the pace that uses it up exactly.
+            At least 1, the rate that uses the budget up exactly.
         """
         return max(1.0, self.consumed * timedelta(days=days) / self.long)
 
@@ -57,7 +57,7 @@ WINDOWS: Final = (
     BurnWindow("Medium", 0.05, timedelta(hours=6), timedelta(minutes=30)),
     BurnWindow("Slow", 0.10, timedelta(days=3), timedelta(hours=6)),
 )
-"""The workbook's table 5-8: two that call for a person at once, one for the next working day."""
+"""The workbook's table 5-8: two pairs page a person immediately, one opens a ticket for the next working day."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Promise:
     """One objective of a service.
 
     Attributes:
-        indicator: What is measured.
+        indicator: The indicator.
         percent: Share of requests that must be good, percent.
-        days: Over which it holds.
-        latency_ms: Within which a request is in time; None if latency is not what is measured.
+        days: Its window.
+        latency_ms: Time limit of a good request; None unless the indicator is latency.
     """
 
     indicator: Indicator
@@ -86,7 +86,7 @@ class Promise:
         return min(100.0, round(window.rate(self.days) * self.budget, 6))
 
     def budget_left(self, bad_percent: float) -> float:
-        """Return what is left of the budget, percent of it; below 0 if more is used than there was.
+        """Return the remaining budget, percent; below 0 if it is overspent.
 
         Args:
             bad_percent: Share of bad requests since the window began, percent.
@@ -95,7 +95,7 @@ class Promise:
 
 
 def promises(objectives: Objectives) -> tuple[Promise, ...]:
-    """Return the promises in a service's settings."""
+    """Return the objectives in a service's settings."""
     days = objectives.window_days
     return (
         Promise(Indicator.AVAILABILITY, objectives.availability, days),

@@ -1,4 +1,4 @@
-"""`slipway slo`: what is left of the error budgets, and how fast they burn."""
+"""Print how much of the error budgets is left, and how fast they burn: `slipway slo`."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from slipway.settings.model import Objectives
 def slo(
     *,
     env: Annotated[str, typer.Option("--env", help="Environment. Default: the last of config/pipeline.toml.")] = "",
-    service: Annotated[list[str] | None, typer.Option("--service", help="These services alone; repeatable.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Print what is left of the error budgets of an environment's services, and how fast they burn.
+    """Print how much of the error budgets of an environment's services is left, and how fast they burn.
 
     A burn rate of 1 uses up the budget exactly within its window.
 
-    Exit code: 0 while every budget lasts, 1 when one is used up, 2 when nothing is promised or nothing is there.
+    Exit code: 0 while every budget lasts, 1 if one is used up, 2 without objectives or deployed services.
     """
     settings = config.load()
     environment = environment_named(settings, env)
@@ -51,7 +51,7 @@ def slo(
     if json_file is not None:
         output.write([_plain(each) for each in found], json_file)
     if not output.prints(json_file):
-        # A pipe has no width of its own, and its reader wants whole lines.
+        # A pipe has no width, and its reader needs whole lines.
         Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(_table(found))
     raise typer.Exit(1 if any(each.left is not None and each.left < 0 for each in found) else 0)
 
@@ -64,7 +64,7 @@ def _promised(environment: Environment, services: Sequence[str]) -> Mapping[str,
     promised = {name: objectives for name, objectives in found.items() if objectives is not None}
     if not promised:
         raise UsageError(
-            f"{environment.name}: nothing is promised by {', '.join(services)}; "
+            f"{environment.name}: {', '.join(services)} have no objectives; "
             f"set `slo` in services.<name> of config/{environment.name}.toml"
         )
     return promised

@@ -1,4 +1,4 @@
-"""Say what the alarms on objectives would see at the configured traffic."""
+"""Describe what the alarms on objectives would detect at the configured traffic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slipway.objectives.burn import WINDOWS, BurnWindow, Promise, promises
 from slipway.settings import Environment, Settings
 
 WHOLE, PART = 100.0, 5.0
-"""Shares of bad requests, percent, of which it is said when they are seen."""
+"""Shares of bad requests, percent, for which the time to detection is printed."""
 
 
 def objectives_seen(
@@ -18,9 +18,9 @@ def objectives_seen(
     """Yield a sentence about each alarm on an objective.
 
     Args:
-        settings: What is promised, and the traffic that is expected.
-        environments: These alone. Default: all.
-        services: These alone. Default: all.
+        settings: The objectives and the expected traffic.
+        environments: Only these environments. Default: all.
+        services: Only these services. Default: all.
     """
     for environment in settings.environments:
         if not environments or environment.name in environments:
@@ -37,10 +37,10 @@ def _of_environment(environment: Environment, services: Sequence[str]) -> Iterat
 
 
 def time_to_detect(promise: Promise, window: BurnWindow, bad_percent: float) -> timedelta | None:
-    """Return how long a share of bad requests lasts until an alarm on it triggers; None if it never does.
+    """Return how long a share of bad requests must last until an alarm triggers; None if it never does.
 
-    The long window fills up with bad requests: at a steady rate of requests it takes that part of the window that the
-    alarm's share is of the bad share (https://sre.google/workbook/alerting-on-slos/, "detection time").
+    The long window fills up with bad requests. At a steady rate this takes the window's length times
+    the alarm's share divided by the bad share (https://sre.google/workbook/alerting-on-slos/, "detection time").
 
     Args:
         promise: The objective.
@@ -59,9 +59,9 @@ def _sentence(promise: Promise, window: BurnWindow, requests_per_second: float) 
         for bad in (WHOLE, PART)
         for after in [time_to_detect(promise, window, bad)]
     ]
-    weak = "; so few requests that one alone sets it off" if needed <= 1 else ""
+    weak = "; so few requests that a single bad one triggers it" if needed <= 1 else ""
     return (
-        f"{promise.indicator} {window.name.lower()} sees {', '.join(seen)}; "
+        f"{promise.indicator} {window.name.lower()} detects {', '.join(seen)}; "
         f"it takes {max(1, round(needed)):,} bad requests{weak}."
     )
 

@@ -1,4 +1,4 @@
-"""Ask CloudWatch what is left of the error budgets of an environment."""
+"""Read an environment's remaining error budgets from CloudWatch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _API: Final = "AWS/ApiGateway"
 _SERVER_ERRORS: Final = ("5XXError", "5xx")
 _FINE, _COARSE = 300, 3_600
-"""Seconds: CloudWatch keeps data points of five minutes for 63 days, and of an hour for 455
+"""Period in seconds: CloudWatch keeps data points of five minutes for 63 days, and of an hour for 455
 (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/cloudwatch_concepts.html, "Metrics retention")."""
 
 
@@ -27,11 +27,10 @@ class Budget:
 
     Attributes:
         service: Name of the service.
-        promise: What it promises.
-        requests: In the promise's window.
-        bad_percent: Share of them that were bad, percent; None without any.
-        burn: Pair of windows → how many times as fast as allowed the budget burned over the long one; None without
-            requests.
+        promise: Its objective.
+        requests: Number of requests in the objective's window.
+        bad_percent: Share of bad requests, percent; None without requests.
+        burn: Pair of windows → burn rate over the long one; None without requests.
     """
 
     service: str
@@ -42,28 +41,28 @@ class Budget:
 
     @property
     def left(self) -> float | None:
-        """What is left of the budget, percent of it; below 0 if more is used than there was."""
+        """The remaining budget, percent; below 0 if it is overspent."""
         return None if self.bad_percent is None else self.promise.budget_left(self.bad_percent)
 
 
 class NotDeployedError(LookupError):
-    """A service has no alarm on its API's 5xx there, by which its metrics are found."""
+    """A service's alarm on its API's 5xx, by which its metrics are found, does not exist."""
 
 
 def survey_budgets(
     session: boto3.Session, *, environment: str, objectives: Mapping[str, Objectives], now: datetime | None = None
 ) -> Iterator[Budget]:
-    """Yield what is left of each budget, the services in the order given.
+    """Yield each remaining budget, the services in the given order.
 
     Args:
-        session: Of the environment's account and region. It needs `cloudwatch:DescribeAlarms` and
+        session: Session in the environment's account and region. It needs `cloudwatch:DescribeAlarms` and
             `cloudwatch:GetMetricData`.
         environment: Name of the environment.
-        objectives: Service → what it promises.
+        objectives: Service → its objectives.
         now: End of all windows. Default: now.
 
     Raises:
-        NotDeployedError: A service is not there.
+        NotDeployedError: A service is not deployed.
     """
     client, end = session.client("cloudwatch"), now or datetime.now(UTC)
     for service, promised in objectives.items():
@@ -77,7 +76,7 @@ def survey_budgets(
 
 @dataclass(frozen=True)
 class _Point:
-    """Requests of some minutes, and how many of them were bad."""
+    """Number of requests in a period, and of bad ones among them."""
 
     at: datetime
     requests: float
@@ -98,16 +97,16 @@ def _bad_percent(points: Sequence[_Point]) -> float | None:
 
 
 def _api_alarm(client: Any, prefix: str) -> Any:
-    """Return the alarm on the 5xx of a service's API: its metric and dimensions say which API that is."""
+    """Return the alarm on a service's 5xx, whose metric and dimensions identify the API."""
     for page in client.get_paginator("describe_alarms").paginate(AlarmNamePrefix=prefix):
         for alarm in page["MetricAlarms"]:
             if alarm.get("Namespace") == _API and alarm.get("MetricName") in _SERVER_ERRORS:
                 return alarm
-    raise NotDeployedError(f"no alarm {prefix}… is on 5xx of an API; is the service deployed?")
+    raise NotDeployedError(f"no alarm {prefix}… on 5xx of an API exists; deploy the service first")
 
 
 def _points(client: Any, api: Any, promise: Promise, *, end: datetime, length: timedelta, period: int) -> list[_Point]:
-    """Return the requests of a time, good and bad, by period."""
+    """Return the requests of a time range, good and bad, by period."""
 
     def query(name: str, metric: str, statistic: str) -> dict[str, Any]:
         of = {"Namespace": _API, "MetricName": metric, "Dimensions": api["Dimensions"]}
@@ -131,6 +130,6 @@ def _points(client: Any, api: Any, promise: Promise, *, end: datetime, length: t
 
 def _bad(promise: Promise, value: float | None, requests: float) -> float:
     if promise.indicator is Indicator.LATENCY:
-        # The value is the share that was in time.
+        # The value is the share of requests within the time limit.
         return requests * (100 - (100.0 if value is None else value)) / 100
     return value or 0.0

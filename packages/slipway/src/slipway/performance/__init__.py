@@ -1,1 +1,1 @@
-"""Load deployed services as they are loaded on an ordinary day, and compare how they answer with the last good run."""
+"""Load deployed services with ordinary traffic, and compare their answers with the last good run."""

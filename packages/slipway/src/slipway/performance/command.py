@@ -1,8 +1,8 @@
-"""Load the services of a test environment, and judge how they answer: `slipway perform --env staging --service NAME`.
+"""Load the services of a test environment, and judge their answers: `slipway perform --env staging --service NAME`.
 
-A step of the pipeline after the tests of an environment that sets `performance`. It runs the scenarios in
-`services/<name>/tests/performance/locustfile.py` at the rate of the configured `traffic`, as the service's tests call
-it. A run without a fault is what later ones are compared with: it is kept in the artifact bucket.
+This is a step of the pipeline after the tests of an environment that sets `performance`. It runs the scenarios in
+`services/<name>/tests/performance/locustfile.py` at the rate of the configured `traffic`, with the credentials of the
+service's tests. A run without faults is stored in the artifact bucket, and later runs are compared with it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from slipway.tasks.verification import REPORTS, find_environment, outputs
 FOLDER = ROOT / "build" / "performance"
 
 REHEARSED_SECONDS = 3
-"""How long a service is loaded in a rehearsal: long enough to see that its scenarios run."""
+"""Duration of a service's load in a rehearsal, seconds: long enough to see that its scenarios run."""
 
 MOST_REASONS = 5
 """How many reasons for failed requests are printed; the report has all."""
@@ -44,10 +44,10 @@ _REHEARSAL = "SLIPWAY_REHEARSAL"
 
 @dataclass(frozen=True)
 class LastGood:
-    """Where the last good run of each service is kept.
+    """Storage of each service's last good run.
 
     Attributes:
-        bucket: The artifact bucket; None outside of the pipeline's build, where nothing is compared.
+        bucket: The artifact bucket; None outside the pipeline's build, where nothing is compared.
         environment: Name of the environment.
     """
 
@@ -55,7 +55,7 @@ class LastGood:
     environment: str
 
     def read(self, service: str) -> Mapping[str, Any] | None:
-        """Return the last good run of a service; None without one.
+        """Return the last good run of a service; None if there is none yet.
 
         Raises:
             PerformanceError: The bucket cannot be read.
@@ -93,15 +93,15 @@ class LastGood:
 
 
 def perform(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str], typer.Option(help="A service, as a folder of services/ is called; may be repeated.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[list[str], typer.Option(help="Service: the name of a folder in services/. May be repeated.")],
     seconds: Annotated[int | None, typer.Option(min=1, help="Default: `performance.seconds`.")] = None,
-    rate: Annotated[float | None, typer.Option(min=0.1, help="Tasks a second. Default: by `traffic`.")] = None,
+    rate: Annotated[float | None, typer.Option(min=0.1, help="Tasks per second. Default: from `traffic`.")] = None,
 ) -> None:
-    """Load services where they are deployed for tests, one after the other, and judge how they answer.
+    """Load the services of a test environment, one after the other, and judge their answers.
 
-    Exit code: 0 when all stay within their limits, 1 when one does not or could not be loaded, 2 where the environment
-    is not one for tests.
+    Exit code: 0 if all stay within their limits, 1 if one does not or could not be loaded, 2 if the environment is not
+    for tests.
     """
     environment = find_environment(env)
     if environment.kind is not EnvironmentKind.TEST:
@@ -152,7 +152,7 @@ def _perform(environment: Environment, service: str, load: Load) -> PerformanceR
 
 
 def _write_reports(run: PerformanceRun, faults: list[str], environment: str) -> list[Path]:
-    """Write JUnit's XML for CodeBuild and JSON, and return the files to keep."""
+    """Write JUnit XML for CodeBuild, and JSON, and return the files to keep."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     (REPORTS / f"performance-{environment}-{run.service}.xml").write_text(as_junit(run, faults), encoding="utf-8")
     file = FOLDER / f"performance-{run.service}.json"

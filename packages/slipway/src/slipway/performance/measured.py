@@ -1,4 +1,4 @@
-"""What a run measured, and what speaks against it."""
+"""Measurements of a run, and their faults."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from xml.etree import ElementTree as ET
 from slipway.settings.model import Performance
 
 LEAST_REQUESTS = 50
-"""Of either run, below which a comparison says nothing: of fewer, two decide the p95."""
+"""Minimum requests of each run for a comparison: with fewer, two requests decide the p95."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """How a service, or one of its routes, answered.
+    """Measurements of a service, or of one of its routes.
 
     Attributes:
         name: The route; empty for all of them.
-        requests: How many were sent.
-        failures: How many were answered with 4xx or 5xx, or not at all.
-        p50_ms: The median of what they took, milliseconds.
-        p95_ms: What 95 of 100 took at most, milliseconds.
-        rate: Requests a second.
+        requests: Number of requests.
+        failures: Number of requests answered with 4xx or 5xx, or not at all.
+        p50_ms: Median response time, milliseconds.
+        p95_ms: 95th percentile of the response times, milliseconds.
+        rate: Requests per second.
     """
 
     name: str
@@ -47,9 +47,9 @@ class PerformanceRun:
 
     Attributes:
         service: Its name.
-        total: Of all routes.
-        routes: Of each.
-        reasons: Why requests failed, the most frequent first, each with how often.
+        total: Measurements of all routes together.
+        routes: Measurements of each route.
+        reasons: Why requests failed, the most frequent reason first, each with its count.
     """
 
     service: str
@@ -58,7 +58,7 @@ class PerformanceRun:
     reasons: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """Return it for machines, and for the comparison of a later run."""
+        """Return the run as JSON data, for the comparison with a later run."""
         return {
             "service": self.service,
             "total": asdict(self.total),
@@ -70,13 +70,13 @@ class PerformanceRun:
 def read_run(
     service: str, entries: Sequence[Mapping[str, Any]], seconds: float, reasons: Mapping[str, int] | None = None
 ) -> PerformanceRun:
-    """Return what Locust's statistics say.
+    """Return the measurements in Locust's statistics.
 
     Args:
         service: The service that was loaded.
-        entries: Of each route, as `--json-file` writes them.
-        seconds: How long the run took.
-        reasons: Why requests failed: text → how often. Default: none did.
+        entries: Statistics of each route, as `--json-file` writes them.
+        seconds: Duration of the run.
+        reasons: Why requests failed: reason → count. Default: no request failed.
     """
     why = tuple(f"{count} times {reason}" for reason, count in Counter(reasons or {}).most_common())
     routes = tuple(_measured(entry["name"], [entry], seconds) for entry in entries)
@@ -100,11 +100,11 @@ def _measured(name: str, entries: Sequence[Mapping[str, Any]], seconds: float) -
 
 
 def percentile(times: Mapping[float, int], percent: int) -> float:
-    """Return the smallest time within which so many of a hundred requests were answered.
+    """Return a percentile of response times.
 
     Args:
-        times: Time → how many took it.
-        percent: How many of a hundred.
+        times: Response time → number of requests.
+        percent: The percentile.
     """
     rank, seen = ceil(sum(times.values()) * percent / 100), 0
     for time, count in sorted(times.items()):
@@ -117,13 +117,13 @@ def percentile(times: Mapping[float, int], percent: int) -> float:
 def find_faults(
     run: PerformanceRun, wanted: Performance, last: Mapping[str, Any] | None, *, timed: bool = True
 ) -> Iterator[str]:
-    """Yield what speaks against a run, one line each.
+    """Yield the faults of a run, one line each.
 
     Args:
         run: The run.
         wanted: The limits.
-        last: The last good run, as `PerformanceRun.plain` gave it. None: no earlier run.
-        timed: Whether times count. Default: they do; on an emulator they are those of the machine.
+        last: The last good run, as returned by `PerformanceRun.plain`. None: no earlier run.
+        timed: True if response times count; on an emulator they only reflect this machine. Default: True.
     """
     total = run.total
     if not total.requests:
@@ -146,11 +146,11 @@ def find_faults(
 
 
 def as_junit(run: PerformanceRun, faults: Sequence[str]) -> str:
-    """Return JUnit's XML: a case for each route with its figures, and one for the limits.
+    """Return JUnit XML: a case per route with its figures, and one for the limits.
 
     Args:
         run: The run.
-        faults: What speaks against it.
+        faults: Its faults.
     """
     suite = ET.Element("testsuite", name=f"performance of {run.service}", tests=str(len(run.routes) + 1))
     suite.set("failures", str(int(bool(faults))))

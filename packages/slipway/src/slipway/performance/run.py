@@ -22,23 +22,23 @@ SCENARIOS = "tests/performance/locustfile.py"
 """File of a service with its scenarios."""
 
 SLACK_SECONDS = 120
-"""How long the process may take beyond its time: to start, and to let requests end."""
+"""Seconds that the process may take beyond its time, to start and to finish requests."""
 
 LEAST_RATE = 1.0
-"""Tasks a second, below which a run would measure too few requests."""
+"""Minimum tasks per second; a lower rate would measure too few requests."""
 
 
 class PerformanceError(SlipwayError):
-    """The service could not be loaded; the message is one line."""
+    """The service could not be loaded. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """How a service is loaded.
+    """Load on a service.
 
     Attributes:
-        rate: Tasks a second, of all users together.
-        seconds: How long.
+        rate: Tasks per second, of all users together.
+        seconds: Duration.
     """
 
     rate: float
@@ -46,31 +46,31 @@ class Load:
 
     @property
     def users(self) -> int:
-        """How many users share the rate: each waits for its answers, and one a second is what each can keep up."""
+        """Number of users that share the rate: each waits for its answers, and so manages one task per second."""
         return max(1, ceil(self.rate))
 
 
 def load_of(wanted: Performance, requests_per_second: float) -> Load:
-    """Return how a service is loaded.
+    """Return the load on a service.
 
     Args:
-        wanted: What the environment sets.
-        requests_per_second: What is expected of its traffic.
+        wanted: Settings of the environment.
+        requests_per_second: Expected traffic.
     """
     rate = min(max(requests_per_second * wanted.times, LEAST_RATE), wanted.most_per_second)
     return Load(rate, wanted.seconds)
 
 
 def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
-    """Load a service, and return how it answered.
+    """Load a service, and return the measurements.
 
     Args:
-        target: The service, and who calls it.
-        load: How much.
-        folder: Where Locust writes its report: `<service>.html` and `<service>.json`.
+        target: The service, with its credentials.
+        load: The load.
+        folder: Folder for Locust's reports, `<service>.html` and `<service>.json`.
 
     Raises:
-        PerformanceError: Locust did not run to its end.
+        PerformanceError: Locust did not complete.
     """
     report = folder / f"{target.service}.json"
     reasons = folder / f"{target.service}-reasons.json"
@@ -90,12 +90,12 @@ def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
 
 
 def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:
-    """Return how Locust is called.
+    """Return Locust's command line.
 
     Args:
         target: The service.
-        load: How much.
-        folder: Where it writes.
+        load: The load.
+        folder: Folder for its reports.
     """
     base = folder / target.service
     return [
@@ -108,11 +108,11 @@ def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:
 
 
 def variables(target: AttackTarget, load: Load) -> dict[str, str]:
-    """Return what `slipway.performance.user` reads.
+    """Return the environment variables that `slipway.performance.user` reads.
 
     Args:
-        target: The service, and who calls it.
-        load: How much.
+        target: The service, with its credentials.
+        load: The load.
     """
     key = target.credentials
     return {

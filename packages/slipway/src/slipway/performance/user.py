@@ -1,6 +1,6 @@
-"""The user that a service's scenarios derive theirs from: `services/<name>/tests/performance/locustfile.py`.
+"""Base class of the users in a service's scenarios: `services/<name>/tests/performance/locustfile.py`.
 
-Locust imports this in a process of its own, which `slipway.performance.run` starts.
+Locust imports this module in a separate process, which `slipway.performance.run` starts.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _LOOK_SECONDS = 0.1
 def end_in_time(environment: Any, **_: object) -> None:
     """End the run when its time is over.
 
-    Locust's own `--run-time` counts from the last turn of gevent's loop, which lies before the imports: a short run on
-    a busy machine ended before its first request.
+    Locust's own `--run-time` counts from the last turn of gevent's loop, before the imports: a short run on a busy
+    machine ended before its first request.
     """
     end = time.monotonic() + float(os.environ[variables.SECONDS])
 
@@ -44,7 +44,7 @@ events.test_start.add_listener(end_in_time)  # type: ignore[no-untyped-call]  # 
 
 
 def fail_on_errors(user_instance: Any, **_: object) -> None:
-    """Let the run fail when a task of a scenario does, for which Locust only writes a log."""
+    """Fail the run if a scenario's task raises, which Locust only logs."""
     user_instance.environment.process_exit_code = 3
 
 
@@ -71,9 +71,9 @@ events.test_stop.add_listener(write_reasons)  # type: ignore[no-untyped-call]  #
 
 
 class ServiceUser(HttpUser):
-    """A caller of a service, as its tests are: signed, with the key or the token that a route wants.
+    """A caller of a service with the credentials of its tests: a signature, and the key or token that a route requires.
 
-    A scenario adds tasks; how often they run, the command says.
+    A scenario adds tasks; the command determines how often they run.
     """
 
     abstract = True
@@ -83,16 +83,16 @@ class ServiceUser(HttpUser):
         self.client.trust_env = True
 
     def wait_time(self) -> float:
-        """Return how long the next task waits, so that the rate is the one that is asked for."""
+        """Return how long the next task waits to keep the requested rate."""
         return float(_pace()(self))
 
     def call(self, method: str, path: str, **content: Any) -> Any:
-        """Send a request to the service, and return its answer. What it takes is counted by the route.
+        """Send a request to the service, and return its answer. Its time is counted for the route.
 
         Args:
-            method: Of the request.
-            path: From the API's root, with its query.
-            content: What `requests` takes: `json`, `headers`, `params`.
+            method: HTTP method.
+            path: Path from the API's root, with its query.
+            content: Arguments of `requests`: `json`, `headers`, `params`.
         """
         route = next((each for each in _routes() if each.matches(method, path)), None)
         where = _address(route, path)

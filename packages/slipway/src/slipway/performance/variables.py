@@ -1,21 +1,21 @@
-"""Variables by which a run and the users in its process agree. Nothing is imported here."""
+"""Environment variables that a run passes to the users in its process. This module imports nothing."""
 
 from __future__ import annotations
 
 SERVICE = "PERFORM_SERVICE"
-"""The service that is loaded."""
+"""Name of the service."""
 
 OUTPUTS = "PERFORM_OUTPUTS"
-"""What its stacks say, as JSON."""
+"""Outputs of its stacks, as JSON."""
 
 HEADERS = "PERFORM_HEADERS"
-"""What lets its tests in besides signatures, as JSON: header → value."""
+"""Headers that authenticate its tests besides signatures, as JSON: header → value."""
 
 REASONS = "PERFORM_REASONS"
 """File that gets why requests failed, as JSON: text → how often. Default: nothing is written."""
 
 SECONDS = "PERFORM_SECONDS"
-"""How long the run takes."""
+"""Duration of the run, seconds."""
 
 RATE = "PERFORM_RATE"
-"""Tasks a second of each user."""
+"""Tasks per second of each user."""

@@ -72,7 +72,7 @@ def functions(stage: Path) -> tuple[PlannedFunction, ...]:
 
 def _path(metadata: Document, template: Document, logical_id: str) -> list[str]:
     """Return a resource's path in the construct tree: pipeline, stage, stack, and so on."""
-    # One of a nested stack has another logical id here than there.
+    # A nested stack's resource has different logical ids in the two templates.
     if named := template["Resources"][logical_id].get("Metadata", {}).get("aws:cdk:path"):
         return str(named).split("/")
     wanted = {"type": "aws:cdk:logicalId", "data": logical_id}
@@ -112,10 +112,10 @@ def without(document: Document, grants: Iterable[Grant]) -> Document:
 
     Args:
         document: The deployed document; its statements are those of the template.
-        grants: What goes.
+        grants: The grants to remove.
 
     Returns:
-        Another document. A statement whose action goes for some of its resources is split: the others keep it.
+        A new document. If an action is removed for some of a statement's resources, the statement is split.
     """
     gone = {(grant.statement, grant.action, grant.resource) for grant in grants}
     statements = []
@@ -129,7 +129,7 @@ def without(document: Document, grants: Iterable[Grant]) -> Document:
         for left, actions in kept.items():
             narrowed = {**deepcopy(statement), "Action": actions, "Resource": [resources[index] for index in left]}
             statements.append(narrowed)
-    # IAM takes no policy without a statement.
+    # IAM accepts no policy without a statement.
     nothing = {"Effect": "Deny", "Action": "none:None", "Resource": "*"}
     return {**document, "Statement": statements or [nothing]}
 
@@ -138,8 +138,8 @@ class Roles:
     """The roles of a stack's functions, where they are deployed.
 
     Args:
-        session: Of somebody who may change them.
-        function: The function whose role it is about.
+        session: Session that may change them.
+        function: The function.
     """
 
     def __init__(self, session: boto3.Session, function: PlannedFunction) -> None:
@@ -192,6 +192,6 @@ class Roles:
 
     def _document(self, arn: str) -> Document:
         version = self._iam.get_policy_version(PolicyArn=arn, VersionId=self._versions[arn])["PolicyVersion"]
-        # boto3 has decoded it; its types say that it might not have.
+        # boto3 has decoded it, although its types allow a string.
         document: Any = version["Document"]
         return document if isinstance(document, dict) else json.loads(document)

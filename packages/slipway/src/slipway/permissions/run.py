@@ -1,4 +1,4 @@
-"""The verb: its workers, its table, and what they leave in `build/permissions/result.json`."""
+"""Run `slipway permissions`: start the workers, print the table, and write `build/permissions/result.json`."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def examine(
     """Test every function without each of its permissions.
 
     Args:
-        environment: What is deployed: name of the environment.
-        services: Whose functions; empty for all.
+        environment: Name of the environment to deploy.
+        services: Services whose functions are tested; empty for all.
         functions: Names of functions, `<service>/ApiFunction`; empty for all.
-        console: Where progress goes.
-        workers: Processes, each with an emulator of its own. Default: one a processor, at most one a function.
+        console: Console for progress.
+        workers: Number of processes, each with its own emulator. Default: one per processor, at most one per function.
 
     Returns:
-        A row a permission, by function; also written to `build/permissions/result.json`.
+        One row per permission, by function; also written to `build/permissions/result.json`.
 
     Raises:
-        RehearsalError: A worker ended before its work was done, or there is no such function.
+        RehearsalError: A worker ended before its work was done, or a function does not exist.
     """
     count = workers or min(os.cpu_count() or 1, len(functions) or 8)
     context = multiprocessing.get_context("spawn")
@@ -72,7 +72,7 @@ def examine(
     lost = [process.name for process in processes if process.exitcode]
     if plan is None or lost:
         logs = ", ".join(str(assignment.folder / "pytest.log") for assignment in assignments)
-        raise RehearsalError(f"the work was not done to its end; what pytest said is in {logs}")
+        raise RehearsalError(f"the run is incomplete; see pytest's output in {logs}")
     if plan.functions < max(1, len(set(functions))):
         raise RehearsalError(f"{environment} has {plan.functions} functions of these names", exit_code=2)
     return rows
@@ -109,14 +109,14 @@ def _line(row: PermissionRow) -> str:
 
 @contextmanager
 def _ended(processes: Sequence[BaseProcess], assignments: Iterable[Assignment]) -> Iterator[None]:
-    """Stop all workers at the end, whatever ended the work."""
+    """Stop all workers at the end, even after an error."""
     try:
         yield
     finally:
         # A second Ctrl-C would interrupt the clean-up of the first.
         before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
         for process in processes:
-            # As at a terminal, where each process gets the signal too: pytest then stops its environment.
+            # As at a terminal, where each process also receives the signal: pytest then stops its environment.
             if process.is_alive() and process.pid is not None:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGINT)

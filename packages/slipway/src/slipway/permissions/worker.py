@@ -37,7 +37,7 @@ class PermissionRow:
     resource: str
     outcome: Outcome
     why: str
-    """The test that failed without it; why none can; what is wrong."""
+    """The test that failed without it, the reason why none can, or the error."""
     seconds: float = 0.0
 
 
@@ -58,11 +58,11 @@ class Assignment:
     """A worker's task.
 
     Attributes:
-        number: Of the worker, from 1: it names the worker's folder.
+        number: Number of the worker, from 1, which names its folder.
         environment: The environment it deploys.
-        services: Whose functions. Empty: all.
+        services: Services whose functions are tested. Empty: all.
         functions: Names of functions. Empty: all.
-        run: Id of the work, the same for all of its workers: one of them synthesises, the others wait for it.
+        run: Id of the run, shared by all of its workers: one of them synthesises, the others wait for it.
     """
 
     number: int
@@ -73,7 +73,7 @@ class Assignment:
 
     @property
     def name(self) -> str:
-        """Name of the worker, as `slipway.testing.emulated` makes a folder of it."""
+        """Name of the worker, from which `slipway.testing.emulated` derives its folder."""
         return f"permissions-{self.number}"
 
     @property
@@ -86,9 +86,9 @@ class Worker:
     """A pytest plugin that runs a function's tests once per permission.
 
     Args:
-        assignment: What to do.
-        taken: How many functions the workers have taken between them.
-        messages: Where to tell what is found.
+        assignment: The worker's task.
+        taken: Number of functions that all workers have taken so far.
+        messages: Queue for results.
     """
 
     def __init__(self, assignment: Assignment, taken: Synchronized[int], messages: Queue[Message]) -> None:
@@ -119,11 +119,11 @@ class Worker:
             )
             return True
         self._messages.put(f"worker {self._assignment.number} deploys")
-        # Which test it is does not matter: the fixtures that it needs are what brings the environment up.
+        # Any test will do: its fixtures start the environment.
         self._run([next(iter(tests.values()))[0]])
         if self._local is None:
             self._messages.put(
-                PermissionRow("", "", "", "FAULT", f"the environment did not come up: {self._assignment.folder}")
+                PermissionRow("", "", "", "FAULT", f"the environment did not start; see {self._assignment.folder}")
             )
             return True
         planned = plan_of(self._assignment, self._local)
@@ -151,11 +151,11 @@ class Worker:
             self._messages.put(PermissionRow(function.name, "", "", "FAULT", f"{failed} fails with every permission"))
             return
         unproven = [grant for grant in function.grants if grant.unproven]
-        # All at once, since each of them is said to make no difference.
+        # All at once, because each of them is declared to make no difference.
         if unproven and self._attempt(function, roles, tests, unproven):
             shown = [grant for grant in unproven if self._attempt(function, roles, tests, [grant])]
             for grant in shown:
-                why = f"is said to be unproven here, but a test fails without it: {grant.unproven}"
+                why = f"is declared unproven here, but a test fails without it: {grant.unproven}"
                 self._messages.put(PermissionRow(function.name, grant.action, roles.resource(grant), "FAULT", why))
         else:
             for grant in unproven:
@@ -167,10 +167,10 @@ class Worker:
             begin = time.monotonic()
             failed = self._attempt(function, roles, tests, [grant])
             outcome: Outcome = "needed" if failed else "NOT NEEDED"
-            why = failed or "no test fails without it: take it out, or say why it must stay (unproven_here)"
+            why = failed or "no test fails without it: remove it, or say why it must stay (unproven_here)"
             seconds = round(time.monotonic() - begin, 2)
             self._messages.put(PermissionRow(function.name, grant.action, roles.resource(grant), outcome, why, seconds))
-        # Had a test failed for another reason than the one that was given to it, it would fail now.
+        # If a test had failed for a different reason, it would fail now too.
         if failed := self._attempt(function, roles, tests, []):
             why = f"{failed} fails with every permission again: no row of this function counts"
             self._messages.put(PermissionRow(function.name, "", "", "FAULT", why))
@@ -187,7 +187,7 @@ class Worker:
         self._messages.put(f"{function.name}  {', '.join(grant.action for grant in gone) or 'all permissions'}")
         try:
             roles.take_away(gone)
-            # The value that an execution environment caches, such as a secret, was read with the permission.
+            # Values that an execution environment caches, such as a secret, were read with the permission.
             self._local.emulator.recycle(roles.function_name)
             return self._run(tests)
         finally:
@@ -195,7 +195,7 @@ class Worker:
 
     def _run(self, tests: Sequence[pytest.Item]) -> str | None:
         for test in tests:
-            # The session takes the place of the next test: its fixtures stay, all others go.
+            # With the session as the next item, only its fixtures are kept, and all others are torn down.
             for report in runtestprotocol(test, nextitem=self._session, log=True):  # type: ignore[arg-type]  # asked for its listchain()
                 if report.failed:
                     return test.name
@@ -208,8 +208,8 @@ def plan_of(assignment: Assignment, local: LocalEnvironment) -> Sequence[Planned
     """Return the functions to examine, the longest first, so that no worker finishes much later than the others.
 
     Args:
-        assignment: Which of them.
-        local: The environment, deployed.
+        assignment: Selects the functions.
+        local: The deployed environment.
     """
     services = [name for name in local.outputs() if name != "foundation"]
     found = [

@@ -1,1 +1,1 @@
-"""The delivery played on this machine: an embedded AWS emulator, and what was synthesized deployed on it."""
+"""Play the delivery on this machine: deploy the synthesised templates on an embedded AWS emulator."""

@@ -1,4 +1,4 @@
-"""An app whose delivery is rehearsed and that knows nothing about this tool: its folder, and the user's additions."""
+"""Any CDK app whose delivery is rehearsed: its folder, and the user's additions."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class Call(_Model):
     """A call of AWS's API that creates a prerequisite: a secret, a hosted zone, a parameter.
 
     Attributes:
-        account: In which account.
-        region: In which region. Default: the account's main one.
+        account: The account.
+        region: The region. Default: the account's main one.
         service: Name of boto3's client, such as `secretsmanager`.
         operation: Its method, such as `create_secret`.
-        parameters: Of the method.
+        parameters: Parameters of the method.
     """
 
     account: str = Field(pattern=r"\d{12}")
@@ -46,7 +46,7 @@ class Seed(_Model):
 
     Attributes:
         assemblies: Folders of assemblies whose stacks are deployed first, relative to the file.
-        calls: Calls, in their order.
+        calls: Calls, in order.
     """
 
     assemblies: tuple[str, ...] = Field(default=(), strict=False)
@@ -57,11 +57,11 @@ class SubstitutionRow(_Model):
     """A resource type that the emulator does not support, and its replacement.
 
     Attributes:
-        type: The type; one that ends in `::` means all types under it.
-        stand_in: What stands in for it, in words, for the list at a run's end.
-        unproven: What that leaves unproven, in words.
-        references: `Ref` or an attribute → text that takes its place, as of `Fn::Sub`; `${LogicalId}` is the
-            resource's own. Default: its name, for `Ref`.
+        type: The type; a name that ends in `::` covers all types below it.
+        stand_in: Description of its replacement, for the list at a run's end.
+        unproven: Description of what remains unproven.
+        references: `Ref` or an attribute → its replacement in the format of `Fn::Sub`; `${LogicalId}` is the resource's
+            own logical id. Default: its name, for `Ref`.
     """
 
     type: str
@@ -70,7 +70,7 @@ class SubstitutionRow(_Model):
     references: dict[str, str] = {"Ref": "${AWS::StackName}-${LogicalId}"}
 
     def substitution(self) -> Substitution:
-        """Return the row as the table has it."""
+        """Return the row in the table's format."""
         return Substitution(
             subject=self.type,
             stand_in=self.stand_in,
@@ -85,7 +85,7 @@ class Requests(_Model):
     """Requests to functions while a canary moves.
 
     Attributes:
-        function: Functions that are meant, by name; `*` stands for any characters.
+        function: Names of functions; `*` matches any characters.
         file: A file with a list of events in JSON, relative to this one.
     """
 
@@ -106,11 +106,11 @@ class App:
 
     Attributes:
         folder: Its repository's folder.
-        assembly: What it was synthesized to.
-        seed: What has to exist beforehand.
+        assembly: Its assembly.
+        seed: Resources that must exist beforehand.
         rows: The table of substitutions, the app's own rows first.
-        requests: Pattern of a function's name → the events that it is called with.
-        variables: More variables of each build. Default: none.
+        requests: Pattern of a function's name → the events to call it with.
+        variables: Additional variables of each build. Default: none.
     """
 
     folder: Path
@@ -122,15 +122,15 @@ class App:
 
     @classmethod
     def read(cls, folder: Path, *, assembly: Path | None = None, file: Path | None = None) -> App:
-        """Read an app's folder, and its `rehearsal.toml` where it has one.
+        """Read an app's folder, and its `rehearsal.toml` if it has one.
 
         Args:
-            folder: Of its repository.
-            assembly: What it was synthesized to. Default: `cdk.out` in the folder.
-            file: The file with what the user adds. Default: `rehearsal.toml` in the folder.
+            folder: Folder of its repository.
+            assembly: Its assembly. Default: `cdk.out` in the folder.
+            file: The file with the user's additions. Default: `rehearsal.toml` in the folder.
 
         Raises:
-            RehearsalError: The file is not as it has to be; the message names each fault.
+            RehearsalError: The file is invalid. The message names each fault.
         """
         file = file or folder / FILE
         added = _read(file)

@@ -1,4 +1,4 @@
-"""Rehearse any app with CDK Pipelines: what its team deploys by hand, and then each of its pipelines.
+"""Rehearse any app with CDK Pipelines: deploy what its team deploys manually, then play each of its pipelines.
 
 Everything about the app is read from its assembly; the `App` adds what no assembly contains.
 """
@@ -54,10 +54,10 @@ class AppOptions:
     """Options of an app's rehearsal.
 
     Attributes:
-        home: Folder that everything of it lies in; its accounts are removed first, and at the end.
-        pipelines: Names of the pipelines that are played. Default: all.
-        revisions: The commits that are delivered, one after the other; the assembly is the first one's.
-        requests_a_minute: Requests to each function in a virtual minute of a deployment.
+        home: Folder of all its data; its accounts are deleted first, and at the end.
+        pipelines: Names of the pipelines to play. Default: all.
+        revisions: The commits to deliver, one after the other; the assembly belongs to the first one.
+        requests_a_minute: Requests to each function per virtual minute of a deployment.
     """
 
     home: Path
@@ -72,8 +72,8 @@ class PipelineRun:
 
     Attributes:
         pipeline: Its name.
-        record: What became of it.
-        folder: Of its page and logs.
+        record: Its record.
+        folder: Folder of its page and logs.
     """
 
     pipeline: str
@@ -87,7 +87,7 @@ class AppRehearsed:
 
     Attributes:
         runs: In the order in which they were played.
-        unhosted: What cannot run here, and fails where it is used.
+        unhosted: Functions that cannot run here, and fail when they are used.
     """
 
     runs: tuple[PipelineRun, ...] = ()
@@ -102,7 +102,7 @@ class _Memories:
         self.all: dict[str, Memory] = {}
 
     def of(self, name: str) -> Memory:
-        """Return the memory of a pipeline."""
+        """Return the state of a pipeline."""
         with self._lock:
             if name not in self.all:
                 self.all[name] = Memory(self._folder / f"{name}.json")
@@ -110,19 +110,19 @@ class _Memories:
 
 
 def rehearse_app(app: App, options: AppOptions, *, show: Show, ask: Ask) -> AppRehearsed:
-    """Deploy what a team deploys by hand, and play each pipeline.
+    """Deploy what a team deploys manually, and play each pipeline.
 
     Args:
-        app: Which.
-        options: How it is run.
-        show: Who watches.
-        ask: Who is asked for approvals.
+        app: The app.
+        options: Options of the rehearsal.
+        show: Shows the progress.
+        ask: Asks a person for approvals.
 
     Returns:
-        What became of each pipeline.
+        The runs of all pipelines.
 
     Raises:
-        RehearsalError: The app is of a shape that cannot be played, or what comes before the pipelines failed.
+        RehearsalError: The app's structure cannot be played, or a deployment before the pipelines failed.
     """
     unhosted = find_unhosted(app.assembly)
     refuse_unhosted(unhosted)
@@ -138,7 +138,7 @@ def rehearse_app(app: App, options: AppOptions, *, show: Show, ask: Ask) -> AppR
 
 
 class _Stage:
-    """The accounts of an app, and what plays in them."""
+    """The accounts of an app, with its pipelines."""
 
     def __init__(self, app: App, options: AppOptions, show: Show, ask: Ask) -> None:
         self._app, self._options, self._show = app, options, show
@@ -175,7 +175,7 @@ class _Stage:
             variables={
                 "NODE_PATH": str(modules.resolve()),
                 **OPTIONS,
-                # The emulator has the policies of AWS of which it knows what they allow, and allows all by the others.
+                # The emulator only knows the contents of some of AWS's managed policies; the others allow everything.
                 "MINISTACK_AUTOCREATE_AWS_MANAGED": "1",
             },
         )
@@ -185,7 +185,7 @@ class _Stage:
         self._bake = Bake(self._accounts, self._codedeploy, self._events, app.requests_of, self._stopping)
 
     def prepare(self) -> None:
-        """Start the accounts, and deploy what a team deploys by hand."""
+        """Start the accounts, and deploy what a team deploys manually."""
         show, home = self._show, self._options.home
         with show.phase("accounts"):
             self._accounts.start(show.progress_of_phase)
@@ -214,7 +214,7 @@ class _Stage:
                     yield self._play(name, revision)
 
     def stop(self) -> None:
-        """Stop everything, and forget it."""
+        """Stop and delete everything."""
         self._stopping.set()
         with suppress(RuntimeError):
             self._events.close()
@@ -242,7 +242,7 @@ class _Stage:
             bake=self._bake,
             view=self._show,
             stopping=self._stopping,
-            # The account's quota is not known.
+            # The account's quota is unknown.
             quotas=BuildQuotas({}),
             passes=self._bake.let_pass,
         )
@@ -292,7 +292,7 @@ class _Stage:
             raise RehearsalError(f"seed: {call.service}.{call.operation}: {error}", exit_code=2) from error
 
     def _deploy(self, assembly: Path) -> None:
-        """Deploy the stacks above the stages, each in its account and after its dependencies."""
+        """Deploy the stacks outside the stages, each in its account and after its dependencies."""
         for stack in in_order([each for each in stacks(assembly) if not each.stage]):
             emulator = self._accounts.emulator(stack.account, stack.region)
             environment = {
@@ -317,7 +317,7 @@ class _Stage:
 
 
 def topology_of(app: App) -> Topology:
-    """Return the accounts of an app and of what has to exist beforehand."""
+    """Return the accounts of an app and of its prerequisites."""
     found = Topology.of_assembly(app.assembly)
     regions = dict(found.regions)
     for assembly in app.seed.assemblies:

@@ -1,4 +1,4 @@
-"""Take a delivery back in the accounts of a rehearsal, as a person does it in AWS: by `slipway.rollback`."""
+"""Roll a delivery back in the accounts of a rehearsal with `slipway.rollback`, as an operator does on AWS."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from slipway.rollback.stages import plan_rollback, roll_back
 from slipway.settings import Environment, Settings
 
 OPERATOR = "operator"
-"""Role of the person who takes a delivery back; it has the policy that `slipway rollback --policy` prints."""
+"""Role of the operator, with the policy that `slipway rollback --policy` prints."""
 _POLL_SECONDS = 0.2
 
 
@@ -32,18 +32,18 @@ _POLL_SECONDS = 0.2
 def accounts_left(
     settings: Settings, environment: Environment, services: Sequence[str]
 ) -> Iterator[tuple[boto3.Session, boto3.Session]]:
-    """Run the accounts that a rehearsal left, and who plays the pipeline in them.
+    """Run the accounts that a rehearsal left, with the player of the pipeline.
 
     Args:
         settings: All of `config/`.
-        environment: Whose account is worked in.
-        services: That were rehearsed alone. Empty: all.
+        environment: The environment to roll back.
+        services: The services of the rehearsal. Empty: all.
 
     Yields:
         Sessions of the tools account and of the environment's.
 
     Raises:
-        RehearsalError: No rehearsal left accounts, or one is at work in them.
+        RehearsalError: No rehearsal left accounts, or one is running in them.
     """
     options = Options(services=tuple(services), folder=FOLDER / "rollback")
     show = Show(Console(file=sys.stderr, highlight=False, width=None if sys.stderr.isatty() else 160))
@@ -53,7 +53,7 @@ def accounts_left(
     with stand.accounts.held():
         if lost := stand.accounts.lost:
             names = ", ".join(stand.accounts.label(account) for account in lost)
-            raise RehearsalError(f"lost with their processes: {names}. Run `slipway rehearse`: it launches them anew")
+            raise RehearsalError(f"lost with their processes: {names}. run `slipway rehearse`, which starts new ones")
         try:
             with show.phase("accounts"):
                 stand.start()
@@ -66,15 +66,15 @@ def accounts_left(
 
 
 def take_back(stand: Stand, record: Rehearsal, fault: Fault | None) -> None:
-    """Take an environment back after a delivery whose fault is found only then: first aliases, then every stage.
+    """Roll an environment back after a delivery with a late fault: first aliases, then every stage.
 
     Args:
-        stand: The accounts, running, and who plays in them.
-        record: What answers after each step is written there.
-        fault: The fault. Nothing is done for one that is not found after a delivery.
+        stand: The running accounts, with the player.
+        record: Receives the version that answers after each step.
+        fault: The fault. Nothing is done unless it is found after a delivery.
 
     Raises:
-        SlipwayError: It cannot be taken back.
+        SlipwayError: The rollback failed.
     """
     if fault is None or not fault.found_by or record.executions[-1].status is not PlayStatus.SUCCEEDED:
         return
@@ -106,7 +106,7 @@ _ALIAS_ACTIONS = ("lambda:GetAlias", "lambda:UpdateAlias")
 
 
 def _as_the_emulator_asks(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a policy with what the emulator asks for in place of `_ALIAS_ACTIONS`: it takes both for a list."""
+    """Return a policy that also allows the action that the emulator checks in place of `_ALIAS_ACTIONS`."""
     statements = [
         {**each, "Action": [*each["Action"], "lambda:ListAliases"]} if _ALIAS_ACTIONS[0] in each["Action"] else each
         for each in policy["Statement"]
@@ -115,7 +115,7 @@ def _as_the_emulator_asks(policy: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_aliases(stand: Stand, place: Environment, functions: Sequence[str]) -> None:
-    """Check with IAM what the emulator does not check for the operator.
+    """Authorise the operator's actions that the emulator does not check.
 
     Raises:
         RehearsalError: The operator's policy doesn't allow it.
@@ -125,11 +125,11 @@ def _check_aliases(stand: Stand, place: Environment, functions: Sequence[str]) -
         arn = f"arn:aws:lambda:{place.region}:{place.account}:function:{function}"
         for action in _ALIAS_ACTIONS:
             if not stand.accounts.partition.allowed(place.account, role, action, arn):
-                raise RehearsalError(f"{role} may not do {action} on {arn}")
+                raise RehearsalError(f"{role} may not perform {action} on {arn}; add it to the operator's policy")
 
 
 def _operator(stand: Stand, account: str, policy: Mapping[str, Any]) -> boto3.Session:
-    """Return a session of a person who may do what a policy says, and nothing else."""
+    """Return a session of a person with exactly the permissions of a policy."""
     iam: Any = stand.accounts.emulators[account].session().client("iam")
     trust = {
         "Version": "2012-10-17",
@@ -138,7 +138,7 @@ def _operator(stand: Stand, account: str, policy: Mapping[str, Any]) -> boto3.Se
         ],
     }
     with suppress(iam.exceptions.EntityAlreadyExistsException):
-        # It may be there from an earlier drill in the same accounts.
+        # It may exist from an earlier drill in the same accounts.
         iam.create_role(RoleName=OPERATOR, AssumeRolePolicyDocument=json.dumps(trust))
     iam.put_role_policy(RoleName=OPERATOR, PolicyName=OPERATOR, PolicyDocument=json.dumps(policy))
     credentials = stand.accounts.partition.assume(f"arn:aws:iam::{account}:role/{OPERATOR}", OPERATOR)

@@ -1,4 +1,4 @@
-"""An environment of the configuration, live on this machine."""
+"""Verbs for an environment on this machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from slipway.rehearsal.faults import find_target, list_faults
 if TYPE_CHECKING:
     from slipway.detectability.survey import SurveyedFunction
 
-# Wide where nobody looks at it, so that a file holds whole lines.
+# Wide if the output is not a terminal, so that a file contains whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 ServiceOption = Annotated[str, typer.Option("--service", help="Name of the service.")]
@@ -47,9 +47,9 @@ ServiceOption = Annotated[str, typer.Option("--service", help="Name of the servi
 
 def up(
     env: EnvironmentOption,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above.")
+        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain HTTP uses the next one.")
     ] = None,
 ) -> None:
     """Deploy an environment on the emulator, and call it."""
@@ -73,7 +73,7 @@ def up(
             with phases("smoke tests") as progress:
                 fault = smoke(local, credentials, progress)
         except BaseException:
-            # What this run started it does not leave behind half-made.
+            # A failed run does not leave its half-started environment behind.
             if started:
                 local.stop()
             raise
@@ -89,10 +89,10 @@ def up(
 
 
 def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress) -> str | None:
-    """Run the smoke tests as the caller, against what is deployed.
+    """Run the smoke tests as the caller against the deployment.
 
     Returns:
-        What failed; None when nothing did.
+        The failure; None without one.
     """
     environment = {
         **local.emulator.environment(credentials),
@@ -108,7 +108,7 @@ def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress)
     if code == 0:
         return None
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-    return f"the smoke tests failed: {failed[0] if failed else failure(lines)} (all of it: {log})"
+    return f"the smoke tests failed: {failed[0] if failed else failure(lines)} (full log: {log})"
 
 
 def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credentials) -> None:
@@ -116,7 +116,7 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
     authority = os.path.relpath(local.emulator.ca)
     for service in sorted(outputs.keys() - {FOUNDATION}):
         if "ApiEndpoint" not in outputs[service]:
-            console.print(f"\n[bold]{service}[/bold]  [dim]has no API; what it is reached by:[/dim]")
+            console.print(f"\n[bold]{service}[/bold]  [dim]has no API; its outputs:[/dim]")
             for name, value in sorted(outputs[service].items()):
                 if name.startswith("Entry"):
                     console.print(f"{name}: {value}", soft_wrap=True, markup=False)
@@ -142,7 +142,7 @@ def down(env: EnvironmentOption) -> None:
 
 
 def status(json_file: JsonOption = None) -> None:
-    """Say what runs on this machine."""
+    """Show what runs on this machine."""
     states = [_state(environment.name) for environment in config.load().environments]
     if json_file is not None:
         output.write(states, json_file)
@@ -161,7 +161,7 @@ _STATE = ("environment", "state", "endpoint", "account", "pid", "services")
 
 
 def _state(environment: str) -> dict[str, Any]:
-    """Return what is known about an environment: its name and state, and the rest if its emulator runs."""
+    """Return an environment's name and state, and details if its emulator runs."""
     emulator = Emulator.running(paths.LOCAL / environment)
     if emulator is None:
         return {"environment": environment, "state": "down"}
@@ -178,9 +178,9 @@ def _state(environment: str) -> dict[str, Any]:
 def logs(
     service: ServiceOption,
     env: EnvironmentOption,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until interrupted.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", help="Follow new lines until interrupted.")] = False,
     since: Annotated[str, typer.Option("--since", help="How far back: 30s, 10m, 2h, 1d.")] = "1h",
-    platform: Annotated[bool, typer.Option("--platform", help="Lambda's own lines and metrics too.")] = False,
+    platform: Annotated[bool, typer.Option("--platform", help="Include Lambda's own lines and metrics.")] = False,
 ) -> None:
     """Print the logs of a service's functions, oldest first."""
     local = local_environment(env, service)
@@ -194,8 +194,8 @@ def logs(
             moment = line.time.astimezone().strftime("%H:%M:%S.%f")[:-3]
             console.print(f"{moment} {line.function}  {line.text}", markup=False, soft_wrap=True)
     if not wrote:
-        # A function that cannot be imported writes nothing itself.
-        console.print(f"nothing was written; what the emulator says is in {local.emulator.log}", style="dim")
+        # A function that cannot be imported writes no log.
+        console.print(f"no log lines found; see the emulator's log, {local.emulator.log}", style="dim")
 
 
 def watch(
@@ -204,10 +204,10 @@ def watch(
     debug: Annotated[
         str | None, typer.Option("--debug", help="Module of a handler to attach a debugger to, such as api.")
     ] = None,
-    port: Annotated[int, typer.Option("--debug-port", min=1024, max=65535, help="Where the debugger finds it.")] = 5678,
+    port: Annotated[int, typer.Option("--debug-port", min=1024, max=65535, help="Port for the debugger.")] = 5678,
 ) -> None:
     """Redeploy a service on the emulator whenever a file is saved, and follow its logs."""
-    # Nothing else needs the watcher, which not every build has.
+    # Imported here because not every build installs the watcher.
     from slipway.emulator.watch import Watch  # noqa: PLC0415
 
     local = local_environment(env, service)
@@ -229,16 +229,18 @@ def _kind(route: Route) -> str:
 
 def call(  # noqa: PLR0917  # typer reads a command's arguments and options from its parameters
     method: Annotated[str, typer.Argument(help="GET, POST, …")],
-    path: Annotated[str, typer.Argument(help="From the API's root, such as /items.")],
+    path: Annotated[str, typer.Argument(help="Path from the API's root, such as /items.")],
     service: ServiceOption,
     env: EnvironmentOption,
-    body: Annotated[str | None, typer.Option("--body", help="JSON, or @ and a file.")] = None,
+    body: Annotated[str | None, typer.Option("--body", help="JSON body, or @FILE.")] = None,
     unsigned: Annotated[
-        bool, typer.Option("--unsigned", help="Without a signature, whatever the route wants.")
+        bool, typer.Option("--unsigned", help="Send no signature, even if the route requires one.")
     ] = False,
-    header: Annotated[list[str] | None, typer.Option("--header", help="Name: value; may be repeated.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", help="Header as `Name: value`; may be repeated.")
+    ] = None,
 ) -> None:
-    """Call a route with the signature, API key or token that it wants; reads go through the edge."""
+    """Call a route with the signature, API key or token that it requires; reads go through the edge."""
     local = local_environment(env, service)
     outputs = local.outputs()
     if service not in outputs:
@@ -274,13 +276,13 @@ def call(  # noqa: PLR0917  # typer reads a command's arguments and options from
 
 
 def _token(service: str, local: LocalEnvironment, outputs: Mapping[str, str]) -> str:
-    """Return an access token of a user for tests, which the service's own commands get."""
+    """Return an access token of a test user, from the service's own commands."""
     try:
         sign_in = import_module(f"services.{service}.commands").access_token
     except (ImportError, AttributeError):
         raise RehearsalError(
             f"services/{service}/commands.py has no access_token(client, outputs): "
-            "say --header 'Authorization: Bearer …'",
+            "pass --header 'Authorization: Bearer …'",
             exit_code=2,
         ) from None
     return str(sign_in(local.emulator.session().client, outputs))
@@ -292,7 +294,7 @@ def substitutions() -> None:
 
 
 def faults() -> None:
-    """Print what can go wrong in a rehearsal, and how each fault must end, as Markdown."""
+    """Print the faults that a rehearsal can play, and how each must end, as Markdown."""
     typer.echo(report.faults_markdown(list_faults(find_target(config.load()))))
 
 
@@ -301,30 +303,35 @@ def dashboards() -> None:
     environment = config.load().environments[-1].name
     services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
     if not services:
-        raise RehearsalError(f"{paths.ASSEMBLY.name} holds no service of {environment}; run `make synth`")
+        raise RehearsalError(f"{paths.ASSEMBLY.name} has no service of {environment}; run `make synth`")
     for picture in draw_all(paths.ASSEMBLY, environment, services):
         console.print(str(picture.relative_to(paths.ROOT)))
 
 
 def detectability(  # noqa: PLR0917  # typer reads a command's options from its parameters
-    env: Annotated[list[str] | None, typer.Option("--env", help="These alone; may be repeated. Default: all.")] = None,
-    service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", help="Only this environment; may be repeated. Default: all.")
+    ] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     rate: Annotated[
         float | None, typer.Option("--rate", min=0.001, max=100_000, help="Invocations per second of every function.")
     ] = None,
     failure: Annotated[
         list[str] | None,
-        typer.Option("--failure", help="Such as 5%, answered=5%, latency=3s, latency=3s@5%; may be repeated."),
+        typer.Option(
+            "--failure", help="Failure, such as 5%, answered=5%, latency=3s or latency=3s@5%; may be repeated."
+        ),
     ] = None,
     runs: Annotated[int | None, typer.Option("--runs", min=1, max=1_000_000, help="Deployments a case.")] = None,
-    docs: Annotated[bool, typer.Option("--docs", help="Put the results into the documentation, too.")] = False,
+    docs: Annotated[bool, typer.Option("--docs", help="Also write the results into the documentation.")] = False,
     assembly: Annotated[
-        Path | None, typer.Option("--assembly", metavar="DIR", help="Of any CDK app instead; it takes --rate too.")
+        Path | None,
+        typer.Option("--assembly", metavar="DIR", help="Survey the assembly of any CDK app instead; requires --rate."),
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Say what the configured canaries see of a failing version, and whom it hurts until then."""
-    # Parsers that no other command needs.
+    """Show which failures of a new version the canaries detect, and how many invocations they affect until then."""
+    # Imported here because no other command needs these parsers.
     from slipway.detectability import FAULTS, FailureMode, Survey  # noqa: PLC0415
     from slipway.detectability import report as words  # noqa: PLC0415
     from slipway.detectability import run as verb  # noqa: PLC0415
@@ -332,15 +339,15 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
 
     objectives: list[str] = []
     if docs and (env or service or rate or failure or runs):
-        raise RehearsalError("--docs is about all of the configuration: leave the other options out", exit_code=2)
+        raise RehearsalError("--docs covers the whole configuration: remove the other options", exit_code=2)
     faults = [FailureMode.parse(text) for text in failure] if failure else FAULTS
     survey = Survey(runs=runs) if runs else Survey()
     if assembly is not None:
         if rate is None or env or service:
-            raise RehearsalError("--assembly takes --rate, and neither --env nor --service", exit_code=2)
+            raise RehearsalError("--assembly requires --rate, and excludes --env and --service", exit_code=2)
         findings, left_out = verb.examine_assembly(assembly, survey, rate=rate, faults=faults)
         for group in left_out:
-            console.print(f"left out: {group} moves no function", markup=False, soft_wrap=True, style="yellow")
+            console.print(f"skipped: {group} moves no function", markup=False, soft_wrap=True, style="yellow")
         if not findings:
             raise RehearsalError(f"{assembly}: no deployment group moves a function", exit_code=2)
     else:
@@ -376,16 +383,18 @@ def _print_findings(findings: Sequence[SurveyedFunction]) -> None:
 
 def permissions(
     env: EnvironmentOption,
-    service: Annotated[list[str] | None, typer.Option("--service", help="These alone; may be repeated.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     function: Annotated[
         list[str] | None,
         typer.Option("--function", help="Only this function, such as <service>/ApiFunction; may be repeated."),
     ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=1, help="Default: one per processor.")] = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", min=1, help="Number of processes. Default: one per processor.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Remove each permission of each function: a test must fail."""
-    # pytest and what it brings is needed here alone.
+    # Imported here because only this command needs pytest.
     from slipway.permissions import run as verb  # noqa: PLC0415
 
     services_of(choose(config.load(), env), service or ())

@@ -1,9 +1,9 @@
 """Faults on demand: commits with a fault, and the required result of each.
 
-A fault is an edit of a commit's files, so that everything after it is the pipeline's own reaction. The faults act on
-one service: the first that declares in `services/<name>/faults.py` what they need, else the first with an API, else the
-first with a worker. A fault that needs an API, a declaration, an approval or a canary is omitted without one. The
-place where a fault shows depends on the order and kinds of the configured environments, not on their names.
+A fault is an edit of a commit's files, so that everything after it is the pipeline's own reaction. The faults change
+one service: the first that declares their inputs in `services/<name>/faults.py`, else the first with an API, else the
+first with a worker. A fault that needs an API, a declaration, an approval or a canary is omitted without one. Where a
+fault shows depends on the order and kinds of the configured environments, not on their names.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from slipway.settings.shifts import ShiftKind
 DELIVERED, ALIASES_MOVED, STAGES_ROLLED_BACK = "delivered", "aliases moved back", "stages rolled back"
 """Steps of `Rehearsal.taken_back`."""
 FEW = 10
-"""Requests to each function in a virtual minute where a fault does nothing."""
+"""Requests per virtual minute to each function of environments without the fault."""
 _RARE_FROM = 3
 """Minute of the bake from which a new kind of request arrives."""
 
 _ENTRIES = ("api", "worker")
-"""Modules in which a service's work begins, in order of preference."""
+"""Entry modules of a service, in order of preference."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FaultTarget:
-    """The service that the faults act on, and the environments in which they must show.
+    """The service that the faults change, and the environments in which they must show.
 
     Attributes:
-        service: The service that they change.
+        service: Name of the service.
         entry: Module of the function that they change: `api` or `worker`.
         folder: The project's root.
         first: The environment that a change enters first.
         before_last: The environment before the last one; the last one if there is no other.
         production: The first production environment; the last environment without production.
-        shifts: Whether production moves its traffic little by little, under alarms.
-        bakes: Whether production's alarms are watched for some minutes afterwards.
+        shifts: True if production shifts its traffic gradually, under alarms.
+        bakes: True if production's alarms are watched for some minutes afterwards.
         approval: The environment that is entered after an approval; None if none is.
-        probed: Whether a probe asks the service in production while it bakes.
+        probed: True if a probe checks the service in production while it bakes.
     """
 
     service: str
@@ -94,11 +94,11 @@ class FaultTarget:
 
     @property
     def in_production(self) -> str:
-        """A condition, in Python, that holds in production alone."""
+        """A Python condition that is only true in production."""
         return _is('os.environ["ENVIRONMENT"]', self.production)
 
     def declared(self, name: str) -> Mapping[str, Any]:
-        """Return a constant of what the service declares; empty if it does not."""
+        """Return a constant that the service declares; empty if it doesn't."""
         file = self.folder / "services" / self.service / "faults.py"
         if not file.is_file():
             return {}
@@ -112,7 +112,7 @@ def find_target(settings: Settings, services: Sequence[str] = (), *, folder: Pat
 
     Args:
         settings: All of `config/`.
-        services: Those that are rehearsed. Default: all.
+        services: The rehearsed services. Default: all.
         folder: The project's root. Default: this project's.
 
     Returns:
@@ -149,7 +149,7 @@ def _is_probed(environment: Environment, service: str) -> bool:
     return probe is not None and environment.deployment.bake_minutes >= _RARE_FROM + probe.every_minutes
 
 
-# Appended to the module: whatever its handler is called with meets the fault first.
+# Appended to the module, so that every event meets the fault before its handler.
 _AROUND = '''
 
 import os
@@ -169,7 +169,7 @@ _SOME_FAIL = """    global _calls
         raise RuntimeError("one request in {every} fails")
 """
 
-# Appended to the routes: it fails inside of them, where the code catches it and answers with 500.
+# Appended to the routes: it fails inside them, where the code catches the error and answers with 500.
 _SOME_ANSWER_500 = '''
 
 import os
@@ -195,30 +195,29 @@ class Fault:
     """One fault.
 
     Attributes:
-        name: As FAULT names it.
-        what: What is wrong, in one sentence.
-        watched: The environment that has to answer as before, whatever was stopped.
+        name: Its value of FAULT.
+        what: Description in one sentence.
+        watched: The environment that must answer as before in any case.
         edits: Function from a file's old text to its new text, by file.
-        stops_at: Stage that stops the commit; None where it has to get through.
-        because: Words that the reason holds.
-        rolled_back: Whether CodeDeploy or CloudFormation has something to put back.
+        stops_at: Stage that must stop the commit; None if it must be delivered.
+        because: Text that the reason must contain.
+        rolled_back: True if CodeDeploy or CloudFormation must roll something back.
         answer: Answer to the approval.
-        requests_a_minute: Requests in the watched environment, where the fault needs more or less of them than usual.
-            It does nothing in the others then, and they get `FEW`.
-        base_edits: Of the commit that the accounts hold before; the fault is an old one then.
-        kills: Stage at whose deployment the player is killed, and started again.
-        changes_pipeline: Stage during which somebody else changes the pipeline; what is in flight is canceled there.
-        rare_from: Minute of the watched environment's bake from which a kind of request comes that nobody sent before.
-            Default: none does.
+        requests_a_minute: Requests in the watched environment, if the fault needs more or fewer than usual. It does
+            nothing in the other environments then, which get `FEW`.
+        base_edits: Edits of the earlier commit in the accounts, for a fault that is already there.
+        kills: Stage during whose deployment the player is killed and restarted.
+        changes_pipeline: Stage during which somebody else changes the pipeline, which cancels running executions.
+        rare_from: Minute of the watched environment's bake from which a new kind of request arrives. Default: never.
         alarm_rule: What the rule `CloudWatchAlarm` does with its wait time.
-        no_builds: Whether the account's quota of concurrent builds is used up by others.
-        throttles: Whether the function has no concurrency left when a hook first calls it.
-        goes_back: Whether the stage is rolled back, and that succeeds.
-        rollback_refused: Words of the reason for which the rollback of the stage fails. The accounts are forgotten
-            afterwards: what is refused stays refused.
-        found_by: headers of the request that finds the fault after the delivery, for which somebody takes the watched
-            environment back by hand. Empty: nobody does.
-        service: the service that is taken back. Default: none is.
+        no_builds: True if other builds use up the account's quota of concurrent builds.
+        throttles: True if the function has no concurrency left when a hook first calls it.
+        goes_back: True if the stage is rolled back successfully.
+        rollback_refused: Text in the reason for which the rollback of the stage fails. The accounts are deleted
+            afterwards, because the refusal would recur.
+        found_by: Headers of the request that finds the fault after the delivery; an operator then rolls the watched
+            environment back. Empty: no rollback.
+        service: The service that is rolled back. Default: none.
     """
 
     name: str
@@ -243,7 +242,7 @@ class Fault:
     service: str = ""
 
     def rare(self, environment: str, minute: int) -> list[dict[str, Any]]:
-        """Return the content of further requests to an environment's functions in a minute of its bake."""
+        """Return the content of additional requests to an environment's functions in a minute of its bake."""
         begun = self.rare_from is not None and minute >= self.rare_from
         return [_RARE] if begun and environment == self.watched else []
 
@@ -252,10 +251,10 @@ class Fault:
 
         Args:
             environments: Names of the environments.
-            usual: How many where the fault asks for no other number.
+            usual: Number of requests, unless the fault requires a different one.
 
         Returns:
-            Environment → how many.
+            Environment → number of requests.
         """
         if self.requests_a_minute is None:
             return dict.fromkeys(environments, usual)
@@ -287,7 +286,7 @@ def _answering_500(every: int, where: str) -> Callable[[str], str]:
 def _replaced(old: str, new: str) -> Callable[[str], str]:
     def replace(before: str) -> str:
         if before.count(old) != 1:
-            raise RehearsalError(f"the fault does not fit this commit: {old!r} occurs {before.count(old)} times")
+            raise RehearsalError(f"the fault does not apply to this commit: {old!r} occurs {before.count(old)} times")
         return before.replace(old, new)
 
     return replace
@@ -298,7 +297,7 @@ _PATH = '(event.get("path") or event.get("rawPath"))'
 
 
 def _unwell(where: str) -> Callable[[str], str]:
-    """Return the edit with which the health check says `fine` instead of `ok`."""
+    """Return the edit that makes the health check answer `fine` instead of `ok`."""
     return _appended(
         "\n\nimport os\n\n_sound = handler\n\n\n"
         "def handler(event, context):\n"
@@ -311,13 +310,13 @@ def _unwell(where: str) -> Callable[[str], str]:
 
 
 def _first(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]]:
-    """Return the edit of what the service declares that its handler does first; empty if it declares nothing."""
+    """Return the service's declared edit at the start of its handler; empty if it declares none."""
     declared = target.declared("BEFORE_THE_HANDLER")
     return {target.file: _around(declared[fault])} if fault in declared else {}
 
 
 def _other(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]]:
-    """Return the edit of what the service declares to be replaced; empty if it declares nothing."""
+    """Return the service's declared replacement; empty if it declares none."""
     declared = target.declared("REPLACED")
     if fault not in declared:
         return {}
@@ -331,7 +330,7 @@ def _other(target: FaultTarget, fault: str) -> Mapping[str, Callable[[str], str]
 
 
 _RARE = {"headers": {"x-rare": "1"}}
-"""Content of a kind of request that nobody sends before the bake."""
+"""Content of a kind of request that is not sent before the bake."""
 
 _WRONG_AFTER_RARE = """
 
@@ -347,16 +346,16 @@ def handler(event, context):
         _seen.add("rare")
     return {{**answer, "statusCode": 200, "body": "{{}}"}} if _seen else answer
 """
-"""A kind of request that nobody sends before the bake leaves something behind, and answers are wrong from then on."""
+"""A kind of request that is not sent before the bake corrupts the state, and later answers are wrong."""
 
 _MARK = _appended("\n# The same again, so that there is a new version.\n")
 
 
 def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
-    """Return the faults that fit a service and the environments; the one that leaves unusable accounts comes last.
+    """Return the faults that suit a service and the environments; the one that leaves unusable accounts comes last.
 
     Args:
-        target: What they act on. None: no faults.
+        target: The target. None: no faults.
     """
     if target is None:
         return ()
@@ -372,7 +371,7 @@ def list_faults(target: FaultTarget | None) -> tuple[Fault, ...]:
 
 
 def _of_code(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what is wrong in the code of any service."""
+    """Yield faults in the code of any service."""
     first, last, where = target.first, target.production, target.in_production
     yield Fault(
         name="import-crash",
@@ -386,19 +385,19 @@ def _of_code(target: FaultTarget) -> Iterator[Fault]:
     if target.shifts:
         yield Fault(
             name="error-rate=5%",
-            what=f"in {last} alone one request in twenty fails",
+            what=f"only in {last}, one request in twenty fails",
             watched=last,
             edits={target.file: _failing(20, where)},
             stops_at=last,
             because="Errors",
             rolled_back=True,
-            # Thirty of the canary's five minutes to the new version: the twentieth fails.
+            # In the canary's five minutes, thirty requests reach the new version, and the twentieth fails.
             requests_a_minute=60,
         )
     if target.has_routes and target.shifts:
         yield Fault(
             name="server-errors=5%",
-            what=f"in {last} alone one request in twenty is answered with 500, which is not an error to Lambda",
+            what=f"only in {last}, one request in twenty is answered with 500, which Lambda doesn't count as an error",
             watched=last,
             edits={target.routes: _answering_500(20, where)},
             stops_at=last,
@@ -411,7 +410,7 @@ def _of_code(target: FaultTarget) -> Iterator[Fault]:
         slow = f'    if {where} and {_PATH} != "/health":\n        time.sleep(3)\n'
         yield Fault(
             name="latency=3s",
-            what=f"in {last} alone each request takes three seconds more",
+            what=f"only in {last}, each request takes three more seconds",
             watched=last,
             edits={target.file: _around(slow, before="\n\nimport time\n")},
             stops_at=last,
@@ -422,22 +421,23 @@ def _of_code(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what is wrong in what only the service knows, as far as it declares it; and what its tests see."""
+    """Yield the service-specific faults that it declares, and those that its tests find."""
     first, last = target.first, target.production
     if edits := _first(target, "hook-fails"):
         yield Fault(
             name="hook-fails",
-            what="the new version breaks its contract: it takes an item without a name",
+            what="the new version breaks its contract: it accepts an item without a name",
             watched=last,
             edits=edits,
             stops_at=first,
-            because="BeforeAllowTraffic said Failed",
+            because="BeforeAllowTraffic reported Failed",
             rolled_back=True,
         )
     if edits := _first(target, "wrong-answer-compared"):
         yield Fault(
             name="wrong-answer-compared",
-            what="a list answers 200 with an item that nobody made: only the version before knows better",
+            what="a list answers 200 with an item that does not exist: only the comparison with the previous "
+            "version shows it",
             watched=last,
             edits=edits,
             stops_at=first,
@@ -465,7 +465,7 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
     if target.has_api:
         yield Fault(
             name="test-fails",
-            what="the service deploys, but fails its tests: health says `fine`",
+            what="the service deploys, but fails its tests: the health check says `fine`",
             watched=last,
             edits={target.file: _unwell("True")},
             stops_at=first,
@@ -474,7 +474,7 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _of_bake(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what only time shows: an old bug, and one that comes while the alarms are watched."""
+    """Yield faults that only time shows: an old bug, and one that appears while the alarms are watched."""
     last, where = target.production, target.in_production
     if target.has_routes:
         yield Fault(
@@ -489,10 +489,10 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
     if not target.bakes:
         return
     rare_fails = _failing_rarely(where)
-    seen = f"{last} fails at a kind of request that comes in the third minute of the bake"
+    seen = f"{last} fails on a kind of request that first arrives in the third minute of the bake"
     for name, what, rule in (
-        ("alarm-in-bake", f"{seen}; the rule of the condition holds at once", AlarmRule.AT_ONCE),
-        ("alarm-in-watched-bake", "the same; the condition's rule watches for its wait time", AlarmRule.WATCHES),
+        ("alarm-in-bake", f"{seen}; the condition's rule succeeds at once", AlarmRule.AT_ONCE),
+        ("alarm-in-watched-bake", "the same, but the condition's rule watches for its wait time", AlarmRule.WATCHES),
     ):
         yield Fault(
             name=name,
@@ -508,14 +508,15 @@ def _of_bake(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _of_probes(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what only a probe sees."""
+    """Yield faults that only a probe detects."""
     if not (target.has_api and target.bakes and target.probed):
         return
     last = target.production
     yield Fault(
         name="wrong-answer",
-        what=f"in the third minute of {last}'s bake a kind of request comes after which answers are wrong, with status "
-        "200: no error to Lambda, no 5xx, and only the probe reads what they say",
+        what=f"in the third minute of {last}'s bake a new kind of request arrives, after which answers are wrong, "
+        f"with status "
+        "200: no error for Lambda and no 5xx, so only the probe, which reads the body, notices",
         watched=last,
         edits={target.file: _appended(_WRONG_AFTER_RARE.format(where=target.in_production))},
         stops_at=last,
@@ -526,7 +527,7 @@ def _of_probes(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _failing_rarely(where: str) -> Callable[[str], str]:
-    """Return the edit with which a kind of request fails that nobody sends before the bake."""
+    """Return the edit that makes a kind of request fail that is not sent before the bake."""
     return _around(
         f'    if {where} and (event.get("headers") or {{}}).get("x-rare"):\n'
         '        raise RuntimeError("nobody thought of this kind of request")\n'
@@ -534,12 +535,13 @@ def _failing_rarely(where: str) -> Callable[[str], str]:
 
 
 def _of_hindsight(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what only shows after the delivery, so that somebody has to take it back."""
+    """Yield faults that only show after the delivery and need a manual rollback."""
     last = target.production
     if target.has_api:
         yield Fault(
             name="found-after-delivery",
-            what=f"{last} fails at a kind of request that comes only after the delivery; somebody takes {last} back",
+            what=f"{last} fails on a kind of request that only arrives after the delivery; an operator rolls "
+            f"{last} back",
             watched=last,
             edits={target.file: _failing_rarely(target.in_production)},
             found_by={"x-rare": "1"},
@@ -548,7 +550,7 @@ def _of_hindsight(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
-    """Yield what is wrong around a sound commit."""
+    """Yield faults in the surroundings of a sound commit."""
     last, sound = target.production, {target.file: _MARK}
     if target.approval:
         yield Fault(
@@ -562,7 +564,7 @@ def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
         )
     yield Fault(
         name="pipeline-changed",
-        what=f"somebody changes the pipeline while {last} deploys: what is in flight is canceled, and begins again",
+        what=f"somebody changes the pipeline while {last} deploys: the execution is canceled and starts again",
         watched=last,
         edits=sound,
         changes_pipeline=last,
@@ -593,7 +595,7 @@ def _of_delivery(target: FaultTarget) -> Iterator[Fault]:
 
 
 def _refused_back(target: FaultTarget) -> Iterator[Fault]:
-    """Yield the rollback that is refused: it leaves accounts that no other fault can be played in."""
+    """Yield the refused rollback, which leaves accounts that no other fault can be played in."""
     last = target.production
     if target.has_api and (edits := _other(target, "rollback-refused")):
         yield Fault(
@@ -612,7 +614,7 @@ def find(name: str, faults: Sequence[Fault]) -> Fault:
     """Return the fault of a name.
 
     Raises:
-        RehearsalError: It is not one of them.
+        RehearsalError: The name is unknown.
     """
     for fault in faults:
         if fault.name == name:
@@ -626,13 +628,13 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
     """Create a commit on top of another one, in its own repository: the checkout does not change.
 
     Args:
-        commit: What it stands on.
+        commit: The parent commit.
         edits: Function from a file's old text to its new text, by file.
-        message: Its first line.
+        message: First line of its message.
         folder: A new folder for the repository.
 
     Raises:
-        RehearsalError: git refuses, or an edit does not fit.
+        RehearsalError: git fails, or an edit does not apply.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -641,11 +643,11 @@ def commit_with(commit: Commit, edits: Mapping[str, Callable[[str], str]], messa
     for name, edit in edits.items():
         file = folder / name
         if not file.is_file():
-            raise RehearsalError(f"the fault does not fit this commit: it has no {name}")
+            raise RehearsalError(f"the fault does not apply to this commit: it has no {name}")
         before = file.read_text(encoding="utf-8")
         after = edit(before)
         if after == before:
-            raise RehearsalError(f"the fault does not fit this commit: it changes nothing of {name}")
+            raise RehearsalError(f"the fault does not apply to this commit: it doesn't change {name}")
         file.write_text(after, encoding="utf-8")
     author = git.identity("Rehearsal", "rehearsal@localhost")
     git.output(folder, "commit", "--quiet", "--all", "--no-verify", "--message", message, variables=author)
@@ -656,48 +658,48 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
     """Return why a run with a fault did not end as it must; None if it did.
 
     Returns:
-        What is not as it has to be; None when all is.
+        The difference from the required end; None if there is none.
     """
     last = record.executions[-1] if record.executions else None
     if last is None:
         return "nothing was played"
     if fault.base_edits and not record.in_alarm:
-        return "nothing was in alarm before it"
+        return "no alarm was active before it"
     if fault.changes_pipeline and (complaint := _canceled(fault.changes_pipeline, record)):
         return complaint
     if fault.found_by:
         return _taken_back(fault, record)
     if fault.stops_at is None:
-        return None if record.delivered else f"it did not get through: {last.reason}"
+        return None if record.delivered else f"it was not delivered: {last.reason}"
     stopped = last.stopped
     if stopped is None:
         return "it got through"
     if not _is_at(stopped.name, fault.stops_at):
         return f"it was stopped at {stopped.name}, not at {fault.stops_at}: {last.reason}"
     if fault.because not in f"{last.reason} {stopped.reason}":
-        return f"it was stopped by another reason than {fault.because}: {last.reason}"
+        return f"it was stopped for a reason other than {fault.because}: {last.reason}"
     if fault.rolled_back and not _rolled_back(last):
         return "nothing was rolled back"
     rollback = next((stage for stage in last.stages if stage.kind == "rollback"), None)
     if fault.rollback_refused:
-        # The new version stays where it is: that is what the runbook is for.
+        # The new version stays deployed: the runbook says how to continue.
         return _refused(fault.rollback_refused, rollback)
     if fault.goes_back and (rollback is None or rollback.status is not PlayStatus.SUCCEEDED):
-        return f"the stage did not roll back: {rollback.reason if rollback else 'no rollback was tried'}"
+        return f"the stage did not roll back: {rollback.reason if rollback else 'no rollback was attempted'}"
     return _changed(record, fault.watched, deployed_again=fault.goes_back)
 
 
 def _taken_back(fault: Fault, record: Rehearsal) -> str | None:
-    """Return what is wrong about a delivery that somebody took back: first the aliases, then the stages."""
+    """Return what is wrong with a manual rollback, first of the aliases, then of the stages; None if nothing is."""
     first, *others = record.executions
     if first.status is not PlayStatus.SUCCEEDED:
-        return f"it did not get through: {first.reason}"
+        return f"it was not delivered: {first.reason}"
     for step, answers in record.taken_back.items():
         answer = answers.get(fault.service, "nothing")
         if not answer.startswith("5" if step == DELIVERED else "200"):
             return f"{step}: {fault.service} of {fault.watched} answers {answer}"
     if set(record.taken_back) != {DELIVERED, ALIASES_MOVED, STAGES_ROLLED_BACK}:
-        return f"it was taken back only as far as {', '.join(record.taken_back)}"
+        return f"the rollback only reached {', '.join(record.taken_back)}"
     if not others or any(each.status is not PlayStatus.SUCCEEDED for each in others):
         return f"a stage was not rolled back: {', '.join(each.reason for each in others)}"
     return _changed(record, fault.watched, deployed_again=True)
@@ -715,25 +717,25 @@ def _canceled(stage: str, record: Rehearsal) -> str | None:
     if not any(each.name.startswith(f"{stage}-") for each in stages):
         return f"nothing was canceled in {stage}"
     if any(each.kind == "rollback" for execution in canceled for each in execution.stages):
-        return "what was canceled was rolled back"
+        return "the canceled execution was rolled back"
     return None
 
 
 def _refused(words: str, rollback: PlayedStage | None) -> str | None:
     if rollback is None:
-        return "no rollback was tried"
+        return "no rollback was attempted"
     if rollback.status is PlayStatus.SUCCEEDED:
         return "the rollback was not refused"
-    return None if words in rollback.reason else f"the rollback failed by another reason: {rollback.reason}"
+    return None if words in rollback.reason else f"the rollback failed for a different reason: {rollback.reason}"
 
 
 def _changed(record: Rehearsal, environment: str, *, deployed_again: bool = False) -> str | None:
-    """Return how an environment's answers differ from before, whatever was stopped.
+    """Return how an environment's answers differ from those before the run; None if they don't.
 
     Args:
         record: The run.
-        environment: Its name.
-        deployed_again: Whether what was there before was deployed once more: its code has versions of new numbers then,
+        environment: Name of the environment.
+        deployed_again: True if the earlier code was deployed again: its versions have new numbers then,
             since Lambda publishes one for code that differs from the last one's
             (https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html).
     """
@@ -744,8 +746,8 @@ def _changed(record: Rehearsal, environment: str, *, deployed_again: bool = Fals
             return f"{service} of {environment} answers {answer}"
         one, other = (_NUMBER.sub("", each) if deployed_again else each for each in (answer, before[service]))
         if one != other:
-            return f"{service} of {environment} serves {answer}, and not {before[service]} as before"
-    return None if before else f"the former answers of {environment} were not recorded"
+            return f"{service} of {environment} serves {answer}, not {before[service]} as before"
+    return None if before else f"the earlier answers of {environment} were not recorded"
 
 
 _NUMBER = re.compile(r" \d+(?= \()")

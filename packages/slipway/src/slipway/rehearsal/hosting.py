@@ -19,13 +19,13 @@ _NETWORK = frozenset({"AWS::EC2::VPC", "AWS::EC2::NatGateway", "AWS::EC2::Instan
 
 @dataclass(frozen=True)
 class Unhosted:
-    """Something of an app that cannot be played.
+    """A part of an app that cannot be played.
 
     Attributes:
         stack: Name of its stack.
-        logical_id: Of the resource.
-        reason: Why not.
-        stops: Whether nothing can be played for it; otherwise it fails where it is used.
+        logical_id: Logical id of the resource.
+        reason: The reason.
+        stops: True if it prevents the rehearsal; otherwise it fails when it is used.
     """
 
     stack: str
@@ -35,7 +35,7 @@ class Unhosted:
 
 
 def find_unhosted(assembly: Path) -> list[Unhosted]:
-    """Return what of an assembly cannot be played.
+    """Return the parts of an assembly that cannot be played.
 
     Args:
         assembly: Folder of the assembly, `cdk.out`.
@@ -44,13 +44,13 @@ def find_unhosted(assembly: Path) -> list[Unhosted]:
 
 
 def refuse_unhosted(found: Iterable[Unhosted]) -> None:
-    """Stop where an app is of a shape that cannot be played.
+    """Raise an error if an app cannot be rehearsed.
 
     Args:
-        found: What of it cannot be.
+        found: Parts that cannot be played.
 
     Raises:
-        RehearsalError: It is; the message names what.
+        RehearsalError: A part prevents the rehearsal. The message names it.
     """
     stopping = [each for each in found if each.stops]
     if not stopping:
@@ -73,7 +73,7 @@ def _of_stack(stack: StackArtifact) -> Iterator[Unhosted]:
         elif kind in _NETWORK:
             yield Unhosted(stack.name, logical_id, "networks are not created here (VPC)", stops=True)
         elif kind == "AWS::CodeBuild::Project" and _is_true(properties.get("Environment", {}).get("PrivilegedMode")):
-            yield Unhosted(stack.name, logical_id, "it may use Docker, which is not here", stops=False)
+            yield Unhosted(stack.name, logical_id, "it may use Docker, which is not available here", stops=False)
         elif kind == "AWS::Lambda::Function" and (reason := unhosted_function(properties)):
             yield Unhosted(stack.name, logical_id, reason, stops=False)
 
@@ -91,7 +91,7 @@ def unhosted_function(properties: Mapping[str, Any]) -> str | None:
         return "a container image cannot run here"
     runtime = properties.get("Runtime")
     if isinstance(runtime, str) and not re.match("|".join(HOSTED), runtime):
-        return f"its runtime {runtime} is not on this machine"
+        return f"its runtime {runtime} is not available on this machine"
     return None
 
 

@@ -1,8 +1,8 @@
-"""The accounts as they were before: a commit put there at once, without the pipeline's steps.
+"""Launch an earlier commit in the accounts directly, without the pipeline's steps.
 
-A rehearsal delivers a change to accounts that hold something. The first one has nothing yet, so an earlier commit is
-launched there: its pipeline by `cdk deploy Pipeline`, as a team does once, and its stages by their change sets, all
-environments side by side.
+A rehearsal delivers a change to accounts that already contain a version. Before the first rehearsal they are empty, so
+an earlier commit is launched there: its pipeline by `cdk deploy Pipeline`, as a team does once, and its stages by their
+change sets, all environments in parallel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from slipway.rehearsal.player.source import Commit
 from slipway.revisions.synthesis import LOCKS, provide_packages, synthesise_tree
 
 HANDOVER = Path("build") / "handover"
-"""Folder in which a build leaves what it hands to the builds after it (`slipway.tasks.reports`)."""
+"""Folder in which a build collects the files for later builds (`slipway.tasks.reports`)."""
 
 LAYER = "requirements/layer.txt"
 """Inputs of the layer of every function."""
@@ -45,17 +45,17 @@ def synthesise(commit: Commit, folder: Path, checkout: Path, variables: dict[str
     """Build and synthesise a commit.
 
     Args:
-        commit: Which.
+        commit: The commit.
         folder: A new folder for its files.
-        checkout: The repository whose installed tools serve, when the commit locks the same ones.
-        variables: More environment variables.
-        progress: Is called with each line.
+        checkout: The repository whose installed tools are used if the commit locks the same ones.
+        variables: Additional environment variables.
+        progress: Called with each line.
 
     Returns:
-        Its assembly, not yet changed for the accounts.
+        Its assembly, not yet converted for the accounts.
 
     Raises:
-        RehearsalError: It cannot be synthesised; the message holds the last words.
+        RehearsalError: It cannot be synthesised. The message contains the last lines.
     """
     zipped = folder.with_suffix(".zip")
     commit.archive(zipped)
@@ -77,21 +77,21 @@ class Launch:
     """Deploys a commit directly into the accounts.
 
     Args:
-        accounts: They run, and are bootstrapped.
-        memory: Of the pipeline.
-        folder: Where its work goes.
-        stopping: Set when everything has to end.
+        accounts: The running, bootstrapped accounts.
+        memory: State of the pipeline.
+        folder: Working folder.
+        stopping: Set when everything must stop.
     """
 
     def __init__(self, accounts: Accounts, memory: Memory, folder: Path, stopping: threading.Event) -> None:
         self._accounts, self._memory, self._folder, self._stopping = accounts, memory, folder, stopping
 
     def pipeline(self, assembly: Path, progress: Progress) -> None:
-        """Deploy the pipeline's stack: what a team does once.
+        """Deploy the pipeline's stack, as a team does once.
 
         Args:
-            assembly: Changed for the accounts.
-            progress: Is called with each line.
+            assembly: The assembly, converted for the accounts.
+            progress: Called with each line.
 
         Raises:
             RehearsalError: The CDK CLI failed.
@@ -117,9 +117,9 @@ class Launch:
         """Deploy every stage, all environments in parallel, and record the commit as delivered.
 
         Args:
-            commit: Whose.
-            assembly: Changed for the accounts.
-            progress: Is called with what is being done.
+            commit: The commit.
+            assembly: The assembly, converted for the accounts.
+            progress: Called with a description of each step.
 
         Raises:
             RehearsalError: A stack failed.
@@ -170,7 +170,7 @@ class Launch:
         sets.execute(configuration, changes, lambda _: None)
 
     def _assets(self, assembly: Path, account: str) -> dict[tuple[str, str], Path]:
-        """Return the files by bucket and key, of everything that an account receives."""
+        """Return the files that an account receives, by bucket and key."""
         found: dict[tuple[str, str], Path] = {}
         for listed in assets_files(assembly):
             for file in read_assets(listed).files.values():
@@ -220,12 +220,13 @@ class Launch:
         return file
 
     def _hand_over(self, commit: Commit, file: Path) -> None:
-        """Pack what the commit's own build hands to the builds after it."""
+        """Pack the files that the commit's own build hands to later builds."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             source = Path(folder) / "source"
             commit.archive(file)
             unpack(file, source)
-            # By the verb of the commit's own Makefile: what it calls has had other names. Nothing has to be installed.
+            # By the verb of the commit's own Makefile, because the command behind it may have another name. Nothing
+            # needs to be installed.
             command = ["make", "--old-file", ".venv/.installed", f"PYTHON={sys.executable}", "handover"]
             done = run(command, folder=source)
             if done.returncode != 0:
@@ -249,13 +250,13 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
     """Return the newest ancestor of a commit whose functions differ from the commit's.
 
     Args:
-        repository: Where.
+        repository: The repository.
         revision: The commit.
-        usable: Whether an ancestor can be launched with the tools that are here.
-        most: How far back to look, in commits.
+        usable: Returns True if an ancestor can be launched with the tools that are available.
+        most: Maximum number of commits to go back.
 
     Returns:
-        Its name; None without one.
+        Its name; None if there is none.
     """
     listed = git.run(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
     commits = listed.stdout.split()
@@ -276,13 +277,13 @@ def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) 
     """Return why an earlier commit cannot be launched in the accounts of a commit; None if it can.
 
     Args:
-        repository: Where both are.
+        repository: The repository of both commits.
         before: The earlier commit.
-        commit: Whose accounts there are.
-        services: That are delivered alone. Empty: all.
+        commit: The commit that the accounts belong to.
+        services: The rehearsed services. Empty: all.
 
     Returns:
-        What differs; None if nothing prevents it.
+        The difference; None if nothing prevents it.
     """
     theirs, ours = _places(repository, before), _places(repository, commit)
     if theirs != ours:
@@ -293,11 +294,11 @@ def unlike(repository: Path, before: str, commit: str, services: Sequence[str]) 
 
 
 _PLACE = ("account", "region", "name", "qualifier")
-"""Settings by which what is deployed is found again."""
+"""Settings that identify what is deployed."""
 
 
 def _places(repository: Path, commit: str) -> dict[str, tuple[str, ...]]:
-    """Return where a commit's configuration puts the pipeline and each environment, and under what name."""
+    """Return account, region and names of the pipeline and each environment in a commit's configuration."""
     pipeline = _table(repository, commit, "pipeline")
     names = [name for name in pipeline.get("environments", []) if isinstance(name, str)]
     tables = {"pipeline": pipeline} | {name: _table(repository, commit, name) for name in names}

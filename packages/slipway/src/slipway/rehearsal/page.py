@@ -1,4 +1,4 @@
-"""A rehearsal as one self-contained page: it needs no network and no other file but the logs that it links to."""
+"""Write a rehearsal as one page that needs no network, and no other files except the logs that it links to."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from slipway.rehearsal.player.records import (
 from slipway.rehearsal.show import virtual
 
 WIDTH = 1000
-"""Units across a chart."""
+"""Width of a chart, in its own units."""
 ROW = 22
-"""Units of a row of the Gantt chart."""
+"""Height of a row of the Gantt chart."""
 LABEL = 330
-"""Units for the names beside it."""
+"""Width of the names beside it."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def write(record: Rehearsal, folder: Path) -> Path:
 
     Args:
         record: The run.
-        folder: Where to; the logs are there already.
+        folder: Folder of the page, which already contains the logs.
 
     Returns:
         The page.
@@ -108,7 +108,7 @@ def pictured(stage: PlayedStage) -> DrawnStage:
     """Return a stage for the picture of the pipeline: repeated actions in separate rows, and the stage's conditions.
 
     Args:
-        stage: As it was played.
+        stage: The played stage.
     """
     rows = tuple(
         tuple(
@@ -131,8 +131,8 @@ def gantt(execution: Execution, *, in_virtual: bool) -> Gantt:
     """Return the actions of an execution as bars.
 
     Args:
-        execution: Which.
-        in_virtual: By virtual time. Otherwise by the clock of the machine.
+        execution: The execution.
+        in_virtual: True for virtual time; otherwise real time.
     """
     spans = list(_spans(execution, in_virtual=in_virtual))
     end = max((start + length for _, _, start, length in spans), default=1.0) or 1.0
@@ -230,7 +230,7 @@ def _said(deployment: PlayedDeployment) -> str:
 
 
 def _changed(action: PlayedAction) -> dict[str, int]:
-    """Return what a change set does, by kind."""
+    """Return the changes of a change set, by kind."""
     found: dict[str, int] = {}
     for change in action.changes:
         kind = "replaced" if change.replacement == "True" else change.action.lower()

@@ -1,4 +1,4 @@
-"""The rehearsal: a commit through the real pipeline, on the accounts of this machine."""
+"""The rehearsal: deliver a commit through the real pipeline on this machine's accounts."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ from slipway.settings.quotas import ComputeType
 
 FOLDER = paths.ROOT / "build" / "rehearsal"
 EMPTY = "empty"
-"""Content of the accounts before the first delivery, in place of an earlier commit."""
+"""Value of the option for accounts without an earlier commit."""
 VERBS = "CI_VERBS"
 """Variable with the verbs that `.ci/run` runs besides the synthesis."""
 CHECKS = "review"
@@ -65,10 +65,10 @@ REQUESTS_A_MINUTE = 20
 THROTTLED_SECONDS = 4.0
 """Time for which a function has no concurrency left, seconds: longer than the SDK's own retries take."""
 
-# Edit of what every function has.
+# Edit of a file that every function contains.
 _ANOTHER_VERSION = {
     "packages/slipway-runtime/src/slipway_runtime/__init__.py": lambda text: (
-        f"{text.rstrip()}\n# The version before.\n".lstrip()
+        f"{text.rstrip()}\n# The previous version.\n".lstrip()
     )
 }
 
@@ -78,22 +78,21 @@ class Options:
     """Options of a rehearsal.
 
     Attributes:
-        services: Some of the services. Default: all.
-        base: Content of new accounts: `empty`, or a revision. Default: the newest earlier
-            commit with other functions; where its tools are others, the commit itself, with functions of a version
-            before.
+        services: Services to rehearse. Default: all.
+        base: Content of new accounts: `empty`, or a revision. Default: the newest earlier commit with different
+            functions; if its tools differ, the commit itself with changed functions.
         checks: Verbs that the build runs besides the synthesis.
-        requests_a_minute: Environment → requests to each function in a virtual minute of a deployment. Default:
+        requests_a_minute: Environment → requests to each function per virtual minute of a deployment. Default:
             `REQUESTS_A_MINUTE` in each.
-        start: Virtual moment of the start. Default: the next one inside every deployment window.
-        alarm_rule: What the rule `CloudWatchAlarm` does with its wait time.
-        window: What a deployment window does while it is closed.
-        rare: An environment and the minute of its bake → what is in further requests to its functions.
-        meanwhile: What happens in the accounts after each group of actions of a stage. Default: nothing.
-        builds: How many builds run at once, by compute type. Default: as many as in a new account.
-        throttles: Whether the first function whose hook is called has no concurrency left for some seconds.
-        folder: Where the page and the logs go.
-        home: Folder that everything else lies in.
+        start: Virtual time of the start. Default: the next one inside every deployment window.
+        alarm_rule: How the rule `CloudWatchAlarm` uses its wait time.
+        window: Behaviour of a closed deployment window.
+        rare: Environment and minute of its bake → content of additional requests to its functions.
+        meanwhile: Called after each group of actions of a stage. Default: nothing.
+        builds: Maximum number of concurrent builds by compute type. Default: the quotas of a new account.
+        throttles: True if the first function whose hook is called has no concurrency left for some seconds.
+        folder: Folder for the page and the logs.
+        home: Folder for everything else.
     """
 
     services: tuple[str, ...] = ()
@@ -117,20 +116,20 @@ class Options:
 
     @property
     def narrowed(self) -> dict[str, str]:
-        """Variables with which a build synthesises these services alone."""
+        """Variables that limit a build to these services."""
         return {NARROWED: " ".join(self.services)} if self.services else {}
 
 
 @dataclass
 class Stand:
-    """The accounts, running, and what plays in them.
+    """The running accounts, with the player.
 
     Args:
         settings: All of `config/`.
-        options: How the rehearsal is run.
-        show: Who watches.
-        ask: Who is asked for approvals.
-        stopping: Set when everything has to end.
+        options: Options of the rehearsal.
+        show: Shows the progress.
+        ask: Asks a person for approvals.
+        stopping: Set when everything must stop.
     """
 
     settings: Settings
@@ -183,7 +182,7 @@ class Stand:
         self._measuring: threading.Thread | None = None
 
     def _rare(self, account: str, minute: int) -> list[dict[str, Any]]:
-        """Return the content of further requests to an environment's functions, from some minute of its bake on."""
+        """Return the content of additional requests to an environment's functions in a minute of its bake."""
         names = [each.name for each in self.settings.environments if each.account == account]
         return self.options.rare(names[0], minute) if names else []
 
@@ -208,10 +207,10 @@ class Stand:
         timer.start()
 
     def start(self) -> None:
-        """Start the accounts, and repair what a killed run left.
+        """Start the accounts, and clean up after a killed run.
 
         Raises:
-            RehearsalError: They do not come up.
+            RehearsalError: They do not start.
         """
         self.accounts.start(self.show.progress_of_phase)
         for event in self.memory.pending.values():
@@ -222,13 +221,13 @@ class Stand:
             while left := list(settled(emulator)):
                 self.show.progress_of_phase(f"{self.accounts.label(account)}: {', '.join(left)} is rolled back")
                 if time.monotonic() > deadline:
-                    raise RehearsalError(f"{left[0]} does not come to an end; run with FRESH=yes")
+                    raise RehearsalError(f"{left[0]} is still in progress; run with FRESH=yes")
                 time.sleep(0.2)
         self._measuring = threading.Thread(target=self._measure, daemon=True)
         self._measuring.start()
 
     def stop(self) -> None:
-        """Stop everything, and keep what the accounts hold."""
+        """Stop everything, and save the accounts."""
         self.stopping.set()
         with suppress(RuntimeError):
             self.events.close()
@@ -244,7 +243,7 @@ class Stand:
 
     @property
     def memory_mb(self) -> float:
-        """Most that the accounts' processes held together, megabytes."""
+        """Maximum memory of the accounts' processes together, megabytes."""
         return self._measured
 
     def _codepipeline(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
@@ -253,13 +252,13 @@ class Stand:
         return api(operation, request, caller)
 
     def _roll_back(self, stage: str, target: str) -> str:
-        """Begin to roll a stage back, after all that the accounts have lived through."""
+        """Start a rollback of a stage, after the accounts' last virtual time."""
         if self.player is None:
-            raise ApiError("ConflictException", "the pipeline is busy: the rehearsal has not come to it yet")
+            raise ApiError("ConflictException", "the rehearsal has not started the pipeline yet; try again later")
         return self.player.roll_back(stage, target, self.memory.latest or datetime.now(UTC))
 
     def new_player(self) -> Player:
-        """Return who plays the pipeline in the accounts, which have to run."""
+        """Return the player of the pipeline. The accounts must be running."""
         place = BuildPlace(
             folder=self.options.folder,
             host=self.options.home / "host",
@@ -324,8 +323,8 @@ class Rehearse:
 
     Args:
         stand: The accounts and the player.
-        commit: What is delivered.
-        fault: Its name, when the commit has one.
+        commit: The commit to deliver.
+        fault: Name of the commit's fault, if it has one.
     """
 
     def __init__(self, stand: Stand, commit: Commit, *, fault: str = "") -> None:
@@ -344,13 +343,13 @@ class Rehearse:
         self._begin = time.monotonic()
 
     def begin(self, *, anew: bool = False) -> None:
-        """Start the accounts and launch what they hold, where they hold nothing yet.
+        """Start the accounts, and launch an earlier version if they are empty.
 
         Args:
-            anew: Launch it too where they hold something.
+            anew: True to launch it even if they are not empty.
 
         Raises:
-            RehearsalError: One of it fails.
+            RehearsalError: A step fails.
         """
         _clean(self._options.folder)
         with self._phase("accounts"):
@@ -359,17 +358,17 @@ class Rehearse:
             bootstrap(self._stand.accounts, self._show.progress_of_phase)
         if anew or not self._stand.memory.has_pipeline:
             self._launch()
-            # What was launched is older than what is delivered.
+            # The launched version is older than the delivered one.
             self._start = self._options.start or office_hours(self._stand.settings, after=self._stand.memory.latest)
 
     def let_it_fail(self, *, minutes: int) -> None:
-        """Let requests meet what the accounts hold, so that an old bug puts them in alarm.
+        """Send requests to the launched version, so that an old bug triggers its alarms.
 
         Args:
             minutes: Virtual minutes of requests.
         """
         stand = self._stand
-        with self._phase("what prod has been doing"):
+        with self._phase("requests before the delivery"):
             for environment in stand.settings.environments:
                 stand.codedeploy.know(environment.account)
                 states = stand.bake.watch(
@@ -403,7 +402,7 @@ class Rehearse:
         return self.record.executions[-1]
 
     def finish(self) -> None:
-        """Check what answers now, and write the verdict."""
+        """Check the current answers, and write the verdict."""
         stand = self._stand
         last = self.record.executions[-1] if self.record.executions else None
         with self._phase("what answers now"):
@@ -413,11 +412,11 @@ class Rehearse:
                 self.record.served = self._served()
                 self.record.refusals = self._refusals()
             except (ClientError, BotoCoreError, httpx.HTTPError) as error:
-                # Its account has died: it is named when it is stopped.
+                # Its account has died, which is reported when it is stopped.
                 self._show.say(f"  [yellow]not checked[/yellow] {escape(str(error))}")
         self.record.event_faults = list(dict.fromkeys(stand.events.faults))
         for fault in self.record.event_faults:
-            self._show.say(f"  [yellow]not heard[/yellow] {escape(fault)}")
+            self._show.say(f"  [yellow]not delivered[/yellow] {escape(fault)}")
         for refusal in self.record.refusals:
             self._show.say(f"  [red]refused[/red] {escape(refusal)}")
         self.record.delivered = last is not None and last.status is PlayStatus.SUCCEEDED
@@ -430,7 +429,7 @@ class Rehearse:
         self.record.verdict = verdict(self.record)
 
     def _refusals(self) -> list[str]:
-        """Return the calls that AWS's services were refused since the rehearsal began, from CloudTrail."""
+        """Return the refused calls of AWS's services since the rehearsal began, from CloudTrail."""
         since, found = datetime.fromisoformat(self.record.began), []
         for account, emulator in self._stand.accounts.emulators.items():
             events = emulator.session().client("cloudtrail").lookup_events(StartTime=since)["Events"]
@@ -439,7 +438,7 @@ class Rehearse:
         return list(dict.fromkeys(found))
 
     def stop(self) -> None:
-        """Stop the accounts, and say in the verdict which of them could not be kept."""
+        """Stop the accounts, and name those that could not be saved in the verdict."""
         try:
             self._stand.stop()
         except RehearsalError as error:
@@ -448,7 +447,7 @@ class Rehearse:
             self.record.delivered = False
 
     def _served(self) -> dict[str, dict[str, str]]:
-        """Return what each environment serves."""
+        """Return the answers of each environment."""
         accounts, environments = self._stand.accounts, self._stand.settings.environments
         with ThreadPoolExecutor(len(environments)) as pool:
             found = pool.map(lambda each: served(accounts, each.account, each.name, region=each.region), environments)
@@ -459,7 +458,7 @@ class Rehearse:
         return answers
 
     def _launch(self) -> None:
-        """Bring the accounts to what they hold before the first delivery."""
+        """Bring the accounts to their state before the first delivery."""
         stand, options = self._stand, self._options
         base, folder = self._base(), options.scope / "launch"
         shutil.rmtree(folder, ignore_errors=True)
@@ -467,9 +466,9 @@ class Rehearse:
         launch = Launch(stand.accounts, stand.memory, folder, stand.stopping)
         source = base or self._commit
         if base == self._commit and options.base is None:
-            # Nothing earlier can be launched with these tools. The commit can, with functions of another version, so
-            # that a delivery has something to put in place of something.
-            source = faults.commit_with(base, _ANOTHER_VERSION, "The functions, built once before", folder / "before")
+            # No earlier commit can be launched with these tools. The commit itself can, with changed functions, so that
+            # the delivery replaces a version.
+            source = faults.commit_with(base, _ANOTHER_VERSION, "Earlier version of the functions", folder / "before")
         with self._phase(f"synthesise {base.sha[:12]}" if base else "synthesise"):
             assembly = synthesise(
                 source, folder / "source", paths.ROOT, self._options.narrowed, self._show.progress_of_phase
@@ -521,12 +520,12 @@ class _Timed:
 def verdict(record: Rehearsal) -> str:
     """Return the last line of a run."""
     if record.taken_back:
-        return "; ".join([f"delivered {record.commit[:12]}, then taken back", *_answers(record), *record.lost])
+        return "; ".join([f"delivered {record.commit[:12]}, then rolled it back", *_answers(record), *record.lost])
     if record.delivered:
         last = record.executions[-1]
         said = [f"delivered {record.commit[:12]} to {last.stages[-1].name} in {record.seconds:.0f} s", *_hurt(last)]
         if record.refusals:
-            said.append(f"AWS's services were refused {len(record.refusals)} calls")
+            said.append(f"{len(record.refusals)} calls of AWS's services were refused")
         return "; ".join([*said, *record.lost])
     if not record.executions:
         return "; ".join([f"{record.commit[:12]} was not delivered", *record.lost])
@@ -538,7 +537,7 @@ def verdict(record: Rehearsal) -> str:
         said.append(f"rolled back: {', '.join(back)}")
     shifts = [each for stage in last.stages for action in stage.actions for each in action.deployments]
     if met := sum(each.met_new for each in shifts):
-        said.append(f"{met} requests met the new version, {sum(each.failed_new for each in shifts)} of them failed")
+        said.append(f"{met} requests reached the new version, {sum(each.failed_new for each in shifts)} of them failed")
     if final := list(record.served)[-1:]:
         said.append(f"{final[0]} {_still(record.before.get(final[0], {}), record.served[final[0]])}")
     return "; ".join([*said, *record.lost])
@@ -553,7 +552,7 @@ def _answers(record: Rehearsal) -> list[str]:
 
 
 def _hurt(last: Execution) -> list[str]:
-    """Return for each stage how many requests to a new version failed, although it continued."""
+    """Return the number of failed requests to a new version for each stage that continued anyway."""
     found = []
     for stage in last.stages:
         shifts = [each for action in stage.actions for each in action.deployments]
@@ -564,7 +563,7 @@ def _hurt(last: Execution) -> list[str]:
 
 
 def _why(last: Execution, stopped: PlayedStage | None) -> str:
-    """Return what stopped a stage, without CloudFormation's wrapping of the message."""
+    """Return the reason that stopped a stage, without CloudFormation's wrapping of the message."""
     failed = [each for action in (stopped.actions if stopped else ()) for each in action.deployments if each.reason]
     return failed[0].reason if failed else last.reason
 
@@ -582,7 +581,7 @@ def _put_back(last: Execution) -> list[str]:
 
 
 def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    """Return what an environment serves, compared to what it served."""
+    """Return an environment's answers, compared with the earlier ones."""
     if not now:
         return "serves nothing yet"
     serves = ", ".join(f"{service} {answer}" for service, answer in now.items())
@@ -592,14 +591,14 @@ def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
 def served(
     accounts: Accounts, account: str, environment: str, headers: Mapping[str, str] | None = None, *, region: str
 ) -> dict[str, str]:
-    """Return what the services of an environment answer, by AWS's own host names.
+    """Return the answers of an environment's services at AWS's own host names.
 
     Args:
-        accounts: They run.
-        account: The environment's.
-        environment: Its name.
-        headers: Of the requests. Default: none of their own.
-        region: The environment's.
+        accounts: The running accounts.
+        account: Account of the environment.
+        environment: Name of the environment.
+        headers: Additional headers of the requests. Default: none.
+        region: Region of the environment.
 
     Returns:
         Service → status of its health route, if it has an API, and the versions that `live` of its functions points to.
@@ -613,7 +612,7 @@ def served(
             if stack["StackName"].startswith(f"{environment}-") and parts[-1] == "compute":
                 service = "-".join(parts[len(environment.split("-")) : -1])
                 if "-" in service:
-                    # Of an environment whose name begins with this one's: services have no hyphen.
+                    # Belongs to an environment whose name begins with this one's: services have no hyphen.
                     continue
                 services.append(service)
                 for output in stack.get("Outputs", []):
@@ -652,7 +651,7 @@ def _services(settings: Settings) -> Sequence[str]:
 
 
 def _clean(folder: Path) -> None:
-    """Delete the last run's own files: not the accounts, nor files that outlive a run."""
+    """Delete the last run's own files, but not the accounts and files that outlive a run."""
     for name in ("artifacts", "builds", "logs", "source", "index.html", "result.json"):
         path = folder / name
         if path.is_dir():

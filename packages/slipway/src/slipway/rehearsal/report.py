@@ -1,4 +1,4 @@
-"""Show a run: its steps in progress, and its tables at the end."""
+"""Show the progress of a run, and its tables at the end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Phases:
     On a terminal a step in progress is a live line; elsewhere each step is a line when it starts and one when it ends.
 
     Args:
-        console: Where to.
+        console: The console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -31,7 +31,7 @@ class Phases:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[Progress]:
-        """Open a step; what it yields shows what the step is at."""
+        """Open a step, and yield a function that shows its progress."""
         begin = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(name) as status:
@@ -48,7 +48,7 @@ class Phases:
         self._console.print(f"[green]✓[/green] {name:<20} {self._seconds[name]:6.1f} s")
 
     def table(self) -> Table:
-        """Return how long each phase took."""
+        """Return the duration of each phase."""
         table = Table(title="duration by phase", title_justify="left", box=None, pad_edge=False)
         table.add_column("step")
         table.add_column("seconds", justify="right")
@@ -88,23 +88,23 @@ def endpoint_table(outputs: Mapping[str, Mapping[str, str]]) -> Table:
 def substitutions_markdown() -> str:
     """Return every row of the table of substitutions, for docs/substitutions.md."""
     rows = [f"| `{row.subject}` | {row.stand_in} | {row.unproven} |" for row in SUBSTITUTIONS]
-    return "\n".join(["| of AWS | here | so not shown |", "|---|---|---|", *rows])
+    return "\n".join(["| on AWS | here | not shown here |", "|---|---|---|", *rows])
 
 
 def faults_markdown(faults: Iterable[Fault]) -> str:
     """Return the faults that can be rehearsed and their required results, for docs/rehearsal.md.
 
     Args:
-        faults: All that fit the project.
+        faults: The faults that suit the project.
     """
     rows = [f"| `{fault.name}` | {fault.what} | {_must(fault)} |" for fault in faults]
-    return "\n".join(["| FAULT | what is wrong | what has to happen |", "|---|---|---|", *rows])
+    return "\n".join(["| FAULT | what is wrong | required result |", "|---|---|---|", *rows])
 
 
 def _must(fault: Fault) -> str:
     if fault.stops_at is None:
-        canceled = f"it is canceled at `{fault.changes_pipeline}`, nothing is rolled back, and it begins again: "
-        taken_back = ", and after aliases and stages are taken back by hand, the old version serves again"
+        canceled = f"it is canceled at `{fault.changes_pipeline}`, nothing is rolled back, and it starts again: "
+        taken_back = ", and after a manual rollback of aliases and stages, the old version serves again"
         end = taken_back if fault.found_by else ""
         return f"{canceled if fault.changes_pipeline else ''}it reaches the last environment{end}"
     back = ", and the old version serves again" if fault.rolled_back or fault.goes_back else ""

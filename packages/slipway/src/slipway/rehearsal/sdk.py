@@ -1,6 +1,6 @@
-"""AWS's SDK for JavaScript, which Lambda's Node.js runtimes bring along and this machine does not.
+"""Install AWS's SDK for JavaScript, which Lambda's Node.js runtimes contain.
 
-Only the packages that an app's functions name are installed: all of them would be hundreds of megabytes.
+Only the packages that an app's functions use are installed; all of them would take hundreds of megabytes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _PACKAGE = re.compile(r"""["'](@aws-sdk/[a-z0-9-]+|@smithy/[a-z0-9-]+)["']""")
 _CLIENT = re.compile(r"@aws-sdk/client-[a-z0-9-]+")
 _OLD = re.compile(r"nodejs(?:1[0246]|[468])\b")
 ENDPOINT = Path(__file__).with_name("endpoint.cjs")
-"""Script that tells an old SDK where AWS is."""
+"""Script that sets the endpoint of an old SDK."""
 OPTIONS = {"NODE_OPTIONS": f"--require {ENDPOINT}"}
-"""Variable by which every Node.js loads it."""
+"""Variable that makes every Node.js process load it."""
 _SCRIPTS = (".js", ".mjs", ".cjs")
 _LARGEST = 8_000_000
 
@@ -42,21 +42,21 @@ def find_packages(assembly: Path) -> set[str]:
         if resource["Type"] == "AWS::Lambda::Function"
     }
     found = {match for text in _scripts(assembly) for match in _PACKAGE.findall(text)}
-    # `AwsCustomResource` of the CDK loads the client that its resource names.
+    # CDK's `AwsCustomResource` loads the client that its resource names.
     found |= {match for stack in stacks(assembly) for match in _CLIENT.findall(json.dumps(stack.template))}
-    # Custom resources of the CDK run on another Node.js in each region (`Fn::FindInMap`).
+    # CDK's custom resources run on a different Node.js version in each region (`Fn::FindInMap`).
     return found | ({"aws-sdk"} if any(_OLD.match(runtime) for runtime in runtimes) else set())
 
 
 def install_packages(names: set[str], folder: Path) -> Path:
-    """Install packages where they are not there yet; return the folder that `NODE_PATH` has to name.
+    """Install missing packages, and return the folder for `NODE_PATH`.
 
     Args:
         names: The packages.
-        folder: Where they are kept.
+        folder: Folder for the packages.
 
     Raises:
-        RehearsalError: npm cannot.
+        RehearsalError: npm fails.
     """
     modules = folder / "node_modules"
     missing = sorted(name for name in names if not (modules / name).is_dir())
@@ -73,7 +73,7 @@ def install_packages(names: set[str], folder: Path) -> Path:
 
 
 def _scripts(assembly: Path) -> Iterator[str]:
-    """Yield the text of each script of the assets, beside the packages that they bring along."""
+    """Yield the text of each script in the assets, except those of bundled packages."""
     for file in sorted(assembly.rglob("asset.*")):
         if file.is_dir():
             for script in sorted(file.rglob("*")):

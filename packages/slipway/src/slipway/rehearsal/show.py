@@ -36,7 +36,7 @@ class Show:
     """The timeline on the terminal: live on a terminal, a line at the end of each action elsewhere.
 
     Args:
-        console: Where to.
+        console: The console to print to.
     """
 
     def __init__(self, console: Console) -> None:
@@ -90,7 +90,7 @@ class Show:
                 condition = stage.conditions[-1]
                 self._print(self._line(condition.status, f"{condition.kind} {condition.rule}", condition.detail))
             return
-        # What an action said is said already.
+        # The messages of actions are already printed.
         if stage.reason and not any(action.error and action.error in stage.reason for action in stage.actions):
             self._print(f"  {escape(stage.reason)}")
 
@@ -121,7 +121,7 @@ class Show:
                     deployment.status,
                     f"  {short_name(deployment.function)} {deployment.old_version} → {deployment.new_version}",
                     f"{deployment.configuration.removeprefix('CodeDeployDefault.Lambda')}, "
-                    f"{deployment.met_new} requests met the new version, {deployment.failed_new} failed",
+                    f"{deployment.met_new} requests to the new version, {deployment.failed_new} failed",
                 )
             )
         if action.error:
@@ -140,7 +140,7 @@ class Show:
         self._print(text)
 
     def close(self) -> None:
-        """Stop what moves."""
+        """Stop the live display."""
         with self._lock:
             if self._live is not None:
                 self._live.stop()

@@ -47,46 +47,55 @@ from slipway.settings import Settings
 from slipway.settings.quotas import CONCURRENT_BUILDS
 
 ServiceOption = Annotated[
-    list[str] | None, typer.Option("--service", help="Rehearse these alone; may be repeated. Default: all.")
+    list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
 ]
 CommitOption = Annotated[
     list[str] | None,
-    typer.Option("--commit", help="The commit to deliver. Default: HEAD. Any other app takes several."),
+    typer.Option("--commit", help="Commit to deliver; may be repeated for an app of your own. Default: HEAD."),
 ]
 BaseOption = Annotated[
     str | None,
     typer.Option(
         "--base",
-        help="What new accounts hold first: a revision, or `empty`. Default: the newest earlier "
-        "commit with other functions.",
+        help="First content of new accounts: a revision, or `empty`. Default: the newest earlier commit with "
+        "different functions.",
     ),
 ]
-FaultOption = Annotated[str | None, typer.Option("--fault", help="Deliver a commit with this fault.")]
-ApproveOption = Annotated[str, typer.Option("--approve", help="yes, no, timeout, or ask (here, or by `make approve`).")]
-FreshOption = Annotated[bool, typer.Option("--fresh", help="Forget the accounts first.")]
+FaultOption = Annotated[str | None, typer.Option("--fault", help="Deliver the commit with this fault.")]
+ApproveOption = Annotated[
+    str, typer.Option("--approve", help="Answer to approvals: yes, no, timeout, or ask (here or by `make approve`).")
+]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Delete the accounts first.")]
 SnapshotOption = Annotated[
-    bool, typer.Option("--snapshot", help="Deliver the tree as it is, with what is not committed.")
+    bool, typer.Option("--snapshot", help="Deliver the working tree, including uncommitted changes.")
 ]
 ChecksOption = Annotated[
-    str, typer.Option("--checks", help="Verbs that the build runs too, such as `check unit review`.")
+    str, typer.Option("--checks", help="Additional verbs for the build, such as `check unit review`.")
 ]
 RateOption = Annotated[
-    int, typer.Option("--rate", min=1, help="Requests to each function in a virtual minute of a deployment.")
+    int, typer.Option("--rate", min=1, help="Requests to each function per virtual minute of a deployment.")
 ]
 AtOption = Annotated[
-    datetime | None, typer.Option("--at", help="Virtual moment of the start, UTC. Default: in office hours.")
+    datetime | None, typer.Option("--at", help="Virtual time of the start, UTC. Default: in office hours.")
 ]
 AlarmRuleOption = Annotated[
-    AlarmRule, typer.Option("--alarm-rule", help="What the rule CloudWatchAlarm does: AWS's pages say both.")
+    AlarmRule,
+    typer.Option("--alarm-rule", help="How the rule CloudWatchAlarm behaves; AWS's pages contradict each other."),
 ]
 WindowOption = Annotated[
-    Window, typer.Option("--window", help="What a closed deployment window does: AWS's pages do not say.")
+    Window, typer.Option("--window", help="How a closed deployment window behaves; AWS's pages do not say.")
 ]
 AssemblyOption = Annotated[
-    Path | None, typer.Option("--assembly", metavar="DIR", help="Any other app: its assembly. Default: cdk.out.")
+    Path | None,
+    typer.Option(
+        "--assembly", metavar="DIR", help="Assembly of an app without config/pipeline.toml. Default: cdk.out."
+    ),
 ]
 PipelineOption = Annotated[
-    list[str] | None, typer.Option("--pipeline", help="Any other app: play these alone. Default: all.")
+    list[str] | None,
+    typer.Option(
+        "--pipeline", help="Only this pipeline of an app without config/pipeline.toml; may be repeated. Default: all."
+    ),
 ]
 IntoOption = Annotated[Path | None, typer.Option("--into", help="Folder of the page and the logs.", hidden=True)]
 REMOTE = FOLDER / "remote.git"
@@ -119,10 +128,10 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     pipeline: PipelineOption = None,
     into: IntoOption = None,
 ) -> None:
-    """Play the delivery of a commit: the real pipeline, on the accounts of this machine.
+    """Play the delivery of a commit: the real pipeline, in emulated accounts on this machine.
 
-    Without `config/pipeline.toml` the project is taken as any app with CDK Pipelines: its pipelines are read from its
-    assembly, and its accounts are removed afterwards.
+    Without `config/pipeline.toml`, the project counts as an arbitrary app with CDK Pipelines: its pipelines are read
+    from its assembly, and its accounts are deleted afterwards.
     """
     console = _console()
     if not has_configuration(paths.ROOT):
@@ -156,7 +165,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
 
 
 def _faults(settings: Settings, services: Sequence[str]) -> Sequence[Fault]:
-    """Return the faults that fit the services that are rehearsed."""
+    """Return the faults that suit the rehearsed services."""
     return faults.list_faults(faults.find_target(settings, services, folder=paths.ROOT))
 
 
@@ -176,14 +185,14 @@ def play(
 
     Args:
         settings: All of `config/`.
-        options: How it is run.
-        commit: What is delivered.
-        console: Where it is shown.
-        answers: Answers to approvals; None: somebody is asked, at `terminal` or by `answer`.
-        fault: One that the commit is given. Default: none.
-        fresh: Whether the accounts are forgotten first.
-        wait: Seconds to wait for another rehearsal; -1: as long as it takes.
-        terminal: Where somebody types. Default: nobody does.
+        options: Options of the rehearsal.
+        commit: The commit to deliver.
+        console: The console to print to.
+        answers: Answers to approvals. None: a person is asked, at `terminal` or through `answer`.
+        fault: Fault to add to the commit. Default: none.
+        fresh: True to delete the accounts first.
+        wait: Seconds to wait for another rehearsal; -1 for ever.
+        terminal: Terminal of the person who answers. Default: none.
     """
     show, stopping = Show(console), threading.Event()
 
@@ -194,14 +203,14 @@ def play(
     with _interruptible(stopping), stand.accounts.held(seconds=wait):
         if lost := () if fresh else stand.accounts.lost:
             names = ", ".join(stand.accounts.label(account) for account in lost)
-            show.say(f"[yellow]lost[/yellow] with their processes: {names}. All accounts are launched anew.")
+            show.say(f"[yellow]lost[/yellow] with their processes: {names}. All accounts are launched again.")
         fresh = fresh or bool(lost)
         if fresh:
             stand.accounts.forget()
         if fault is not None:
             options, commit = _with_fault(options, commit, fault)
         if fresh or fault is not None:
-            # It read what the accounts held before.
+            # It has read the accounts' earlier content.
             stand = stand_for(options)
         run = Rehearse(stand, commit, fault=fault.name if fault else "")
         try:
@@ -222,16 +231,16 @@ def play(
 
 
 def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options, Commit]:
-    """Return the commit with the fault; before, the accounts contain the commit without it, or with the old bug."""
+    """Return the commit with the fault, after setting the base to the commit without it, or with the old bug."""
     folder = options.scope / "faults"
     base = commit
     if fault.base_edits:
         base = faults.commit_with(commit, fault.base_edits, f"An old bug: {fault.what}", folder / "base")
     if fault.edits:
         commit = faults.commit_with(commit, fault.edits, f"Fault: {fault.what}", folder / "commit")
-    # The next change is compared with what was delivered, and that is in no branch here.
+    # The next change is compared with the delivered commit, which is on no branch here.
     _fetch(paths.ROOT, commit)
-    # One repository has both.
+    # Put both commits into one repository.
     if base.repository != commit.repository:
         _fetch(commit.repository, base)
         base = Commit(commit.repository, base.sha, base.branch, base.message, base.author_date)
@@ -243,20 +252,20 @@ def _fetch(repository: Path, commit: Commit) -> None:
 
 
 def _refuse_options(given: Mapping[str, object]) -> None:
-    """Refuse options that say nothing about this kind of project."""
+    """Refuse options that don't apply to this kind of project."""
     if wrong := [name for name, value in given.items() if value]:
         kind = "an app with" if has_configuration(paths.ROOT) else "any app without"
-        raise UsageError(f"{', '.join(wrong)}: not for {kind} config/pipeline.toml ({paths.ROOT.name})")
+        raise UsageError(f"{', '.join(wrong)}: not allowed for {kind} config/pipeline.toml ({paths.ROOT.name})")
 
 
 def _rehearse_app(
     assembly: Path | None, pipelines: Sequence[str], commits: Sequence[str], approve_: str, rate: int
 ) -> None:
-    """Play the pipelines of an app that knows nothing of this tool."""
+    """Play the pipelines of any CDK app."""
     console = _console()
     app = App.read(paths.ROOT, assembly=assembly)
     options = AppOptions(home=FOLDER, pipelines=tuple(pipelines), revisions=tuple(commits), requests_a_minute=rate)
-    # Its repository doesn't ignore what is written here.
+    # Its repository doesn't ignore these files.
     paths.write_text(FOLDER / ".gitignore", "*\n")
     show = Show(console)
     ask = _asker(show, _answers(approve_, None), sys.stdin if sys.stdin.isatty() else None)
@@ -271,7 +280,7 @@ def _rehearse_app(
 
 def approve(
     service: ServiceOption = None,
-    says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
+    says: Annotated[str, typer.Option("--says", help="Reason, for the record.")] = "",
 ) -> None:
     """Approve the waiting step of a rehearsal."""
     _answer(service, ApprovalAnswer.APPROVED, says)
@@ -279,9 +288,9 @@ def approve(
 
 def reject(
     service: ServiceOption = None,
-    says: Annotated[str, typer.Option("--says", help="Why, for the record.")] = "",
+    says: Annotated[str, typer.Option("--says", help="Reason, for the record.")] = "",
 ) -> None:
-    """Reject what a rehearsal waits for."""
+    """Reject the waiting step of a rehearsal."""
     _answer(service, ApprovalAnswer.REJECTED, says)
 
 
@@ -304,8 +313,8 @@ class RunningRehearsal:
     Attributes:
         folder: Its accounts.
         account: The tools account.
-        region: Of the pipelines.
-        memories: Files with what CodePipeline remembers, one per pipeline.
+        region: Region of the pipelines.
+        memories: Files with CodePipeline's state, one per pipeline.
     """
 
     folder: Path
@@ -315,39 +324,39 @@ class RunningRehearsal:
 
 
 def running_rehearsal(settings: Settings, options: Options) -> RunningRehearsal:
-    """Return where the rehearsal of the configured app is reached."""
+    """Return the connection to the rehearsal of the configured app."""
     folder, pipeline = options.scope / "accounts", settings.pipeline
     return RunningRehearsal(folder, pipeline.account, pipeline.region, (folder / "codepipeline.json",))
 
 
 def running_app(app: App, home: Path) -> RunningRehearsal:
-    """Return where the rehearsal of any other app is reached."""
+    """Return the connection to the rehearsal of an app without configuration."""
     topology = topology_of(app)
     memories = tuple(sorted((home / "pipelines").glob("*.json")))
     return RunningRehearsal(home / "accounts", topology.tools, topology.region(topology.tools), memories)
 
 
 def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") -> str:
-    """Answer an approval that another process waits for, by CodePipeline's own API, as the console does it.
+    """Answer an approval of another process through CodePipeline's own API, as the console does.
 
     Args:
-        running: The rehearsal that waits.
+        running: The waiting rehearsal.
         status: Approved or rejected.
-        says: Why, for the record.
+        says: Reason, for the record.
 
     Returns:
-        Stage and action that waited.
+        Stage and action of the approval.
 
     Raises:
-        RehearsalError: No rehearsal runs, it has come to no pipeline yet, or none waits.
+        RehearsalError: No rehearsal is running, it has no pipeline yet, or no approval is pending.
     """
     folder, account = running.folder, running.account
     state = paths.read_json(folder / "accounts.json")
     if state is None or Emulator.running(folder / account, tls=folder / "tls", keep=True) is None:
-        raise RehearsalError("no rehearsal runs that could be answered")
+        raise RehearsalError("no rehearsal is running; start one with `slipway rehearse`")
     client = boto3.Session(
         aws_access_key_id=account,
-        # The root's, as of every account of the emulator.
+        # Credentials of the root, as in every account of the emulator.
         aws_secret_access_key=EMULATED_SECRET,
         region_name=running.region,
     ).client(
@@ -386,23 +395,23 @@ def remote() -> None:
     python = paths.ROOT / ".venv" / "bin" / "python"
     paths.write_text(
         hook,
-        "#!/bin/sh\n# Plays the pipeline for what was pushed, in the terminal of who pushed it.\n"
+        "#!/bin/sh\n# Plays the pipeline for the pushed commit, in the pusher's terminal.\n"
         f"unset {' '.join(git.LOCATION_VARIABLES)}\n"
         f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway receive\n",
         mode=0o755,
     )
     known = git.run(paths.ROOT, "remote", "get-url", NAME).stdout.strip()
     if known and known != str(REMOTE) and Path(known).is_dir():
-        # Work trees of a repository share its remotes: what another of them set up stays.
-        console.print(f"remote {NAME} leads to {known}, which another work tree set up; play the pipeline here by")
+        # Work trees of a repository share its remotes, so another one's remote is kept.
+        console.print(f"remote {NAME} points to {known}, which another work tree set up; play the pipeline here with")
         console.print(f"  git push {shlex.quote(str(REMOTE))} {branch}", soft_wrap=True, markup=False)
         return
     git.output(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
-    console.print(f"remote {NAME} is set up; play the pipeline by\n  git push {NAME} {branch}")
+    console.print(f"remote {NAME} is set up; play the pipeline with\n  git push {NAME} {branch}")
 
 
 def receive() -> None:
-    """Play the pipeline for what was pushed; the hook of the remote calls it."""
+    """Play the pipeline for a pushed commit; the remote's hook calls this verb."""
     console = _console()
     settings = config.load()
     branch = _branch(settings)
@@ -415,7 +424,7 @@ def receive() -> None:
             console.print(f"{branch} was removed: nothing starts")
             continue
         commit = Commit.of(REMOTE, new, branch=branch)
-        console.print(f"{commit.sha[:12]} {commit.message}: waits for the one before it, if there is one", markup=False)
+        console.print(f"{commit.sha[:12]} {commit.message}: waits for the previous one, if any", markup=False)
         approve_ = os.environ.get("APPROVE", "ask")
         with _terminal() as terminal:
             answers = _answers(approve_, None)
@@ -427,7 +436,7 @@ def receive() -> None:
 
 @contextmanager
 def _terminal() -> Iterator[TextIO | None]:
-    """Return the terminal of the person who pushes: git gives the hook no such standard input."""
+    """Return the terminal of the person who pushes, which is not the hook's standard input."""
     try:
         terminal = Path("/dev/tty").open(encoding="utf-8")  # noqa: SIM115  # closed below
     except OSError:
@@ -439,9 +448,9 @@ def _terminal() -> Iterator[TextIO | None]:
 
 def drill(
     service: ServiceOption = None,
-    fault: Annotated[list[str] | None, typer.Option("--fault", help="These alone; may be repeated.")] = None,
+    fault: Annotated[list[str] | None, typer.Option("--fault", help="Only this one; may be repeated.")] = None,
 ) -> None:
-    """Play every fault, and say whether each ended as it has to."""
+    """Play every fault, and check that each ends as it must."""
     console = _console()
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()
@@ -449,7 +458,7 @@ def drill(
     chosen = [faults.find(name, known) for name in fault] if fault else known
     rows = [run_fault(settings, services, each, console) for each in chosen]
     table = Table(title="drill", title_justify="left", box=None, pad_edge=False)
-    for name in ("", "fault", "what is wrong", "what became of it", "seconds"):
+    for name in ("", "fault", "what is wrong", "result", "seconds"):
         table.add_column(name, justify="right" if name == "seconds" else "left", overflow="fold")
     for each, record, complaint in rows:
         said = complaint or record.verdict
@@ -479,7 +488,7 @@ def run_fault(
     """Play one fault.
 
     Returns:
-        The fault, the run, and what is not as it has to be.
+        The fault, the run, and the difference from the required result; None if there is none.
     """
     console.rule(f"{fault.name}: {fault.what}", align="left")
     options = _faulty(
@@ -500,7 +509,7 @@ def run_fault(
 
 
 def _faulty(options: Options, fault: Fault | None) -> Options:
-    """Return the options of a run whose fault is not only in the commit."""
+    """Return the options of a run, including parts of the fault outside the commit."""
     if fault is None:
         return options
     waiting = fault.changes_pipeline
@@ -542,7 +551,7 @@ def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
 
     def kill(line: str) -> None:
         if line.startswith(f"{fault.kills}-") and "foundation" not in line:
-            # Into the deployments of its functions.
+            # Wait until its functions are being deployed.
             threading.Timer(4, killed.set).start()
 
     log = folder / "killed.log"
@@ -550,7 +559,7 @@ def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
 
 
 def forget(service: ServiceOption = None) -> None:
-    """Remove the accounts of the rehearsal, and all that they hold."""
+    """Delete the accounts of the rehearsal and everything in them."""
     settings = config.load()
     options = Options(services=services_of(settings.environments[0], service) if service else ())
     remove(settings, options)
@@ -558,10 +567,10 @@ def forget(service: ServiceOption = None) -> None:
 
 
 def remove(settings: Settings, options: Options) -> None:
-    """Remove the accounts of a rehearsal, and all that they hold.
+    """Delete the accounts of a rehearsal and everything in them.
 
     Raises:
-        RehearsalError: A rehearsal is at work in them.
+        RehearsalError: A rehearsal is running in them.
     """
     stand = Stand(settings, options, Show(_console()), lambda _: None, threading.Event())
     with stand.accounts.held():
@@ -570,7 +579,7 @@ def remove(settings: Settings, options: Options) -> None:
 
 
 def say_end(record: Rehearsal, folder: Path, console: Console) -> None:
-    """Print what replaced AWS, where the page is, and the verdict on the last line."""
+    """Print the replacements of AWS, the path of the page, and the verdict on the last line."""
     table = Table(title="what replaced AWS", title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right")
     for name in ("of AWS", "here", "so not shown"):
@@ -624,7 +633,7 @@ def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) 
         if pending.token not in asked:
             asked.add(pending.token)
             here = "y or n here, or " if terminal is not None else ""
-            # Nothing may move while somebody types; it continues when the action ends.
+            # The live display stops while a person types, and continues when the action ends.
             show.close()
             show.say(
                 f"[yellow]?[/yellow] {escape(pending.action)} waits: {escape(pending.comment)}\n"
@@ -677,7 +686,8 @@ def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Conso
         return _snapshot(branch)
     if dirty and revision == "HEAD":
         console.print(
-            f"[yellow]{len(dirty)} changes are not committed[/yellow] and so not delivered; SNAPSHOT=yes delivers them"
+            f"[yellow]{len(dirty)} changes are not committed[/yellow] and will not be delivered; SNAPSHOT=yes "
+            f"delivers them"
         )
     head = git.run(paths.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
     if revision == "HEAD" and not head:
@@ -694,7 +704,7 @@ def _snapshot(branch: str) -> Commit:
     git.output(paths.ROOT, "read-tree", "HEAD", variables=variables)
     git.output(paths.ROOT, "add", "--all", variables=variables)
     tree = git.output(paths.ROOT, "write-tree", variables=variables)
-    # Unsigned and without an author: a machine without git's name and address can create one too.
+    # Unsigned and without an author, so that it also works on a machine without git's name and address.
     author = git.identity("Rehearsal", "rehearsal@localhost")
     made = git.output(paths.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree", variables=author)
     index.unlink(missing_ok=True)

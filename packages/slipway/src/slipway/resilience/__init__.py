@@ -1,1 +1,1 @@
-"""Break what a service needs, and see whether it degrades as its document promises."""
+"""Break a service's dependencies, and check that it degrades as its document promises."""

@@ -1,8 +1,8 @@
-"""Break what services need on this machine, and judge how they degrade: `slipway resilience --service NAME`.
+"""Break services' dependencies on this machine, and judge how they degrade: `slipway resilience --service NAME`.
 
-It works on an environment that `slipway up` brought up. One fault after the other is planted at the edge of the
-emulated account; meanwhile every operation is called, again and again, and each answer is held to the service's
-document. Once the fault is lifted the smoke tests have to pass, without anybody's help.
+It works on an environment that `slipway up` started. Each fault is planted at the edge of the emulated account, while
+every operation is called repeatedly and each answer is checked against the service's document. After the fault has been
+lifted, the smoke tests must pass without intervention.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ from slipway.resilience.faults import FAULTS, PlantedFault
 from slipway.resilience.probe import find_broken_promise, probe
 
 KILL_SECONDS = 0.5
-"""Pause between two kills of a function's environments: some calls meet one at work, and some end before."""
+"""Pause between two kills of a function's environments, seconds: some calls are interrupted, and others complete."""
 
 ROUNDS = 3
-"""How often each operation is called while a fault is planted."""
+"""Number of calls of each operation while a fault is planted."""
 
 RECOVERY_SECONDS = 60
-"""How long a service may take to be itself again: its queues try again what failed."""
+"""Seconds that a service may take to recover, in which its queues retry failed messages."""
 
 
 @dataclass(frozen=True)
 class Endured:
-    """What became of a service under one fault.
+    """Result of a service under one fault.
 
     Attributes:
-        service: its name.
-        fault: the fault.
-        answers: how many operations were called.
-        refused: how many of them answered with 5xx.
-        broken: what its document promises and it did not keep.
+        service: Its name.
+        fault: The fault.
+        answers: Number of called operations.
+        refused: Number of 5xx answers among them.
+        broken: Broken promises of its document.
     """
 
     service: str
@@ -57,7 +57,7 @@ class Endured:
     broken: tuple[str, ...]
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the result in one line."""
         kept = "degrades as it promises" if not self.broken else f"breaks {len(self.broken)} promises"
         return f"{self.service}: {self.fault.says}: {kept} ({self.answers} answers, {self.refused} of them 5xx)"
 
@@ -67,8 +67,8 @@ def planted(emulator: Emulator, fault: PlantedFault) -> Iterator[None]:
     """Plant a fault, and lift it at the end.
 
     Args:
-        emulator: the account.
-        fault: what breaks in it.
+        emulator: The account.
+        fault: The fault.
     """
     lifted = threading.Event()
 
@@ -93,10 +93,10 @@ def endure(service: AttackTarget, emulator: Emulator, client: httpx.Client, faul
     """Call a service while a fault is planted, and judge its answers.
 
     Args:
-        service: the service.
-        emulator: its account.
-        client: sends the requests.
-        fault: what breaks.
+        service: The service.
+        emulator: Its account.
+        client: Sends the requests.
+        fault: The fault.
     """
     with planted(emulator, fault):
         answers = [answer for _ in range(ROUNDS) for answer in probe(service, client)]
@@ -106,10 +106,10 @@ def endure(service: AttackTarget, emulator: Emulator, client: httpx.Client, faul
 
 
 def recover(local: LocalEnvironment) -> str | None:
-    """Return what a service still cannot do long after a fault; None once its smoke tests pass.
+    """Return the failure of a service that doesn't recover from a fault; None once its smoke tests pass.
 
     Args:
-        local: the environment.
+        local: The environment.
     """
     end = time.monotonic() + RECOVERY_SECONDS
     while fault := smoke(local, local.credentials(), lambda _: None):
@@ -121,13 +121,13 @@ def recover(local: LocalEnvironment) -> str | None:
 def resilience(
     env: EnvironmentOption,
     service: Annotated[
-        list[str] | None, typer.Option(help="A service; may be repeated. Default: all that are up.")
+        list[str] | None, typer.Option(help="Service; may be repeated. Default: all that are up.")
     ] = None,
-    fault: Annotated[list[str] | None, typer.Option(help="A fault; may be repeated. Default: each.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Fault; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Break what services need on this machine, and say whether they degrade as they promise.
+    """Break services' dependencies on this machine, and check that they degrade as they promise.
 
-    Exit code: 0 when every service keeps its promises and recovers, 1 when one does not, 2 for an unknown fault.
+    Exit code: 0 if every service keeps its promises and recovers, 1 if one does not, 2 for an unknown fault.
     """
     local, console = local_environment(env), Console(soft_wrap=True, highlight=False)
     failed = False

@@ -1,4 +1,4 @@
-"""What is broken around a service on this machine, and what the service promises meanwhile."""
+"""Faults of a service's dependencies on this machine, and the service's promises under them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class PlantedFault:
     """One fault.
 
     Attributes:
-        name: as the command line calls it.
-        says: what breaks.
+        name: Its name on the command line.
+        says: Description of the fault.
         edge: How requests of functions fail. None: they don't.
-        kills: whether execution environments are killed at work.
-        absorbed: whether the service answers as ever. Else it may refuse, in the words of its document.
+        kills: True if working execution environments are killed.
+        absorbed: True if the service must answer as usual. Otherwise it may refuse as its document allows.
     """
 
     name: str
@@ -47,6 +47,6 @@ FAULTS: Final = (
         EdgeFault(_MESSAGES, share=0.5, status=503, code="ServiceUnavailable"),
         absorbed=True,
     ),
-    PlantedFault("killed-function", "execution environments are killed at work", kills=True),
+    PlantedFault("killed-function", "execution environments are killed while they work", kills=True),
 )
-"""In the order in which they are planted."""
+"""Faults in the order in which they are planted."""

@@ -1,4 +1,4 @@
-"""Call every operation of a service, and judge each answer by what the document promises."""
+"""Call every operation of a service, and judge each answer by its document."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from slipway.emulator.server import Credentials
 _ID = "00000000-0000-4000-8000-000000000000"
 PROBLEM = "application/problem+json"
 FAILED = 500
-"""What no fault of something else excuses: a service that cannot answer says 503."""
+"""Statuses that no fault of a dependency excuses: a service that cannot answer must answer 503."""
 LONGEST_SECONDS = 30.0
 """An API answers after this time at the latest (https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html)."""
 
 
 @dataclass(frozen=True)
 class ProbeAnswer:
-    """What one operation answered.
+    """The answer of one operation.
 
     Attributes:
-        route: the operation.
-        status: of the answer; 0 if nothing was answered.
-        seconds: how long it took.
-        kind: its media type.
-        text: its body.
+        route: The operation.
+        status: Status of the answer; 0 without an answer.
+        seconds: Duration.
+        kind: Media type.
+        text: Body.
     """
 
     route: Route
@@ -43,11 +43,11 @@ class ProbeAnswer:
 
 
 def probe(service: AttackTarget, client: httpx.Client) -> Iterator[ProbeAnswer]:
-    """Yield the answer of each operation that the caller reaches.
+    """Yield the answer of each operation that the caller can reach.
 
     Args:
-        service: what is called, and by whom.
-        client: sends the requests.
+        service: The service, with its credentials.
+        client: Sends the requests.
     """
     for route in service.reached:
         began = time.monotonic()
@@ -84,14 +84,14 @@ def _call(service: AttackTarget, route: Route, client: httpx.Client) -> httpx.Re
 def find_broken_promise(
     answer: ProbeAnswer, service: AttackTarget, *, absorbed: bool, in_its_place: bool = False
 ) -> str | None:
-    """Return what an answer breaks of what the document promises; None if it keeps it.
+    """Return the promise of the document that an answer breaks; None if it keeps all.
 
     Args:
-        answer: the answer.
-        service: whose.
-        absorbed: whether the service has to answer as if nothing was broken.
-        in_its_place: whether the gateway may answer 500 in the place of a function that did not run, as that of an HTTP
-            API does. Default: a 500 is the service's own, which nothing excuses.
+        answer: The answer.
+        service: The service.
+        absorbed: True if the service must answer as if nothing was broken.
+        in_its_place: True if the gateway may answer 500 in the place of a function that did not run, as that of an HTTP
+            API does. Default: a 500 counts as the service's own answer, which is never excused.
     """
     operation: dict[str, Any] = service.document["paths"][answer.route.path][answer.route.method.lower()]
     documented = {int(status) for status in operation["responses"]}

@@ -1,1 +1,1 @@
-"""Restore a service's data to a point in time, beside the present data, and compare: `slipway restore`."""
+"""Restore a service's data to a point in time, beside the current data, and compare: `slipway restore`."""

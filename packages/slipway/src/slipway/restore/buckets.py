@@ -1,10 +1,9 @@
 """Restore a versioned bucket to a point in time, into a new bucket, and compare.
 
-Each object's version of that moment is copied, as S3 tells to restore a previous version
-(https://docs.aws.amazon.com/AmazonS3/latest/userguide/RestoringPreviousVersions.html). It reaches as far back as the
-bucket keeps old versions; a copy of an object above 5 GB is made in parts. AWS Backup's continuous backup of S3 would
-be the other way, at the price of a second copy of everything
-(https://docs.aws.amazon.com/aws-backup/latest/devguide/s3-backups.html).
+Each object's version at that time is copied, as S3's guide recommends
+(https://docs.aws.amazon.com/AmazonS3/latest/userguide/RestoringPreviousVersions.html). This reaches as far back as the
+bucket keeps old versions; objects above 5 GB are copied in parts. The alternative, AWS Backup's continuous backup of
+S3, costs a second copy of everything (https://docs.aws.amazon.com/aws-backup/latest/devguide/s3-backups.html).
 """
 
 from __future__ import annotations
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 CHECKED = 100
-"""Objects whose content is read back from both buckets, spread over all of them."""
+"""Number of objects whose contents are compared, spread over all objects."""
 COPIES = 16
-"""Objects that are copied at once."""
+"""Number of objects that are copied concurrently."""
 LARGEST_COPY = 5_000_000_000
 """The largest object that one call copies: https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html."""
 _MAIN_REGION = "us-east-1"
@@ -44,7 +43,7 @@ def check_bucket(client: S3Client, bucket: str) -> None:
     """Check that a bucket keeps versions.
 
     Raises:
-        RestoreError: it doesn't.
+        RestoreError: It doesn't.
     """
     if client.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
         raise RestoreError(f"{bucket} keeps no versions: restore a recovery point of its backup vault")
@@ -53,18 +52,18 @@ def check_bucket(client: S3Client, bucket: str) -> None:
 def restore_bucket(
     client: S3Client, bucket: str, copy: str, to: datetime, *, region: str, say: Callable[[str], None]
 ) -> RestoredCopy:
-    """Copy the objects of a bucket as they were at a moment into a new bucket, and compare with the present.
+    """Copy the objects of a bucket as of a point in time into a new bucket, and compare them with the current ones.
 
     Args:
         client: S3 in the bucket's account and region.
-        bucket: its name.
-        copy: name of the new bucket.
-        to: the moment.
-        region: of both.
+        bucket: Name of the bucket.
+        copy: Name of the new bucket.
+        to: The point in time.
+        region: Region of both buckets.
         say: Called with each step.
 
     Raises:
-        RestoreError: what was copied is not what was there.
+        RestoreError: The copy differs from the original.
         ClientError: S3 refuses.
     """
     began = time.monotonic()
@@ -89,7 +88,7 @@ def restore_bucket(
 
 
 def _copy(client: S3Client, bucket: str, copy: str, key: str, version: ObjectVersion) -> None:
-    """Copy a version of an object, in parts where S3 asks for it."""
+    """Copy a version of an object, in parts if S3 requires it."""
     source: Any = {"Bucket": bucket, "Key": key, "VersionId": version.id}
     if version.size > LARGEST_COPY:
         client.copy(source, copy, key)
@@ -98,12 +97,12 @@ def _copy(client: S3Client, bucket: str, copy: str, key: str, version: ObjectVer
 
 
 def versions_at(client: S3Client, bucket: str, to: datetime | None) -> dict[str, ObjectVersion]:
-    """Return key → version of each object that was there at a moment.
+    """Return key → version of each object that existed at a point in time.
 
     Args:
         client: S3.
-        bucket: name of the bucket.
-        to: the moment; None is now.
+        bucket: Name of the bucket.
+        to: The point in time; None is now.
     """
     newest: dict[str, tuple[datetime, ObjectVersion | None]] = {}
     for key, modified, version in _versions(client, bucket):
@@ -116,8 +115,8 @@ def versions_at(client: S3Client, bucket: str, to: datetime | None) -> dict[str,
 def _versions(client: S3Client, bucket: str) -> Iterator[tuple[str, datetime, ObjectVersion | None]]:
     """Yield every version of every object; a delete marker is None.
 
-    S3 lists versions and delete markers apart. Where both have one time, the marker counts: nothing is brought back
-    that may have been deleted.
+    S3 lists versions and delete markers separately. If both have the same time, the marker counts, so that nothing is
+    restored that may have been deleted.
     """
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
         for marker in page.get("DeleteMarkers", []):
@@ -127,7 +126,7 @@ def _versions(client: S3Client, bucket: str) -> Iterator[tuple[str, datetime, Ob
 
 
 def _create(client: S3Client, bucket: str, copy: str, region: str) -> None:
-    """Create the new bucket, private, versioned and encrypted as the present one."""
+    """Create the new bucket, private, versioned and encrypted like the original."""
     place: Any = {} if region == _MAIN_REGION else {"CreateBucketConfiguration": {"LocationConstraint": region}}
     client.create_bucket(Bucket=copy, **place)
     client.put_public_access_block(
@@ -145,10 +144,10 @@ def _create(client: S3Client, bucket: str, copy: str, region: str) -> None:
 
 
 def _check(client: S3Client, bucket: str, copy: str, then: Mapping[str, ObjectVersion]) -> None:
-    """Compare what was copied with what it was copied from.
+    """Compare the copies with the originals.
 
     Raises:
-        RestoreError: something differs.
+        RestoreError: Something differs.
     """
     copied = {
         each["Key"]: each["Size"]
@@ -164,7 +163,7 @@ def _check(client: S3Client, bucket: str, copy: str, then: Mapping[str, ObjectVe
         if one != _digest(client, copy, key):
             wrong.append(key)
     if wrong:
-        raise RestoreError(f"{copy} is not what {bucket} was: {', '.join(wrong[:10])}")
+        raise RestoreError(f"{copy} differs from what {bucket} contained: {', '.join(wrong[:10])}")
 
 
 def _digest(client: S3Client, bucket: str, key: str, **version: str) -> str:

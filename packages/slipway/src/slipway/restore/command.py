@@ -1,4 +1,4 @@
-"""Restore the data of a service beside the present: `slipway restore`."""
+"""Restore the data of a service beside the current data: `slipway restore`."""
 
 from __future__ import annotations
 
@@ -30,20 +30,22 @@ _LONGEST_BUCKET = 63
 
 
 def restore(  # noqa: PLR0917  # typer reads a command's options from its parameters
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[str, typer.Option(help="The service whose tables and bucket are restored.")],
-    to: Annotated[datetime, typer.Option("--to", help="The moment, UTC: 2026-11-30T14:05:00.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[str, typer.Option(help="Service whose tables and bucket are restored.")],
+    to: Annotated[datetime, typer.Option("--to", help="Point in time, UTC: 2026-11-30T14:05:00.")],
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Delete the copies after comparing: a drill.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Delete the copies after the comparison, as for a drill.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Restore a service's tables and bucket to a point in time beside the present ones, and compare.
+    """Restore a service's tables and bucket to a point in time beside the current ones, and compare.
 
-    Nothing that is there now is changed. Exit code: 0 when all was restored and compared, whatever differs since.
+    The current data is not changed. Exit code: 0 if everything was restored and compared, whatever the differences.
     """
     settings = config.load()
     environment = environment_named(settings, env)
@@ -55,10 +57,10 @@ def restore(  # noqa: PLR0917  # typer reads a command's options from its parame
     check_resources(session, resources, moment)
     for kind, name in resources:
         console.print(f"{name} → {copy_name(name, kind, moment)}", markup=False)
-    console.print("Nothing that is there now is changed. The copies cost as much as the present ones.", markup=False)
+    console.print("The current data is not changed. The copies cost as much as the originals.", markup=False)
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("nobody can be asked here: --yes answers")
+            raise UsageError("cannot ask for confirmation without a terminal; pass --yes")
         typer.confirm(f"Restore {service} of {env} as of {moment:%Y-%m-%d %H:%M:%S} UTC?", abort=True)
     poll = 5.0 if profile is not None else 0.1
     copies = restore_resources(session, resources, moment, console=console, poll_seconds=poll)
@@ -78,9 +80,9 @@ def copy_name(name: str, kind: str, moment: datetime) -> str:
     """Return the name of the copy of a table or bucket.
 
     Args:
-        name: of the present one.
-        kind: its resource type.
-        moment: that it is restored to.
+        name: Name of the original.
+        kind: Its resource type.
+        moment: The point in time.
     """
     end = f"-{moment:%Y%m%d%H%M%S}"
     return name[: (_LONGEST_BUCKET if kind == _BUCKET else LONGEST_NAME) - len(end)] + end
@@ -90,12 +92,12 @@ def data_of(session: boto3.Session, environment: Environment, service: str) -> l
     """Return resource type and name of a service's tables and buckets, without the bucket of its access logs.
 
     Args:
-        session: of the environment's account.
-        environment: its settings.
-        service: name of the service.
+        session: Session in the environment's account.
+        environment: Settings of the environment.
+        service: Name of the service.
 
     Raises:
-        RestoreError: it has none.
+        RestoreError: It has none.
     """
     stack = service_stack(environment.name, service, DATA)
     pages = session.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack)
@@ -112,10 +114,10 @@ def data_of(session: boto3.Session, environment: Environment, service: str) -> l
 
 
 def check_resources(session: boto3.Session, resources: Sequence[tuple[str, str]], moment: datetime) -> None:
-    """Check that tables and buckets can be restored to a moment, before anything is begun.
+    """Check that all tables and buckets can be restored to a point in time, before starting.
 
     Raises:
-        RestoreError: one cannot.
+        RestoreError: One cannot.
     """
     for kind, name in resources:
         if kind == _TABLE:
@@ -132,14 +134,14 @@ def restore_resources(
     console: Console,
     poll_seconds: float,
 ) -> list[RestoredCopy]:
-    """Restore tables and buckets beside the present ones, and compare.
+    """Restore tables and buckets beside the current ones, and compare.
 
     Args:
-        session: of the environment's account and region.
-        resources: resource type and name of each.
-        moment: that they are restored to.
+        session: Session in the environment's account and region.
+        resources: Resource type and name of each.
+        moment: The point in time.
         console: Shows each step.
-        poll_seconds: how long to wait between two looks.
+        poll_seconds: Pause between two polls.
     """
 
     def say(text: str) -> None:
@@ -158,7 +160,7 @@ def restore_resources(
 
 
 def remove_copies(session: boto3.Session, resources: Sequence[tuple[str, str]], moment: datetime) -> None:
-    """Delete the copies of tables and buckets, with all that is in them."""
+    """Delete the copies of tables and buckets with their contents."""
     for kind, name in resources:
         copy = copy_name(name, kind, moment)
         if kind == _TABLE:

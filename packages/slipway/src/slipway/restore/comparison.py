@@ -1,4 +1,4 @@
-"""Compare the present data with the restored data."""
+"""Compare the current data with the restored data."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 SHOWN = 20
-"""The most names that are kept of each kind of difference."""
+"""Maximum number of names that are kept per kind of difference."""
 
 
 @dataclass(frozen=True)
 class RestoredCopy:
-    """A table or bucket that was restored, compared with the present one.
+    """A restored table or bucket, compared with the current one.
 
     Attributes:
-        source: Name of the present one.
+        source: Name of the current one.
         copy: Name of the restored one.
-        present: Items or objects that there are now.
-        restored: Those that were restored.
-        added: Those of now that were not there then: how many, and the first of them.
-        removed: Those of then that are not there now.
-        changed: Those that are others now.
-        seconds: How long restoring took, and comparing.
+        present: Number of current items or objects.
+        restored: Number of restored ones.
+        added: Number and first names of those that did not exist then.
+        removed: Number and first names of those that no longer exist.
+        changed: Number and first names of those that have changed since.
+        seconds: Duration of the restore and of the comparison.
     """
 
     source: str
@@ -34,7 +34,7 @@ class RestoredCopy:
     seconds: tuple[float, float]
 
     def lines(self) -> Iterable[str]:
-        """Yield what is said of it."""
+        """Yield its description, line by line."""
         yield f"{self.source} → {self.copy}"
         restored, compared = self.seconds
         yield f"  {self.present} now, {self.restored} then; restored in {restored:.1f} s, compared in {compared:.1f} s"
@@ -49,11 +49,11 @@ class RestoredCopy:
 
 
 def compare_contents(present: Mapping[str, str], restored: Mapping[str, str]) -> dict[str, tuple[int, tuple[str, ...]]]:
-    """Compare what is there now with what was restored.
+    """Compare the current data with the restored data.
 
     Args:
-        present: Name of an item or object → what tells its content from another.
-        restored: The same of the restored ones.
+        present: Name of a current item or object → digest of its content.
+        restored: Name of a restored item or object → digest of its content.
     """
     kinds = {
         "added": present.keys() - restored.keys(),

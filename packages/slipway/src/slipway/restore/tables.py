@@ -25,14 +25,14 @@ POLL_SECONDS = 5.0
 
 
 class RestoreError(SlipwayError):
-    """A table or bucket cannot be restored; the message says why and what to do."""
+    """A table or bucket cannot be restored. The message says why and what to do."""
 
 
 def check_table(client: DynamoDBClient, table: str, to: datetime) -> None:
-    """Check that a table can be restored to a moment.
+    """Check that a table can be restored to a point in time.
 
     Raises:
-        RestoreError: it has no point-in-time recovery, or its window does not reach the moment.
+        RestoreError: It has no point-in-time recovery, or the time is outside its window.
     """
     found = client.describe_continuous_backups(TableName=table)["ContinuousBackupsDescription"]
     recovery = found.get("PointInTimeRecoveryDescription", {})
@@ -40,7 +40,7 @@ def check_table(client: DynamoDBClient, table: str, to: datetime) -> None:
         raise RestoreError(f"{table} has no point-in-time recovery: restore a recovery point of its backup vault")
     earliest, latest = recovery.get("EarliestRestorableDateTime"), recovery.get("LatestRestorableDateTime")
     if (earliest and to < earliest) or (latest and to > latest):
-        raise RestoreError(f"{table} can be restored to a moment from {earliest} to {latest}, not to {to}")
+        raise RestoreError(f"{table} can be restored to a time from {earliest} to {latest}, not to {to}")
 
 
 def restore_table(
@@ -56,14 +56,14 @@ def restore_table(
 
     Args:
         client: DynamoDB in the table's account and region.
-        table: its name.
-        copy: name of the new table.
-        to: the moment.
+        table: Name of the table.
+        copy: Name of the new table.
+        to: The point in time.
         say: Called with each step.
-        poll_seconds: how long to wait between two looks.
+        poll_seconds: Pause between two polls.
 
     Raises:
-        RestoreError: it cannot be restored.
+        RestoreError: It cannot be restored.
         ClientError: DynamoDB refuses.
     """
     began = time.monotonic()
@@ -76,10 +76,10 @@ def restore_table(
     say(f"{table}: {copy} is being restored")
     while (status := client.describe_table(TableName=copy)["Table"]["TableStatus"]) != "ACTIVE":
         if status not in {"CREATING", "UPDATING"}:
-            raise RestoreError(f"{copy} is {status}, and not restored")
+            raise RestoreError(f"{copy} is {status}, not restored")
         time.sleep(poll_seconds)
     restored_at = time.monotonic()
-    say(f"{table}: every item of both is compared")
+    say(f"{table}: comparing every item with {copy}")
     keys = [each["AttributeName"] for each in described["KeySchema"]]
     present, restored = _digests(client, table, keys), _digests(client, copy, keys)
     return RestoredCopy(

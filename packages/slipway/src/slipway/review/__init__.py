@@ -1,1 +1,1 @@
-"""Say what a change does to data, permissions and protection, from two assemblies."""
+"""Review the effects of a change on data, permissions and protection, from two assemblies."""

@@ -1,4 +1,4 @@
-"""The stacks of a cloud assembly, strictly read: what is damaged is refused, never compared."""
+"""Read the stacks of a cloud assembly strictly: damaged files are refused, never compared."""
 
 from __future__ import annotations
 
@@ -113,12 +113,12 @@ class ReviewedStack:
         key: Account, region and name.
         stage: `prod-<service>`, `prod-foundation`, …; `PIPELINE` at the root.
         path: Path of its construct.
-        template: As CloudFormation gets it.
-        termination_protection: Whether the assembly asks for it.
-        assets: Digests of what is published for it.
+        template: The template, as CloudFormation receives it.
+        termination_protection: True if the assembly requires it.
+        assets: Digests of its published assets.
         paths: Path of each resource's construct by logical id, as far as it is known.
         parent: The stack that a nested stack is a resource of; None for any other.
-        parent_id: Its logical id there.
+        parent_id: Logical id of the nested stack in its parent.
     """
 
     key: StackKey
@@ -147,9 +147,9 @@ class Assembly:
 
     Args:
         stacks: In the manifest's order.
-        build_specifications: Text of those that lie beside the templates, by file name.
-        unread: What the manifests hold that this review doesn't know, in a sentence each.
-        lookups: What CDK has not looked up yet, so that the templates hold made-up values in its place.
+        build_specifications: Texts of build specifications beside the templates, by file name.
+        unread: Unknown contents of the manifests, one sentence each.
+        lookups: Pending lookups of CDK, for which the templates contain dummy values.
     """
 
     stacks: tuple[ReviewedStack, ...] = ()
@@ -159,7 +159,7 @@ class Assembly:
 
     @cached_property
     def by_key(self) -> Mapping[StackKey, ReviewedStack]:
-        """The stacks by what CloudFormation knows them by."""
+        """The stacks by CloudFormation's identity."""
         return {stack.key: stack for stack in self.stacks}
 
     def lineage(self, stack: ReviewedStack) -> Iterator[ReviewedStack]:
@@ -189,7 +189,7 @@ def read_assembly(folder: Path) -> Assembly:
     """Read an assembly and those nested in it.
 
     Args:
-        folder: What `app.synth()` wrote, `cdk.out`.
+        folder: The assembly, `cdk.out`.
 
     Raises:
         ReviewError: The manifest is missing or damaged.
@@ -201,7 +201,7 @@ def read_assembly(folder: Path) -> Assembly:
     except AssemblyError as error:
         raise ReviewError(str(error)) from None
     if not stacks:
-        raise ReviewError(f"{folder / MANIFEST_FILE} names no stack: there is nothing to review")
+        raise ReviewError(f"{folder / MANIFEST_FILE} contains no stack: there is nothing to review")
     return Assembly(
         stacks=stacks,
         build_specifications=specifications,
@@ -261,7 +261,7 @@ def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
     version = str(manifest.get("version", ""))
     major = version.partition(".")[0]
     if not major.isdigit():
-        raise damaged(path, "it names no version")
+        raise damaged(path, "it has no version")
     if int(major) < _OLDEST_SCHEMA:
         raise ReviewError(
             f"{path}: written in schema {version}, older than {_OLDEST_SCHEMA}: synthesise it with CDK 1.25 or newer"
@@ -269,12 +269,12 @@ def _check_schema(manifest: Mapping[str, Json], path: Path) -> None:
 
 
 def _unknown_features(manifest: Mapping[str, Json], path: Path) -> Iterator[str]:
-    """Yield what a manifest contains that no known schema has: something may be deployed without being compared."""
+    """Yield unknown contents of a manifest, because something may be deployed without being compared."""
     schema = f"{path} (schema {manifest['version']})"
 
     def unknown(place: str, content: Json, where: str) -> Iterator[str]:
         for name in sorted((content if isinstance(content, Mapping) else {}).keys() - _KNOWN[place]):
-            yield f"{schema} holds {name} {where}"
+            yield f"{schema} contains {name} {where}"
 
     yield from unknown("manifest", manifest, "at its root")
     artifacts = manifest.get("artifacts", {})
@@ -283,7 +283,7 @@ def _unknown_features(manifest: Mapping[str, Json], path: Path) -> Iterator[str]
             continue
         kind = str(artifact.get("type"))
         if kind not in _KINDS:
-            yield f"{schema} holds an artifact of type {kind}"
+            yield f"{schema} contains an artifact of type {kind}"
             continue
         yield from unknown("artifact", artifact, f"in an artifact of type {kind}")
         place = {"aws:cloudformation:stack": "stack", "cdk:cloud-assembly": "assembly"}.get(kind)
@@ -303,7 +303,7 @@ def _stacks(entry: StackEntry, stage: str) -> Iterator[ReviewedStack]:
 
     Args:
         entry: The stack.
-        stage: Path of its stage, which tells an unknown account from another stage's.
+        stage: Path of its stage, which distinguishes unknown accounts of different stages.
     """
     place = _ENVIRONMENT.fullmatch(str(entry.artifact.get("environment", "")))
     if place is None:
@@ -369,7 +369,7 @@ def _paths(template: Mapping[str, Json], named: Mapping[str, str]) -> dict[str, 
         for logical_id, resource in without_loops(template["Resources"]).items()
         if "aws:cdk:path" in (resource.get("Metadata") or {})
     }
-    # A nested stack's resource may be called like one of its parent's, which is not as deep.
+    # A nested stack's resource may have the same name as one of its parent's, whose path is shorter.
     deepest_first = sorted(named.items(), key=lambda item: item[0].count("/"), reverse=True)
     return written or {logical_id: path for path, logical_id in deepest_first if logical_id in template["Resources"]}
 

@@ -15,7 +15,7 @@ from slipway.review.findings import ChangeFinding, found
 from slipway.review.resources import ReviewedResource, Side
 
 _ASSETS: Final = "FileAsset: "
-"""Before the specification of a project that publishes files, as values are resolved."""
+"""Prefix of the resolved specification of a project that publishes files."""
 
 _PUBLISH = re.compile(r"""cdk-assets --path "[\w./ -]+" (?:--verbose )?publish "[^"`$;&|<>\\]+\"""")
 _INSTALL = re.compile(r"npm install -g (?:aws-cdk|cdk-assets)(?:@[\w.^~-]+)?")
@@ -46,22 +46,22 @@ def build_commands(specification: Json) -> Iterator[str]:
 
 
 def publishes(command: str) -> bool:
-    """Return whether a command publishes one asset, as CDK Pipelines writes it, and does nothing else."""
+    """Return True if a command only publishes one asset, as CDK Pipelines writes it."""
     return _PUBLISH.fullmatch(command) is not None
 
 
 def installs_tool(command: str) -> bool:
-    """Return whether a command installs CDK's CLI or its publisher, as CDK Pipelines writes it, and nothing else."""
+    """Return True if a command only installs CDK's CLI or its publisher, as CDK Pipelines writes it."""
     return _INSTALL.fullmatch(command) is not None
 
 
 def is_publisher(project: ReviewedResource | None) -> bool:
     """Return True if a project publishes assets: all of them, or one each, which is CDK Pipelines' default.
 
-    Such a project changes with every asset, which means nothing by itself.
+    Such a project changes with every asset, which by itself is irrelevant.
 
     Args:
-        project: The build project; None where it is not in the assembly.
+        project: The build project; None if it is not in the assembly.
     """
     if project is None or project.type != _PROJECT:
         return False
@@ -71,11 +71,11 @@ def is_publisher(project: ReviewedResource | None) -> bool:
 def missing_files(after: Side, is_file: Callable[[str], bool]) -> Iterator[ChangeFinding]:
     """Yield a finding for each command of a pipeline's build that names a file which the commit doesn't have.
 
-    Only builds that work on the pipeline's source are asked: what others unpack is not to be known here.
+    Only builds of the pipeline's source are checked, because the inputs of others are unknown here.
 
     Args:
-        after: What would be deployed.
-        is_file: Whether the commit has a file, by its path from the root.
+        after: The new assembly.
+        is_file: Returns True if the commit has a file, by its path from the root.
     """
     for project in after.by_type.get(_PROJECT, ()):
         if project.get("Source.Type") != "CODEPIPELINE" or not _gets_the_source(project, after):
@@ -111,7 +111,7 @@ def _gets_the_source(project: Any, after: Side) -> bool:
 
 
 def _named(command: str) -> Iterator[str]:
-    """Yield the files that a command runs, where it names them from the root: `.ci/run`, `bash scripts/build.sh`."""
+    """Yield the files that a command runs by a path from the root: `.ci/run`, `bash scripts/build.sh`."""
     try:
         words = shlex.split(command, comments=True)
     except ValueError:

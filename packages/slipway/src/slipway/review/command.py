@@ -1,4 +1,4 @@
-"""`slipway review`: what a change does to data, permissions and protection, in any CDK app."""
+"""Review the effects of a change on data, permissions and protection, in any CDK app: `slipway review`."""
 
 from __future__ import annotations
 
@@ -38,13 +38,15 @@ def review_change(
     synth: Annotated[
         str | None,
         typer.Option(
-            "--synth", metavar="COMMAND", help="What synthesises a revision. Default: its locks and cdk.json."
+            "--synth",
+            metavar="COMMAND",
+            help="Command that synthesises a revision. Default: by its locks and cdk.json.",
         ),
     ] = None,
     bundling: Annotated[
         bool, typer.Option("--bundling/--no-bundling", help="Bundle functions, as the CDK CLI does (may need Docker).")
     ] = True,
-    waivers: Annotated[Path | None, typer.Option("--waivers", metavar="FILE", help="The file of waivers.")] = None,
+    waivers: Annotated[Path | None, typer.Option("--waivers", metavar="FILE", help="File of waivers.")] = None,
     json_file: JsonOption = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown_file: Annotated[
@@ -56,8 +58,8 @@ def review_change(
 ) -> None:
     """Review the effects of a change on data, permissions and protection.
 
-    Exit code: 0 when nothing stops it, 1 when a critical finding is not waived or a waiver is wrong, 2 when it cannot
-    be reviewed.
+    Exit code: 0 if nothing stops the change, 1 if a critical finding is not waived or a waiver is invalid, 2 if it
+    cannot be reviewed.
     """
     console = terminal()
     signal.signal(signal.SIGTERM, _interrupted)
@@ -89,7 +91,7 @@ def review_change(
     except OSError as error:
         raise _unwritten(error, console) from None
     except KeyboardInterrupt:
-        console.print("change review interrupted: nothing runs on", style="red")
+        console.print("change review interrupted", style="red")
         raise typer.Exit(130) from None
     _write(outcome, wanted, console)
     print_review(outcome, console)

@@ -1,4 +1,4 @@
-"""The whole review of two assemblies: what happens to every resource of every stage, and what of it matters."""
+"""Review two assemblies: the planned change to every resource of every stage, and the findings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slipway.review.values import World
 from slipway.review.worlds import Worlds, worlds_of
 
 _MERGED = frozenset({"cors-widened", "unjudged"})
-"""Kinds that one setting gives for dozens of resources of a stack."""
+"""Kinds of findings that a single setting may cause for dozens of resources of a stack."""
 
 
 class Fate(StrEnum):
@@ -49,10 +49,10 @@ class Change:
     """The planned change to one resource.
 
     Args:
-        fate: Its planned change.
+        fate: The planned change.
         resource: Path of its construct.
         type: Its type.
-        properties: Which of its properties change.
+        properties: Its changed properties.
         causes: Why it is replaced.
     """
 
@@ -69,9 +69,9 @@ class StackChanges:
 
     Args:
         name: Its name.
-        account: Where it is.
-        region: Where it is.
-        fate: Whether the stack itself comes or goes.
+        account: Its account.
+        region: Its region.
+        fate: Planned change to the stack itself.
         changes: Planned changes to its resources.
     """
 
@@ -88,7 +88,7 @@ class StageChanges:
 
     Args:
         name: `prod-<service>`, …; `pipeline`.
-        stacks: Its stacks that change.
+        stacks: Its changed stacks.
     """
 
     name: str
@@ -104,10 +104,10 @@ class Code:
     """Resources that get new code, and no other relevant change.
 
     Args:
-        functions: How many functions.
-        layers: How many layer versions.
-        others: How many other resources are made from assets.
-        versions: How many new versions and deployments there are.
+        functions: Number of functions.
+        layers: Number of layer versions.
+        others: Number of other resources with assets.
+        versions: Number of new versions and deployments.
     """
 
     functions: int = 0
@@ -130,9 +130,9 @@ class Comparison:
     """The effects of a change.
 
     Args:
-        stages: Every stage with what happens in it; those in which nothing happens have no stacks.
-        findings: What of it matters, the gravest first.
-        code: What gets new code.
+        stages: Every stage with its changes; an unchanged stage has no stacks.
+        findings: The findings, the gravest first.
+        code: Resources with new code.
     """
 
     stages: tuple[StageChanges, ...] = ()
@@ -159,10 +159,10 @@ def compare(
     """Review the change from one assembly to another.
 
     Args:
-        before: What is deployed; None for the first delivery, of which everything is added and nothing judged.
-        after: What would be.
-        has_file: Whether the commit that `after` was synthesised from has a file, by its path from the root. Default:
-            that is not known, and builds aren't asked for the files that they run.
+        before: The deployed assembly; None for the first delivery, in which everything is added and nothing judged.
+        after: The new assembly.
+        has_file: Returns True if the commit of `after` has a file, by its path from the root. Default: unknown, and the
+            files that builds run are not checked.
         protected: Types that a stack policy protects from deletion.
     """
     return compare_sides(
@@ -178,12 +178,12 @@ def compare_sides(
     has_file: Callable[[str], bool] | None = None,
     protected: frozenset[str] = frozenset(),
 ) -> Comparison:
-    """Compare like `compare`, for a base that is compared with several others.
+    """Compare like `compare`, for a base that is compared with several assemblies.
 
     Args:
-        before: The resources of what is deployed.
-        after: What would be.
-        judged: Whether findings are wanted.
+        before: The deployed resources.
+        after: The new assembly.
+        judged: True to return findings.
         has_file: As for `compare`.
         protected: As for `compare`.
     """
@@ -202,7 +202,7 @@ def compare_sides(
 
 @dataclass(frozen=True, kw_only=True)
 class _Review:
-    """The review in one world."""
+    """The review for one combination of parameters and conditions (a world)."""
 
     matching: Matching
     outcomes: Mapping[ResourceKey, PlannedUpdate]
@@ -328,7 +328,7 @@ def _change(pair: Pair, fate: Fate, causes: tuple[str, ...] = ()) -> Change:
 
 
 def _code(matching: Matching) -> Code:
-    # The template of a nested stack is an asset as well, and read like any other.
+    # The template of a nested stack is also an asset, but is compared like any other template.
     changed = [pair for pair in matching.kept if pair.new_code and pair.type != NESTED_STACK]
     functions = sum(pair.type == "AWS::Lambda::Function" for pair in changed)
     layers = sum(pair.type == "AWS::Lambda::LayerVersion" for pair in changed)

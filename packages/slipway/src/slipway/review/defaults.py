@@ -1,7 +1,7 @@
-"""AWS's defaults for settings that are not written.
+"""AWS's defaults for missing settings.
 
-A block that disappears from a template has an effect: from then on its settings are AWS's defaults. So every comparison
-of settings looks up absent ones here.
+Removing a block from a template has an effect: its settings become AWS's defaults. So every comparison of settings
+looks up missing ones here.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from slipway.review.assembly import Json
 from slipway.review.schemas import matches, schema
 
 _REGION = "us-east-1"
-"""A type has the same defaults wherever it is."""
+"""Cached, because a type's defaults never change."""
 
-# Requests a second, and at once, of all APIs of an account in a region:
+# Requests per second, and burst, of all APIs of an account in a region:
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 _ACCOUNT_RATE, _ACCOUNT_BURST = 10_000, 5_000
 
@@ -45,7 +45,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Json]]] = {
     },
     "AWS::ApiGateway::Method": {"ApiKeyRequired": False, "AuthorizationType": "NONE"},
     "AWS::ApiGatewayV2::Route": {"ApiKeyRequired": False, "AuthorizationType": "NONE"},
-    # The viewer's certificate of CloudFront itself brings TLSv1 with it:
+    # CloudFront's own certificate implies TLSv1:
     # https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-properties-cloudfront-distribution-viewercertificate.html
     "AWS::CloudFront::Distribution": {
         "DistributionConfig.ViewerCertificate.CloudFrontDefaultCertificate": True,
@@ -160,12 +160,12 @@ def _written(resource_type: str) -> Sequence[tuple[tuple[str, ...], Json]]:
 
 
 def default(resource_type: str, path: Sequence[str], properties: Json) -> Json:
-    """Return what AWS takes where a setting is not written; None where that is nothing.
+    """Return AWS's default for a missing setting; None if there is none.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …
         path: Names that lead to the setting; an item of a list by its name or position.
-        properties: The resource's: within a block that is not there a schema's default says nothing.
+        properties: Properties of the resource: a schema's default doesn't apply within a missing block.
     """
     for pattern, value in _written(resource_type):
         if len(pattern) == len(path) and matches(pattern, path):
@@ -180,7 +180,7 @@ def default(resource_type: str, path: Sequence[str], properties: Json) -> Json:
 def _is_there(properties: Json, path: Sequence[str]) -> bool:
     for part in path:
         if not isinstance(properties, Mapping) or part not in properties:
-            # Which item of a list is meant is known by its name alone: it is taken to be there.
+            # An item of a list is only known by its name, so it is assumed to exist.
             return isinstance(properties, list)
         properties = properties[part]
     return True

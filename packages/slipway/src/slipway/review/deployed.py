@@ -1,4 +1,4 @@
-"""The revision that the pipeline delivered last: what a build in the pipeline compares with."""
+"""Find the last revision that the pipeline delivered, with which a build in the pipeline compares."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def deployed_revision(pipeline: str, client: CodePipelineClient | None = None) -
 
     Args:
         pipeline: The pipeline's name.
-        client: What asks CodePipeline. Default: one of the build's own region and role.
+        client: Client of CodePipeline. Default: one for the build's own region and role.
 
     Raises:
-        ReviewError: CodePipeline cannot be asked, or answers without a revision.
+        ReviewError: CodePipeline cannot be reached, or returns no revision.
     """
     try:
         client = client or boto3.client("codepipeline")

@@ -1,4 +1,4 @@
-"""To whom something is sent: to one of ours, to another account, to a host that anybody may own."""
+"""Classify destinations: our own accounts, other accounts, and hosts that anybody may own."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _HOST: Final = re.compile(r"(?:\w+://)?(?:[a-z0-9_-]+\.)+[a-z]{2,}(?::\d+)?(?:/.
 
 
 class Destinations:
-    """Knows the accounts that are delivered to.
+    """Knows the target accounts of the delivery.
 
     Args:
-        matching: Both assemblies.
+        matching: The matched resources of both assemblies.
     """
 
     def __init__(self, matching: Matching) -> None:
@@ -31,11 +31,11 @@ class Destinations:
         return {account for match in _ACCOUNT.findall(text) for account in match if account} - self._known
 
     def grade(self, old: Json, new: Json) -> Severity:
-        """Return how grave it is that something is sent elsewhere than before.
+        """Return the severity of a changed destination.
 
         Args:
-            old: Where to it was sent; None where it was not sent.
-            new: Where to it is sent.
+            old: The old destination; None if there was none.
+            new: The new destination.
         """
         texts = [str(leaf.after) for leaf in leaves(Difference((), None, new))]
         if any(map(self.strangers, texts)):
@@ -43,6 +43,6 @@ class Destinations:
         if any(_ACCOUNT.search(text) or any(references(text)) for text in texts):
             return Severity.MEDIUM
         if any(_HOST.fullmatch(text) for text in texts):
-            # A new endpoint had no recipient before; a changed one takes messages away from somebody.
+            # A new endpoint has no former recipient; a changed one takes messages away from somebody.
             return Severity.HIGH if old is None else Severity.CRITICAL
         return Severity.MEDIUM

@@ -1,8 +1,8 @@
 """Predict CloudFormation's action on each resource: none, an update in place, or a replacement.
 
-A replacement propagates: a resource that uses an attribute of a replaced one gets another value, and if that value
-cannot be changed in place, it is replaced as well. References are followed across stacks: they are weak, so a later
-stack reads the new value.
+A replacement propagates: a resource that uses an attribute of a replaced one gets a new value, and if that property
+cannot be changed in place, the resource is replaced as well. References are followed across stacks: they are weak, so a
+later stack reads the new value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Effect(IntEnum):
 
     UNCHANGED = 0
     CODE = 1
-    """It is made from another asset, and nothing else of it changes."""
+    """Its asset changes, but nothing else."""
     UPDATED = 2
     MAY_BE_REPLACED = 3
     REPLACED = 4
@@ -37,7 +37,7 @@ class PlannedUpdate:
 
     Args:
         effect: Predicted action.
-        causes: The properties, or the resources that they take something of, by which it is replaced.
+        causes: The properties, or the resources that they refer to, that cause the replacement.
     """
 
     effect: Effect
@@ -52,17 +52,17 @@ DRIVEN: Final[Mapping[tuple[str, str], Sequence[str]]] = {
 }
 """Attributes that change in place, and the properties that they change with."""
 
-# What names a resource stays what it is until the resource is replaced; so do the attributes that are named so.
+# A resource's identifiers stay the same until it is replaced, and so do the attributes that contain them.
 _NAMES = ("Arn", "Id", "Name")
 CUSTOM: Final = ("Custom::", "AWS::CloudFormation::CustomResource")
-"""Prefixes of custom types: only their handler knows what a change does."""
+"""Prefixes of custom types, whose handler alone determines the effect of a change."""
 
 
 def effects(matching: Matching) -> Mapping[ResourceKey, PlannedUpdate]:
     """Return the predicted action on every resource that exists before and after, by its key.
 
     Args:
-        matching: Which resource is which.
+        matching: The matched resources of both assemblies.
     """
     found = {pair.any.place: _direct(pair) for pair in matching.kept}
     pairs = {pair.any.place: pair for pair in matching.kept}
@@ -115,7 +115,7 @@ def _direct(pair: Pair) -> PlannedUpdate:
     if maybe := (*_changed(before, after, rules.maybe_create_only), *_special(before, after)):
         return PlannedUpdate(Effect.MAY_BE_REPLACED, maybe)
     if after.type.startswith(CUSTOM):
-        return PlannedUpdate(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it answers",))
+        return PlannedUpdate(Effect.MAY_BE_REPLACED, ("its handler decides, by the physical id that it returns",))
     return PlannedUpdate(Effect.UPDATED)
 
 
@@ -126,7 +126,7 @@ def _changed(before: ReviewedResource, after: ReviewedResource, paths: Sequence[
         ones, others = (_plain(values_at(side.properties, path)) for side in (before, after))
         if ones == others:
             continue
-        # The items that a path leads to come in no order; a list at its end may have one.
+        # The items on a path have no order, but a list at its end may have one.
         if any(differences(ones, others, is_set=lambda place: not place or tells((*path, *place[1:])))):  # noqa: B023
             yield ".".join(path)
 
@@ -147,7 +147,7 @@ def _plain(value: Json) -> Json:
 
 def _special(before: ReviewedResource, after: ReviewedResource) -> Iterator[str]:
     if after.type == "AWS::DynamoDB::Table":
-        # "Replacement if you edit an existing AttributeDefinition"; a further one comes with a further index.
+        # "Replacement if you edit an existing AttributeDefinition"; an additional one comes with an additional index.
         ones, others = (
             {
                 str(entry.get("AttributeName")): entry.get("AttributeType")
@@ -163,7 +163,7 @@ def _passed_on(source: Pair, outcome: PlannedUpdate, taker: Pair, reference: Ref
     """Return the action that results from a change of a used attribute; None if there is no effect."""
     if source.any.place == taker.any.place or taker.after is None:
         return None
-    # A version that follows every change is what an alias is for.
+    # An alias is meant to follow every new version.
     moves = not reference.logical_id.endswith(VERSION_OF) and _moves(source, reference.attribute)
     if outcome.effect == Effect.UPDATED and not moves:
         return None
@@ -202,8 +202,8 @@ def fixed_names(pair: Pair, is_replaced: Callable[[Reference], bool]) -> tuple[s
     CloudFormation creates the new one before it deletes the old one, so the deployment fails.
 
     Args:
-        pair: A resource that is replaced.
-        is_replaced: Whether what a reference names is replaced as well, so that the name changes with it.
+        pair: The replaced resource.
+        is_replaced: Returns True if the resource of a reference is replaced as well, so that the name changes with it.
     """
     before, after = pair.before, pair.after
     rules = schema(pair.type, pair.any.stack.key.region)

@@ -6,10 +6,10 @@ from slipway.errors import SlipwayError
 
 
 class ReviewError(SlipwayError):
-    """Nothing to review, or input that cannot be trusted.
+    """There is nothing to review, or the input cannot be trusted.
 
     Args:
-        message: Says in one line what is wrong and what to do; whatever it names may have line breaks of its own.
+        message: What is wrong and what to do, in one line. Line breaks in quoted names are removed.
     """
 
     exit_code = 2

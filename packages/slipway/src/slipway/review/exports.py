@@ -1,4 +1,4 @@
-"""The review for machines and for pull requests: JSON, SARIF for code scanning, Markdown for a comment."""
+"""Export the review: JSON, SARIF for code scanning, Markdown for a pull request comment."""
 
 from __future__ import annotations
 
@@ -28,40 +28,40 @@ _SECURITY: Final = {
     Severity.LOW: "2.0",
     Severity.INFO: "0.0",
 }
-"""By what code scanning orders results (`security-severity`):
+"""Score by which code scanning sorts results (`security-severity`):
 https://docs.github.com/en/code-security/code-scanning/integrating-with-code-scanning/sarif-support-for-code-scanning"""
 
 FAULT: Final = "review-fault"
-"""Rule under which SARIF, which knows rules alone, lists why a review cannot be trusted."""
+"""Rule under which SARIF, whose results all need a rule, lists why a review cannot be trusted."""
 
 _MARKER: Final = "<!-- slipway-review -->"
-"""By which a later run finds the comment that it replaces."""
+"""Marker by which a later run finds the comment to replace."""
 
 _LONGEST_COMMENT: Final = 60_000
-"""GitHub takes 65,536 characters in a comment."""
+"""GitHub's limit for a comment is 65,536 characters."""
 
 _LOUD: Final = (Severity.CRITICAL, Severity.HIGH, Severity.MEDIUM)
 _SHOWN_DETAILS, _SHOWN_PLACES = 6, 8
 
 
 def write_json(outcome: ReviewOutcome, path: Path) -> None:
-    """Write the whole review as JSON; its folder is made if need be."""
+    """Write the whole review as JSON; its folder is created if necessary."""
     output.write(as_json(outcome), path)
 
 
 def write_sarif(outcome: ReviewOutcome, path: Path, *, at: str) -> None:
-    """Write SARIF 2.1.0; its folder is made if need be.
+    """Write SARIF 2.1.0; its folder is created if necessary.
 
     Args:
         outcome: The review.
-        path: Where.
-        at: File of the repository that results are shown at.
+        path: The file.
+        at: File of the repository that results are attached to.
     """
     _write(path, json.dumps(as_sarif(outcome, at=at), indent=2, ensure_ascii=False))
 
 
 def write_markdown(outcome: ReviewOutcome, path: Path) -> None:
-    """Write the comment for a pull request; its folder is made if need be."""
+    """Write the comment for a pull request; its folder is created if necessary."""
     _write(path, as_markdown(outcome))
 
 
@@ -78,7 +78,7 @@ def as_sarif(outcome: ReviewOutcome, *, at: str) -> dict[str, Any]:
 
     Args:
         outcome: The review.
-        at: File of the repository that results are shown at.
+        at: File of the repository that results are attached to.
     """
     waivers = {finding.id: waiver for finding, waiver in outcome.judgement.waived}
     results = [_result(finding, at, waivers.get(finding.id)) for finding in outcome.comparison.findings]
@@ -149,9 +149,9 @@ def _fitting(parts: Sequence[str]) -> str:
     for part in parts:
         length += len(part) + 1
         if length > _LONGEST_COMMENT:
-            # What is open is closed, so that the page around it stays whole.
+            # Close open elements, so that the page around the comment stays intact.
             folded = sum(part == "<details>" for part in kept) - sum(part == "</details>" for part in kept)
-            kept += ["</details>"] * folded + ["", "…and more: see the whole report."]
+            kept += ["</details>"] * folded + ["", "…and more: see the full report."]
             break
         kept.append(part)
     return "\n".join(kept).rstrip()

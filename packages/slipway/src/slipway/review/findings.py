@@ -21,7 +21,7 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the gravest."""
+        """Rank, 0 for the gravest."""
         return list(Severity).index(self)
 
 
@@ -30,7 +30,7 @@ class FindingKind:
     """A kind of finding.
 
     Args:
-        severity: Unless a finding says otherwise.
+        severity: Default severity.
         why: Why it matters.
         do: What to do about it.
     """
@@ -46,68 +46,69 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     # Replacement and removal
     "stateful-replaced": FindingKind(
         _CRITICAL,
-        "CloudFormation makes a new, empty one and deletes or abandons the old one with its contents",
+        "CloudFormation creates a new, empty one and deletes or abandons the old one with its contents",
         "keep the property as it was; or add a second resource, move the data, then remove the first",
     ),
     "stateful-may-be-replaced": FindingKind(
         _CRITICAL,
-        "CloudFormation may make a new, empty one and delete or abandon the old one with its contents",
+        "CloudFormation may create a new, empty one and delete or abandon the old one with its contents",
         "keep the property as it was, or check a change set in an account before continuing",
     ),
     "stateful-removed": FindingKind(
         _CRITICAL,
         "its contents are deleted with it, or remain unmanaged",
-        "keep it in the template; to let it go, empty or back it up first and waive this finding",
+        "keep it in the template; to delete it, empty or back it up first and waive this finding",
     ),
     "address-replaced": FindingKind(
         _HIGH,
-        "its users know the old one, which no longer exists",
+        "its users refer to the old one, which no longer exists",
         "keep the property as it was, or notify every caller before continuing",
     ),
     "replaced": FindingKind(
-        _LOW, "a new one is made before the old one is deleted", "check that both may be there at once for a moment"
+        _LOW, "a new one is created before the old one is deleted", "check that both may exist at the same time"
     ),
     "may-be-replaced": FindingKind(
         _LOW,
-        "under some circumstances a new one is made and the old one deleted",
+        "in some cases a new one is created and the old one deleted",
         "check the change set in a development account",
     ),
     "name-taken": FindingKind(
         _HIGH,
-        "the new one is made before the old one is deleted, and both have the same name: the deployment fails",
+        "the new one is created before the old one is deleted, and both have the same name, so the deployment fails",
         "give it another name in the same change",
     ),
     "type-changed": FindingKind(
         _HIGH,
-        "CloudFormation refuses another type under a logical id: the deployment fails",
+        "CloudFormation cannot change the type under a logical id, so the deployment fails",
         "give the new resource its own id",
     ),
     "orphaned": FindingKind(
         _LOW,
         "it is retained when it is removed from the template: it still exists, costs money, and is unmanaged",
-        "delete it by hand once it is not needed, or import it again",
+        "delete it manually once it is not needed, or import it again",
     ),
     "stack-removed": FindingKind(
         _HIGH,
-        "CDK Pipelines deletes no stack: it stays deployed as it is, and nothing updates it any more",
-        "delete the stack by hand once it is not needed; until then it costs money and serves requests",
+        "CDK Pipelines deletes no stacks: it stays deployed, and nothing updates it any more",
+        "delete the stack manually once it is not needed; until then it costs money and serves requests",
     ),
     "renamed": FindingKind(
         _LOW,
-        "to CloudFormation another logical id is another resource: it makes a new one and deletes the old one",
+        "for CloudFormation a different logical id is a different resource: it creates a new one and deletes the "
+        "old one",
         "keep the old logical id (`overrideLogicalId` of its CfnElement), or move the resource with `cdk refactor`",
     ),
     "not-rolled-back": FindingKind(
         _MEDIUM,
-        "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, and "
-        "what comes after it stays as the failed change left it",
+        "a rollback of the stage would delete it, which the stack policy denies: the rollback fails at this stack, "
+        "and later stacks stay as the failed change left them",
         "deliver it in its own change, before the code that uses it; where a rollback was refused, allow the "
         "deletion in the stack policy, or leave the resource out of it (ResourcesToSkip)",
     ),
     "pipeline-restarted": FindingKind(
         _MEDIUM,
-        "every execution under way is canceled when its actions in progress are done: an environment may be left half "
-        "deployed, without bake or rollback, and what was approved is asked anew",
+        "every running execution is canceled after its actions in progress: an environment may be left half "
+        "deployed, without bake or rollback, and approvals are requested again",
         "deliver it while nothing is being deployed",
     ),
     "version-not-renewed": FindingKind(
@@ -123,17 +124,17 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "update-refused": FindingKind(
         _HIGH,
         "AWS refuses the update: the deployment fails, and the stage is rolled back",
-        "make the change in steps that AWS takes, or add a new resource beside the old one",
+        "make the change in steps that AWS accepts, or add a new resource beside the old one",
     ),
     "index-removed": FindingKind(
         _CRITICAL,
-        "every query on it fails at once, before any canary; a rollback has to fill it again from all items",
-        "deliver code that does not ask it any more, then remove the index and waive this finding",
+        "every query on it fails at once, before any canary; a rollback must rebuild it from all items",
+        "deliver code that no longer queries it, then remove the index and waive this finding",
     ),
     "value-regenerated": FindingKind(
         _HIGH,
-        "AWS makes a new value, and whatever still holds or was signed by the old one stops working",
-        "keep the property as it was; rotate the secret where a new value is wanted",
+        "AWS generates a new value, and everything that still uses or was signed with the old one stops working",
+        "keep the property as it was; rotate the secret if you want a new value",
     ),
     "unknown-type": FindingKind(
         _MEDIUM,
@@ -158,7 +159,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "conditioned": FindingKind(
         _LOW,
-        "it stays by the parameters' defaults; where the stack has another value, CloudFormation deletes it",
+        "with the parameters' defaults it is kept; if the stack has other values, CloudFormation deletes it",
         "check the parameters of the deployed stacks, or keep the resource without a condition",
     ),
     "undecided": FindingKind(
@@ -168,30 +169,34 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     # Permissions
     "access-widened": FindingKind(
-        _MEDIUM, "it may do what it could not do before", "grant the exact actions on the exact resources that it needs"
+        _MEDIUM,
+        "it gains permissions that it did not have",
+        "grant the exact actions on the exact resources that it needs",
     ),
     "access-added": FindingKind(_LOW, "a new identity comes with permissions", "check that it needs each of them"),
-    "access-narrowed": FindingKind(_INFO, "what still relies on it fails from now on", "check that nothing does"),
+    "access-narrowed": FindingKind(_INFO, "callers that still rely on it fail", "check that there are none"),
     "trust-widened": FindingKind(
-        _HIGH, "somebody else may become this role, with all that it may do", "name exactly who assumes it, and when"
+        _HIGH,
+        "another principal may assume this role with all its permissions",
+        "name exactly who assumes it, and when",
     ),
     "resource-policy-widened": FindingKind(
         _MEDIUM,
-        "somebody may do with it what they could not do before",
+        "a principal gains permissions on it",
         "name exactly who, what, and under which condition",
     ),
     "key-policy-widened": FindingKind(
         _HIGH,
         "a principal that may use the key can read everything encrypted with it",
-        "name exactly who uses it, and the service by which (kms:ViaService, encryption context)",
+        "name exactly who uses it, and through which service (kms:ViaService, encryption context)",
     ),
     "boundary-loosened": FindingKind(
         _CRITICAL,
-        "the boundary is what keeps a role from more than the deployment may give",
+        "the boundary prevents a role from having more permissions than the deployment may grant",
         "keep the permissions boundary on every role",
     ),
     "other-role": FindingKind(
-        _MEDIUM, "it runs with the permissions of another role, which are more", "compare what the two roles may do"
+        _MEDIUM, "it runs with a different role, which has more permissions", "compare the permissions of the two roles"
     ),
     # Exposure
     "public-access": FindingKind(
@@ -201,14 +206,16 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "open-route": FindingKind(
         _CRITICAL,
-        "anybody may call it without saying who they are",
-        "keep its authorization, or put another in its place",
+        "anybody may call it without authentication",
+        "keep its authorization, or replace it by another",
     ),
     "key-not-required": FindingKind(
-        _HIGH, "without a key there is neither quota nor caller", "require the key again, or authorize in another way"
+        _HIGH,
+        "without a key there is no quota and no known caller",
+        "require the key again, or authorize in another way",
     ),
     "authorizer-loosened": FindingKind(
-        _HIGH, "it lets in whom it refused before", "accept only the issuers, audiences and scopes that call it"
+        _HIGH, "it accepts callers that it refused before", "accept only the issuers, audiences and scopes that call it"
     ),
     "cors-widened": FindingKind(
         _MEDIUM, "scripts of other origins may call it in a visitor's name", "name the origins that need it"
@@ -216,32 +223,34 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "network-opened": FindingKind(
         _HIGH, "more of the network reaches it", "allow the exact peers: a security group, not a range of addresses"
     ),
-    "geo-widened": FindingKind(_HIGH, "countries that were refused are answered", "list the countries that are meant"),
+    "geo-widened": FindingKind(
+        _HIGH, "requests from countries that were refused are answered", "list the intended countries"
+    ),
     "waf-loosened": FindingKind(
-        _HIGH, "requests that the firewall stopped get through", "keep the rules and the association"
+        _HIGH, "requests that the firewall blocked are allowed", "keep the rules and the association"
     ),
     "tls-lowered": FindingKind(
-        _HIGH, "older protocols can be broken by who is in between", "keep TLS 1.2 or newer, and HTTPS only"
+        _HIGH, "older protocols are vulnerable to interception", "keep TLS 1.2 or newer, and HTTPS only"
     ),
     "sign-in-loosened": FindingKind(
-        _HIGH, "accounts are easier to make or to break into", "keep the policy; loosen it in development alone"
+        _HIGH, "accounts are easier to create or to take over", "keep the policy; loosen it only in development"
     ),
     "logging-dropped": FindingKind(
-        _MEDIUM, "actions can no longer be traced to callers afterwards", "keep the log, or name what takes its place"
+        _MEDIUM, "actions can no longer be traced to callers afterwards", "keep the log, or name its replacement"
     ),
     "throttle-raised": FindingKind(
-        _LOW, "one caller may use up more of what all share", "check it against concurrency and capacity behind it"
+        _LOW, "one caller may use up more of the shared capacity", "check it against concurrency and capacity behind it"
     ),
     # Destinations of data, and availability
     "destination-changed": FindingKind(
         _HIGH,
-        "what was sent to the one is sent to the other, with the data and the secrets in it",
-        "check who owns the new destination and whether it may have what it gets",
+        "everything that was sent to the old destination goes to the new one, with all data and secrets",
+        "check who owns the new destination, and that it may receive the data",
     ),
     "cache-key-narrowed": FindingKind(
         _HIGH,
-        "the answer to one request is given to others that differ in what the key no longer holds",
-        "keep everything in the key by which answers differ",
+        "requests that differ only in the removed part of the key get the same answer",
+        "keep everything in the key that answers depend on",
     ),
     "key-disabled": FindingKind(
         _CRITICAL,
@@ -253,44 +262,46 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "route-removed": FindingKind(
         _HIGH,
-        "who still calls it gets an error",
+        "every caller that still uses it gets an error",
         "deprecate it first, and remove it once the access log shows no caller",
     ),
     "consumer-stopped": FindingKind(
         _HIGH,
-        "nothing processes what arrives, and it is lost after its source's retention",
-        "keep the mapping as it was, or name what takes its place in the same change",
+        "new items are not processed, and are lost after their source's retention",
+        "keep the mapping as it was, or name its replacement in the same change",
     ),
     "runtime-changed": FindingKind(
         _MEDIUM,
         "code that relies on the old setting fails in the new version, or from its next start on",
-        "check that the code of this commit needs the new setting and nothing of the old one",
+        "check that the code of this commit needs the new setting and doesn't use the old one",
     ),
     "flag-changed": FindingKind(
         _MEDIUM,
-        "requests take another way through the code that is deployed, in all versions at once and without a canary",
-        "check that this environment is meant to have it now, and that the alarms of the flags see what could go wrong",
+        "requests take a different path through the deployed code, in all versions at once and without a canary",
+        "check that this environment should have it now, and that the alarms of the flags would detect a failure",
     ),
     "interface-changed": FindingKind(
         _MEDIUM,
-        "callers or the code behind get something else than they were written for",
+        "callers or the code behind the API may not be written for the new format",
         "check it against the published contract and its clients",
     ),
     "limit-lowered": FindingKind(
         _LOW,
-        "what stayed within the old limit may be refused, cut off or slower",
+        "requests within the old limit may be refused, cut off or slower",
         "check it against the largest load of the last weeks",
     ),
     "unjudged": FindingKind(
         _LOW,
         "no rule of the review covers this setting, so its effect was not checked",
-        "read the user guide on it; add a rule, or a reason why it is harmless",
+        "read the user guide about it; add a rule, or a reason why it is harmless",
     ),
     # What watches
     "alarm-removed": FindingKind(
-        _HIGH, "nobody is notified any more of what it watched", "keep it, or name the alarm that takes its place"
+        _HIGH,
+        "nobody is notified any more of the condition that it watched",
+        "keep it, or name the alarm that replaces it",
     ),
-    "alarm-loosened": FindingKind(_MEDIUM, "it speaks later, or not at all", "say why the old threshold was wrong"),
+    "alarm-loosened": FindingKind(_MEDIUM, "it triggers later, or not at all", "say why the old threshold was wrong"),
     "alarm-silenced": FindingKind(
         _HIGH, "it changes its state and notifies nobody", "keep its actions and leave them enabled"
     ),
@@ -298,41 +309,43 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     # Safeguards of a new version
     "canary-loosened": FindingKind(
         _HIGH,
-        "a bad version meets more requests before anybody knows",
-        "keep the canary; change its pace in development alone",
+        "a bad version receives more requests before it is detected",
+        "keep the canary; change its pace only in development",
     ),
     "rollback-loosened": FindingKind(
-        _HIGH, "a bad version stays although it is known to be bad", "keep the rollback and every alarm of the group"
+        _HIGH,
+        "a bad version stays deployed although it is known to be bad",
+        "keep the rollback and every alarm of the group",
     ),
-    "hook-removed": FindingKind(_HIGH, "a version takes traffic without having answered a test", "keep the hook"),
+    "hook-removed": FindingKind(_HIGH, "a version takes traffic without passing a test", "keep the hook"),
     # What keeps data
     "retention-shortened": FindingKind(
         _HIGH, "older data is deleted at the next sweep, for good", "export what is needed, then shorten"
     ),
     "expiry-dropped": FindingKind(
         _LOW,
-        "what was to go is kept: it costs, and may not be kept that long",
-        "keep the expiry, or check what was promised about the data",
+        "data that should be deleted is kept: it costs money, and may have to be deleted by law",
+        "keep the expiry, or check the promises about the data",
     ),
     "backup-dropped": FindingKind(
         _HIGH,
-        "what is lost or overwritten cannot be brought back",
-        "keep recovery on; it is what a mistake is undone with",
+        "lost or overwritten data cannot be restored",
+        "keep recovery on; it is needed to undo mistakes",
     ),
     "encryption-dropped": FindingKind(
-        _HIGH, "who reaches the disk or the account reads it", "keep the customer key, and its rotation"
+        _HIGH, "anyone with access to the disk or the account can read it", "keep the customer key, and its rotation"
     ),
     "key-changed": FindingKind(
         _MEDIUM,
         "data encrypted under the old key is readable only as long as that key exists",
-        "keep the old key until nothing is under it any more",
+        "keep the old key until no data is encrypted with it",
     ),
     "protection-dropped": FindingKind(
         _HIGH, "one command or one bad change deletes it with its data", "keep the protection, and the policy Retain"
     ),
     "concurrency-dropped": FindingKind(
         _MEDIUM,
-        "it shares what all functions have, and may starve or be starved",
+        "it shares the concurrency of all functions, and may starve others or be starved",
         "keep the reservation, or say what it was for",
     ),
     "failures-dropped": FindingKind(
@@ -345,55 +358,55 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         "remove it a release after its last reader",
     ),
     "broken-reference": FindingKind(
-        _HIGH, "CloudFormation refuses a template that refers to what is not there", "refer to an existing resource"
+        _HIGH, "CloudFormation refuses a template that refers to a missing resource", "refer to an existing resource"
     ),
     "assembly-unread": FindingKind(
         _MEDIUM,
-        "a newer CDK wrote it, and what the review doesn't know it has not compared",
-        "read what CDK's release notes say of it; a newer version of the review may know it",
+        "a newer CDK wrote it, and the review has not compared the parts that it doesn't know",
+        "read CDK's release notes about it; a newer version of the review may know it",
     ),
     "not-looked-up": FindingKind(
         _MEDIUM,
-        "what is deployed is not what was compared",
+        "the deployed templates will differ from the compared ones",
         "run `cdk synth` once with credentials, and commit cdk.context.json",
     ),
     # The pipeline
     "approval-removed": FindingKind(
         _CRITICAL,
-        "changes reach the environment without anybody having looked",
-        "keep the approval before what it guards",
+        "changes reach the environment without a review by a person",
+        "keep the approval before the stage that it guards",
     ),
     "approval-changed": FindingKind(
-        _LOW, "how long an answer may take decides what waits behind it", "check that the queue moves on"
+        _LOW, "later executions wait while an answer is pending", "check that the queue moves on"
     ),
     "stage-removed": FindingKind(
         _HIGH,
-        "what happened there happens no more, and nothing says so",
-        "check what takes its place: tests, protection, a bake",
+        "its work is no longer done, and nothing reports that",
+        "check what replaces it: tests, protection, a bake",
     ),
     "condition-loosened": FindingKind(
         _HIGH,
         "a deployment continues that was stopped or rolled back before",
-        "keep the condition, or say what takes its place",
+        "keep the condition, or name its replacement",
     ),
     "source-changed": FindingKind(
-        _HIGH, "what is deployed comes from elsewhere", "check who may push there, and by which review"
+        _HIGH, "the deployed code comes from a different source", "check who may push there, and after which review"
     ),
     "transition-enabled": FindingKind(
-        _MEDIUM, "an environment that was frozen takes changes again", "check that the reason no longer applies"
+        _MEDIUM, "an environment that was frozen accepts changes again", "check that the reason no longer applies"
     ),
     "self-mutation-removed": FindingKind(
         _CRITICAL,
-        "no later commit changes the pipeline any more, the one that would put this back included",
-        "keep the pipeline's own update; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
+        "no later commit changes the pipeline any more, not even one that reverts this",
+        "keep the pipeline's own update; to recover, deploy the pipeline's stack manually (`cdk deploy`)",
     ),
     "build-broken": FindingKind(
         _CRITICAL,
-        "the build fails at this command for every later commit, the one that would repair it included",
-        "name a file of this commit; to get out, deploy the pipeline's stack by hand (`cdk deploy`)",
+        "the build fails at this command for every later commit, even one that fixes it",
+        "name a file of this commit; to recover, deploy the pipeline's stack manually (`cdk deploy`)",
     ),
     "build-changed": FindingKind(
-        _HIGH, "the build has the permissions to deploy; it does something else than it did", "read the new commands"
+        _HIGH, "the build has the permissions to deploy, and its commands change", "read the new commands"
     ),
     "pipeline-loosened": FindingKind(
         _MEDIUM,
@@ -406,19 +419,18 @@ KINDS: Final[Mapping[str, FindingKind]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeFinding:
-    """One thing that a change does and that somebody has to know.
+    """An effect of a change that a person has to know.
 
     Args:
         kind: One of `KINDS`.
-        severity: How much it matters.
+        severity: Its severity.
         stage: `prod-<service>`, …; `pipeline`.
         stack: Name of the stack.
         resource: Path of the construct.
         what: What changes, in one sentence.
-        details: More of it, line by line.
-        detail: What tells it from others of the kind on the same resource; nothing that differs from one synthesis to
-            the next.
-        do: What to do about it, where the kind's own advice is not enough.
+        details: Additional lines.
+        detail: Distinguishes it from others of the kind on the same resource; stable across syntheses.
+        do: Specific advice, if the kind's is not enough.
     """
 
     kind: str
@@ -448,7 +460,7 @@ class ChangeFinding:
 
     @property
     def order(self) -> tuple[int, str, str, str]:
-        """The gravest first, then by place."""
+        """Sort key: the gravest first, then by place."""
         return (self.severity.rank, self.stage, self.resource, self.id)
 
 
@@ -466,12 +478,12 @@ def found(
 
     Args:
         kind: One of `KINDS`.
-        resource: Where.
+        resource: The resource.
         what: What changes.
-        severity: Default: the kind's.
-        detail: What tells it from others of the kind on the same resource.
-        details: More of it, line by line.
-        do: Other advice than the kind's.
+        severity: Its severity. Default: the kind's.
+        detail: Distinguishes it from others of the kind on the same resource.
+        details: Additional lines.
+        do: Advice that replaces the kind's.
     """
     return ChangeFinding(
         kind=kind,

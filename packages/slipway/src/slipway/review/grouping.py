@@ -1,4 +1,4 @@
-"""Group findings that say the same of several stages or resources, so that each is reported once."""
+"""Group equal findings of several stages or resources, so that each is reported once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _ELSEWHERE = "…"
 
 @dataclass(frozen=True)
 class FindingGroup:
-    """Findings that say the same of different places.
+    """Equal findings in different places.
 
     Args:
-        findings: One or more, in their order.
+        findings: One or more findings, in order.
     """
 
     findings: tuple[ChangeFinding, ...]
@@ -40,7 +40,7 @@ class FindingGroup:
 
     @cached_property
     def others(self) -> tuple[str, ...]:
-        """The places besides the first's, as people look them up."""
+        """The places besides the first's."""
         places = (
             one for one in self.findings[1:] if (one.stack, one.resource) != (self.first.stack, self.first.resource)
         )

@@ -19,22 +19,22 @@ _POLICIES = ("DeletionPolicy", "UpdateReplacePolicy")
 
 
 def _fate(policy: str, held: str) -> str:
-    """Return what happens to a resource that is removed from its template, and to its contents.
+    """Return the fate of a resource that is removed from its template, and of its contents.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-deletionpolicy.html: with
     Snapshot the resource is deleted, after a snapshot of it was made.
     """
     if policy == _SNAPSHOT:
-        return f"is deleted; a snapshot of it stays, with {held}"
-    return f"stays as an orphan with {held}" if policy in _KEPT else f"is deleted with {held}"
+        return f"is deleted; a snapshot of it is kept, with {held}"
+    return f"remains as an orphan with {held}" if policy in _KEPT else f"is deleted with {held}"
 
 
 def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) -> Iterator[ChangeFinding]:
     """Yield findings on the lifecycle of resources and stacks.
 
     Args:
-        matching: Which resource is which.
-        effects: Predicted action on each resource that stays.
+        matching: The matched resources of both assemblies.
+        effects: Predicted action on each resource that exists before and after.
     """
 
     def is_replaced(reference: Reference) -> bool:
@@ -51,7 +51,7 @@ def lifecycle(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) 
     for pair in matching.removed:
         yield from _removed(pair, kept=_is_kept(pair.any, matching))
     for pair in matching.renamed:
-        # Builds that publish assets are called after them.
+        # Builds that publish assets are named after them.
         if not is_publisher(pair.before):
             yield from _renamed(pair)
     for pair in matching.retyped:
@@ -120,10 +120,10 @@ def _removed(pair: Pair, *, kept: bool) -> Iterator[ChangeFinding]:
         what = f"{resource.type} {'leaves the template and ' if kept else ''}{fate}"
         yield found("stateful-removed", resource, what, details=(f"its DeletionPolicy is {resource.deletion_policy}",))
     elif kept and resource.deletion_policy == _SNAPSHOT:
-        what = f"{resource.type} leaves the template and is deleted; a snapshot of it stays"
+        what = f"{resource.type} is removed from the template and deleted; a snapshot of it is kept"
         yield found("orphaned", resource, what)
     elif kept and resource.type not in VERSIONED:
-        yield found("orphaned", resource, f"{resource.type} leaves the template and is retained")
+        yield found("orphaned", resource, f"{resource.type} is removed from the template and retained")
     if resource.type in ADDRESSED:
         what = f"{resource.type} is removed"
         yield found("address-replaced", resource, what, details=(ADDRESSED[resource.type],))
@@ -142,7 +142,7 @@ def _renamed(pair: Pair) -> Iterator[ChangeFinding]:
     if before.type in STATEFUL:
         lost = f"the old one {_fate(before.deletion_policy, STATEFUL[before.type])}; the new one is empty"
         yield found(
-            "stateful-removed", before, f"{what}: to CloudFormation it is another resource", details=(lost,), do=do
+            "stateful-removed", before, f"{what}: for CloudFormation it is a different resource", details=(lost,), do=do
         )
     yield found("renamed", after, what, do=do, detail=before.logical_id)
     if before.type in ADDRESSED:
@@ -226,7 +226,7 @@ def _outputs(matching: Matching) -> Iterator[ChangeFinding]:
                 severity = Severity.HIGH
             elif read_before:
                 what = f"the output {name} is removed, which {_listed(read_before)} reads until its own update"
-                # A weak reference is read at the reader's own deployment alone: only a rollback would miss it.
+                # A weak reference is only read when the reader is deployed, so only a rollback would miss it.
                 severity = Severity.INFO
             else:
                 continue
@@ -267,9 +267,9 @@ def _exports(matching: Matching) -> Iterator[ChangeFinding]:
         if not readers or after is None or output not in after.template.get("Outputs", {}):
             continue
         if (place, name) not in new:
-            kind, what = "output-removed", f"the export {name} gets another name while {_listed(readers)} imports it"
+            kind, what = "output-removed", f"the export {name} is renamed while {_listed(readers)} imports it"
         elif new[place, name][2] != value:
-            kind, what = "update-refused", f"the export {name} gets another value while {_listed(readers)} imports it"
+            kind, what = "update-refused", f"the value of the export {name} changes while {_listed(readers)} imports it"
         else:
             continue
         yield ChangeFinding(
@@ -285,7 +285,7 @@ def _exports(matching: Matching) -> Iterator[ChangeFinding]:
 
 
 _Export = tuple[tuple[str, str], str]
-"""Account and region of an export, and its name: it is known there by that."""
+"""Account, region and name, which identify an export."""
 
 
 def _exported(side: Side) -> Iterator[tuple[_Export, tuple[ReviewedStack, str, Json]]]:
@@ -364,9 +364,9 @@ def _broken(matching: Matching) -> Iterator[ChangeFinding]:
             if (unchanged and place not in gone) or place.stack not in after.assembly.by_key:
                 continue
             if place in after.resources and place.stack.nested(place.logical_id) in after.assembly.by_key:
-                # What its template puts out is followed, so this is not among it.
+                # Its template's outputs are followed, so this isn't one of them.
                 if reference.attribute.startswith(OUTPUTS):
-                    what = f"it takes {reference.attribute} of the nested stack, which does not put it out"
+                    what = f"it refers to {reference.attribute} of the nested stack, which is not one of its outputs"
                     yield found("broken-reference", resource, what, detail=f"{place.logical_id}.{reference.attribute}")
                 continue
             if "~" in reference.logical_id or place in after.resources or reference.logical_id.startswith("AWS::"):

@@ -15,7 +15,7 @@ from slipway.review.resources import Pair, ResourceKey, ReviewedResource, Side
 from slipway.review.values import VERSIONED, references
 
 ALIKE = 0.75
-"""Share of the settings that two resources of a type must have in common to be taken for one that was renamed."""
+"""Share of settings that two resources of a type must have in common to count as renamed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -23,16 +23,16 @@ class Matching:
     """Correspondence between the resources of two assemblies.
 
     Args:
-        before: What is deployed.
-        after: What would be.
-        kept: Resources that are there before and after, under the same logical id and type.
-        renamed: Resources that go, and come again under another logical id or in another stack.
-        added: Resources that come.
-        removed: Resources that go; those of a stack that nothing deploys any more are not among them.
-        retyped: Resources whose logical id is now that of another type.
-        versions: Versions of functions, deployments of APIs: each change makes a new one.
-        added_stacks: Stacks that come.
-        removed_stacks: Stacks that nothing deploys any more. CDK Pipelines deletes none.
+        before: The deployed resources.
+        after: The new resources.
+        kept: Resources that exist before and after, with the same logical id and type.
+        renamed: Resources that move to a different logical id or stack.
+        added: New resources.
+        removed: Removed resources, without those of a stack that is no longer deployed.
+        retyped: Resources whose type changes under the same logical id.
+        versions: Versions of functions and deployments of APIs, which each change creates anew.
+        added_stacks: New stacks.
+        removed_stacks: Stacks that are no longer deployed; CDK Pipelines deletes none.
     """
 
     before: Side
@@ -61,11 +61,11 @@ def match(before: Side, after: Side) -> Matching:
     """Match the resources of two assemblies.
 
     Args:
-        before: What is deployed.
-        after: What would be.
+        before: The deployed resources.
+        after: The new resources.
     """
     known, coming = before.assembly.by_key, after.assembly.by_key
-    # A nested stack leaves with its parent's update, which deletes what is in it.
+    # A removed nested stack is deleted with its contents when its parent is updated.
     removed_stacks = [stack for stack in before.assembly.stacks if stack.key not in coming and stack.parent is None]
     left = {stack.key for stack in removed_stacks}
     dead = {stack.key for stack in before.assembly.stacks if before.assembly.outermost(stack).key in left}
@@ -127,7 +127,7 @@ def _renamed(gone: list[ReviewedResource], come: list[ReviewedResource], before:
     for resource in come:
         coming[resource.type].append(resource)
     candidates = []
-    # Read once each: every resource that leaves is compared with every one of its type that comes.
+    # Read once each, because every removed resource is compared with every new one of its type.
     forms = {id(new): _form(new, after) for new in come if new.type not in VERSIONED} if gone else {}
     for old in gone:
         ones = _form(old, before) if coming[old.type] and old.type not in VERSIONED else frozenset()

@@ -13,7 +13,7 @@ from slipway.review.grouping import FindingGroup, group
 from slipway.review.waivers import Judgement
 
 FORMAT = 1
-"""Version of `review.json`: counted up when what a reader relies on changes."""
+"""Version of `review.json`, which increases with incompatible changes."""
 
 NOTHING = Comparison()
 NO_JUDGEMENT = Judgement(stopping=(), waived=(), problems=(), spent=())
@@ -26,7 +26,7 @@ class ReviewState(StrEnum):
 
     REVIEWED = "reviewed"
     FIRST = "first delivery"
-    """There is nothing to compare with: everything is added, and nothing is judged."""
+    """First delivery: there is nothing to compare with, everything is added, and nothing is judged."""
     NOT_REVIEWED = "not reviewed"
 
 
@@ -36,13 +36,13 @@ class ReviewOutcome:
 
     Args:
         state: How far it came.
-        base: What is deployed, as people call it.
-        head: What would be.
-        comparison: What the change does.
-        judgement: What the waivers make of it.
-        problems: Why it cannot be trusted or was not made.
-        notes: What has to be known besides.
-        allowed: Whether a review that was not made may pass, because the configuration says so or another one follows.
+        base: Label of the deployed side.
+        head: Label of the new side.
+        comparison: Effects of the change.
+        judgement: Effect of the waivers.
+        problems: Reasons why the review failed or cannot be trusted.
+        notes: Additional notes.
+        allowed: True if a missing review may pass, because the configuration allows it or another one follows.
     """
 
     state: ReviewState
@@ -105,7 +105,7 @@ def paragraph(outcome: ReviewOutcome) -> str:
         if named:
             sentences.append(f"Above all: {'; '.join(named)}.")
     else:
-        sentences.append("Nothing was found that loses data, widens access or loosens what watches.")
+        sentences.append("Nothing was found that loses data, widens access or weakens monitoring.")
     if waived := outcome.judgement.waived:
         reasons = dict.fromkeys(waiver.reason.rstrip(".") for _, waiver in waived)
         sentences.append(f"Waived: {_number(len(waived), 'finding')} ({'; '.join(reasons)}).")
@@ -191,7 +191,7 @@ def _severities(findings: tuple[ChangeFinding, ...]) -> str:
     groups = group(findings)
     counts = Counter(each.severity for each in groups)
     told = ", ".join(f"{counts[severity]} {severity}" for severity in Severity if counts[severity]) or "no finding"
-    # What happens in each stage, or to each function, is reported once.
+    # Equal changes in several stages or functions are reported once.
     return told + (f" (in {len(findings)} places)" if len(findings) > len(groups) else "")
 
 

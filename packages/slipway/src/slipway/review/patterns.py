@@ -1,9 +1,9 @@
 """Patterns of IAM policies: `*` is any text, `?` any character.
 
-A *reference* stands for text that only the deployment knows (`values.py` writes it), a policy variable for text that
-only the request knows. Both are their own symbols: only they themselves or a `*` cover them.
+A *reference* (written by `values.py`) stands for text that only the deployment knows, a policy variable for text that
+only the request knows. Both are symbols that only match themselves or a `*`.
 
-`covered` is exact, unions included: policies as people write them are covered by several patterns together.
+`covered` is exact, even for unions, because in practice several patterns together may cover one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 OPEN, CLOSE = "\ue000", "\ue001"
-"""Around a reference; private code points, which no template holds."""
+"""Delimiters of a reference: private code points, which no template contains."""
 
 REFERENCE = re.compile(f"{OPEN}([^{CLOSE}]*){CLOSE}")
 
@@ -25,7 +25,7 @@ _SYMBOL = re.compile(rf"{OPEN}[^{CLOSE}]*{CLOSE}|\$\{{[^}}]*\}}|.", re.DOTALL)
 _CACHED = 1 << 16
 
 Symbols = tuple[str, ...]
-"""A pattern, cut: a character is itself, everything else is longer than one."""
+"""A pattern, split: characters have length one, all other symbols are longer."""
 
 
 @lru_cache(maxsize=_CACHED)
@@ -54,7 +54,7 @@ def covered(pattern: str, by: frozenset[str]) -> bool:
     if pattern in by or "*" in by:
         return True
     inner = symbols(pattern)
-    # A pattern that begins or ends otherwise covers nothing of it; most fall here.
+    # A pattern with a different beginning or end cannot cover it, which excludes most patterns.
     outer = tuple(cut for cut in map(symbols, by) if _may_cover(cut, inner))
     return bool(outer) and _covered(inner, outer)
 

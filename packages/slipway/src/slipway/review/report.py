@@ -30,11 +30,11 @@ _SHOWN_PLACES = 6
 
 
 def print_review(outcome: ReviewOutcome, console: Console) -> None:
-    """Print what changes by stage, what was found, and the verdict last.
+    """Print the changes by stage, the findings, and the verdict last.
 
     Args:
         outcome: The review.
-        console: Where to.
+        console: The console to print to.
     """
     for line in _heading(outcome):
         console.print(escape(line), soft_wrap=True)
@@ -51,7 +51,7 @@ def print_review(outcome: ReviewOutcome, console: Console) -> None:
     if outcome.judgement.waived:
         console.print(_waived_table(outcome))
     for identifier in outcome.judgement.spent:
-        text = f"spent waiver: {identifier} was for a change that the base has; delete it"
+        text = f"spent waiver: {identifier} was for a change that the base already contains; delete it"
         console.print(escape(text), style="yellow", soft_wrap=True)
     for note in outcome.notes:
         console.print(escape(note), style="yellow", soft_wrap=True)

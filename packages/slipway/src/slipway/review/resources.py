@@ -1,4 +1,4 @@
-"""Two assemblies beside each other: which resource of the one is which of the other, and where they differ."""
+"""Resources of two assemblies, and their differences."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from slipway.review.defaults import default
 from slipway.review.schemas import is_set, schema
 from slipway.review.values import VERSIONED, Reference, Resolver, Values, World, references, texts
 
-# Who made a resource and from which file: no update comes of it.
+# Metadata about a resource's origin, which causes no update.
 _OWN_METADATA = "aws:"
 _METADATA_TYPE = "AWS::CDK::Metadata"
-# Members by which people tell the items of a list apart, the first that all items have.
+# Members that identify the items of a list; the first that all items have is used.
 _IDENTITIES = (
     ("Key",),
     ("Name",),
@@ -47,7 +47,7 @@ class ResourceKey:
 
 
 class ReviewedResource:
-    """A resource of a stack, its values resolved when they are asked for.
+    """A resource of a stack, whose values are resolved on demand.
 
     Args:
         stack: Its stack.
@@ -90,12 +90,12 @@ class ReviewedResource:
 
     @cached_property
     def references(self) -> frozenset[Reference]:
-        """Every attribute of other resources that its properties take."""
+        """Every attribute of other resources that its properties use."""
         return frozenset(references(self.properties))
 
     @cached_property
     def digests(self) -> frozenset[str]:
-        """The assets that it is made from."""
+        """Its assets."""
         assets = self._resolver.assets
         words = (word for text in texts(self.raw.get("Properties") or {}) for word in (text, text.partition(".")[0]))
         return frozenset(word for word in words if word in assets)
@@ -125,7 +125,7 @@ class ReviewedResource:
 
         Args:
             path: Its name; names within each other are separated by dots.
-            default: What is given where it is not set.
+            default: Result if it is not set.
         """
         value: Json = self.properties
         for part in path.split("."):
@@ -152,7 +152,7 @@ class ReviewedResource:
 
 
 def _documents(value: Json, path: str) -> Iterator[tuple[str, Json]]:
-    # isinstance of the plain types: this walks every value of every template.
+    # isinstance of plain types, for speed: this walks every value of every template.
     if isinstance(value, dict):
         if _are_statements(value.get("Statement")):
             yield path, value
@@ -176,9 +176,9 @@ class Pair:
     """A resource before and after; only one of them if it is created or deleted.
 
     Args:
-        before: As it is deployed.
-        after: As it would be.
-        renamed: Whether the two are matched by similarity, not by their logical id.
+        before: The deployed resource.
+        after: The new resource.
+        renamed: True if the two are matched by similarity, not by their logical id.
     """
 
     before: ReviewedResource | None = None
@@ -212,9 +212,9 @@ class Pair:
 
     @cached_property
     def settings(self) -> tuple[Difference, ...]:
-        """Every single setting that changes; what is not written counts as what AWS then takes.
+        """Every changed setting; a missing setting counts with AWS's default.
 
-        A block that disappears is all of its settings, each at its default.
+        A removed block counts as all of its settings, each changed to its default.
         """
         before, after = self.before, self.after
         if before is None or after is None:
@@ -250,7 +250,7 @@ class Pair:
 
     @property
     def new_code(self) -> bool:
-        """Return True if it uses other assets."""
+        """Return True if its assets change."""
         before, after = self.before, self.after
         return before is not None and after is not None and before is not after and before.digests != after.digests
 
@@ -260,7 +260,7 @@ class Difference:
     """One place in the properties where two resources differ.
 
     Args:
-        path: Names and positions that lead there.
+        path: Names and positions of the path.
         before: The value; None where it was not set.
         after: The value; None where it is not set.
     """
@@ -271,7 +271,7 @@ class Difference:
 
     @property
     def name(self) -> str:
-        """The path as people write it."""
+        """The path in the usual notation."""
         return ".".join(self.path)
 
 
@@ -285,11 +285,10 @@ def differences(
     """Find the deepest places where two values differ.
 
     Args:
-        before: One value.
-        after: The other.
+        before: The old value.
+        after: The new value.
         path: Names that lead to them.
-        is_set: Whether AWS takes the list at a path for a set, so that its order says nothing. Default: every list has
-            an order.
+        is_set: Returns True if AWS treats the list at a path as a set without order. Default: every list is ordered.
     """
     if before == after and type(before) is type(after):
         return
@@ -313,7 +312,7 @@ def _item_differences(
         if list(ones) != list(others) and set(ones) == set(others) and not is_set(path):
             yield Difference(path, list(ones), list(others))
         return
-    # An item on both sides is the same one, wherever it is in the list.
+    # Equal items on both sides match, wherever they are in the list.
     gone, come = list(enumerate(before)), list(enumerate(after))
     for item in before:
         twin = next((place for place, (_, other) in enumerate(come) if _same(item, other)), None)
@@ -350,7 +349,7 @@ def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
 
 
 def value_at(value: Json, path: Sequence[str]) -> Json:
-    """Return the value at a difference's path, with list items by name; None without one."""
+    """Return the value at a difference's path, with list items by name; None if there is none."""
     for part in path:
         if isinstance(value, list):
             named = _by_name(value)
@@ -386,8 +385,8 @@ class Side:
 
     Args:
         assembly: The assembly.
-        shared: The other side, whose resources are taken where they are bound to be the same.
-        world: What only the deployment decides, as far as it is decided. Default: nothing is.
+        shared: The other side, whose resources are reused if they must be equal.
+        world: Assumed decisions of the deployment. Default: none.
     """
 
     def __init__(self, assembly: Assembly, shared: Side | None = None, world: World | None = None) -> None:
@@ -446,7 +445,7 @@ def _same_surroundings(one: Assembly, other: Assembly) -> bool:
 
 
 def _given(assembly: Assembly, stack: ReviewedStack) -> Json:
-    """Return what a nested stack's parent passes to it."""
+    """Return the parameters that a nested stack's parent passes."""
     if stack.parent is None:
         return None
     resource = assembly.by_key[stack.parent].resources[stack.parent_id]

@@ -1,4 +1,4 @@
-"""Find what is to be compared, synthesise it, and judge the change."""
+"""Find the two sides of a comparison, synthesise them, and judge the change."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from slipway.revisions.synthesis import Project, synthesise_here, synthesise_rev
 
 REPORT_BUCKET: Final = "REPORT_BUCKET"
 """Variable that names the bucket for reports to the pipeline's build. A definition without it is older than the review:
-its build has no history, and the pipeline changes itself before it deploys anything.
+its build has no history, and the pipeline updates itself before it deploys anything.
 """
 
 SKEW = timedelta(hours=1)
-"""By how much two machines' clocks may differ."""
+"""Maximum difference between two machines' clocks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,10 @@ class Given:
 
     Args:
         waivers: The file of waivers, from the root of the repository.
-        protected: Types that a stack policy protects from deletion, so that the rollback of a stage cannot delete what
-            a change adds. Default: none.
-        without_history: Message to a build whose source has no history to compare with; None where it has one.
-        may_pass: Whether such a build may pass without a review.
+        protected: Types that a stack policy protects from deletion, so that the rollback of a stage cannot delete new
+            resources of them. Default: none.
+        without_history: Message if the build's source has no history to compare with; None if it has one.
+        may_pass: True if such a build may pass without a review.
     """
 
     waivers: str = WAIVERS_FILE
@@ -54,11 +54,11 @@ class _Side:
     """One of the two sides of the comparison.
 
     Args:
-        label: As people call it.
-        assembly: What it would deploy, once it is asked for.
-        revision: Its commit, where it is one.
-        waivers: Text of its waivers, where it has some.
-        has_file: Whether its commit has a file; None for a folder that is no commit's.
+        label: Its label.
+        assembly: Its assembly, created on demand.
+        revision: Its commit, if it is one.
+        waivers: Text of its waivers, if it has any.
+        has_file: Returns True if its commit has a file; None for a folder that belongs to no commit.
     """
 
     label: str
@@ -83,19 +83,19 @@ def review(
     """Review a change.
 
     Args:
-        base: A revision, or the folder of an assembly. Default: in the pipeline's build the revision that was delivered
-            last; elsewhere the commit before this one, or this one where the working tree has changes.
+        base: A revision, or the folder of an assembly. Default: in the pipeline's build the last delivered revision;
+            elsewhere the previous commit, or the current one if the working tree has changes.
         head: A revision, or the folder of an assembly. Default: the working tree.
         project: Folder of the app: a repository, or a folder of one.
-        recipe: How revisions are synthesised. Default: as their own lock files and `cdk.json` say.
-        waivers: The file of waivers. Default: that of the head; none where two folders are compared.
-        given: What the app says of itself. Default: nothing.
+        recipe: How revisions are synthesised. Default: according to their own lock files and `cdk.json`.
+        waivers: The file of waivers. Default: that of the head; none if two folders are compared.
+        given: Information from the app. Default: none.
         env: The environment variables.
-        now: The time. Default: the clock's.
+        now: The current time. Default: the clock's.
         say: Called before slow steps.
 
     Raises:
-        ReviewError: One of the two is not there, cannot be synthesised or read; or the clock is wrong.
+        ReviewError: A side is missing or cannot be synthesised or read, or the clock is wrong.
     """
     repository = Repository.of(project)
     app = Project(repository=repository, folder=repository.within(project), recipe=recipe)
@@ -142,7 +142,7 @@ def _reviewed(
     change = read_waivers(text, file) if text else ()
     say(f"synthesising {old.label} and {new.label}")
     before, after = _side_by_side(processes, old.assembly, new.assembly)
-    # Two folders may be of any app; what this one says of itself is not about them.
+    # Two folders may belong to any app, so this app's information doesn't apply.
     protected = frozenset() if old.revision is None and new.has_file is None else known.protected
     comparison = compare(before, after, has_file=new.has_file, protected=protected)
     return ReviewOutcome(
@@ -160,8 +160,8 @@ def _delivered(repository: Repository, pipeline: str) -> str | None:
     base = deployed_revision(pipeline)
     if base is not None and not repository.fetch(base):
         raise ReviewError(
-            f"{base}, which {pipeline} delivered last, is in no branch of the source any more: push one that has it, "
-            "then retry the stage"
+            f"{base}, the last revision that {pipeline} delivered, is no longer on any branch of the source: push "
+            f"a branch with it, then retry the stage"
         )
     return base
 
@@ -186,8 +186,8 @@ def _unreviewable(repository: Repository, given: Given, env: Mapping[str, str]) 
         )
     if REPORT_BUCKET not in env:
         note = (
-            "this build runs under a definition of the pipeline that is older than the review; the pipeline changes "
-            "itself next, starts again, and reviews before anything is deployed"
+            "this build runs under an older definition of the pipeline, without the review; the pipeline updates "
+            "itself next, starts again, and reviews the change before anything is deployed"
         )
         return ReviewOutcome(state=ReviewState.NOT_REVIEWED, notes=(note,), allowed=True)
     if not repository.is_there:
@@ -226,7 +226,7 @@ class _Sides:
                 has_file=repository.has_file,
             )
         if _is_assembly(name):
-            # The pipeline's build passes on the assembly of its working tree.
+            # In the pipeline's build, the working tree's assembly is the one that it passes on.
             has_file = None if folders else repository.has_file
             return _Side(name, lambda: read_assembly(Path(name)), waivers=own, has_file=has_file)
         return self._revision(name)
@@ -258,7 +258,7 @@ def _check_clock(now: datetime, revision: Revision | None) -> None:
     if revision is not None and now + SKEW < revision.committed:
         raise ReviewError(
             f"the clock is wrong: it says {now:%Y-%m-%d %H:%M} UTC, and {revision} was committed "
-            f"{revision.committed:%Y-%m-%d %H:%M} UTC; waivers are judged by it"
+            f"{revision.committed:%Y-%m-%d %H:%M} UTC; correct the clock, because waivers are judged by it"
         )
 
 
@@ -270,7 +270,7 @@ def _read(path: Path) -> str:
 
 
 def _known(text: str | None) -> tuple[ReviewWaiver, ...]:
-    """Return the base's waivers. Those that it could not read were not effective either."""
+    """Return the base's waivers; unreadable ones were not effective."""
     try:
         return read_waivers(text) if text else ()
     except ReviewError:

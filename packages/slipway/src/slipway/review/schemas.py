@@ -14,7 +14,8 @@ from cfnlint.schema.manager import ProviderSchemaManager
 
 from slipway.review.assembly import Json
 
-# The package's own data. The manager would prefer a newer download in the user's cache, and judge by machine.
+# The package's own data: the manager would prefer a newer download in the user's cache, so results would depend on the
+# machine.
 _DATA = Path(cfnlint.__file__).parent / "data" / "schemas"
 _FALLBACK_REGION = "us-east-1"
 
@@ -38,7 +39,7 @@ here and for those that contain data (https://docs.aws.amazon.com/AWSCloudFormat
 """
 
 MAYBE_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
-    # The user guide does not say it; Cognito refuses each of them, or CloudFormation makes a new, empty pool:
+    # Not in the user guide: Cognito refuses each of these changes, or CloudFormation creates a new, empty pool:
     # https://docs.aws.amazon.com/cognito/latest/developerguide/cognito-user-pools-attributes-considerations.html
     "AWS::Cognito::UserPool": ("AliasAttributes", "UsernameAttributes", "UsernameConfiguration"),
     "AWS::CodeCommit::Repository": ("Triggers",),
@@ -53,7 +54,7 @@ MAYBE_CREATE_ONLY: Final[Mapping[str, Sequence[str]]] = {
     "AWS::EMR::Cluster": ("Instances",),
     "AWS::RDS::DBInstance": ("StorageType",),
 }
-"""The same, for what is replaced under some circumstances."""
+"""Properties that may cause replacement, likewise."""
 
 _ALWAYS_SETS = frozenset({"Tags", "Statement"})
 
@@ -122,13 +123,14 @@ class Schema:
         create_only: Properties whose change replaces the resource, as paths; `*` is any item.
         maybe_create_only: Properties whose change replaces it under some circumstances.
         identifiers: The properties that name it.
-        attributes: What only AWS gives it.
-        properties: Everything that a template can set, by its first name.
-        updatable: Whether it has an update at all; without one every change replaces it.
-        deletes_first: Whether a replacement may keep the name, because the old one goes before the new one comes.
-        sets: Lists whose order says nothing, as paths.
-        defaults: What AWS takes for what is not written: the path to the setting, the path to what the default is of
-            (itself, or a block that holds it), and the value.
+        attributes: Attributes that AWS assigns.
+        properties: Top-level properties that a template can set.
+        updatable: True if it can be updated; otherwise every change replaces it.
+        deletes_first: True if a replacement may keep the name, because the old one is deleted before the new one is
+            created.
+        sets: Paths of unordered lists.
+        defaults: AWS's defaults: the path of the setting, the path of the default's owner (the setting itself or an
+            enclosing block), and the value.
     """
 
     create_only: tuple[tuple[str, ...], ...]
@@ -153,7 +155,7 @@ def schema(resource_type: str, region: str) -> Schema | None:
 
     Args:
         resource_type: `AWS::S3::Bucket`, …; custom resources have one schema.
-        region: A region that does not have the type is judged by us-east-1.
+        region: The region; us-east-1's schema is used if the region lacks the type.
     """
     for place in (region, _FALLBACK_REGION):
         try:
@@ -232,11 +234,11 @@ def matches(pattern: Sequence[str], path: Sequence[str]) -> bool:
 
 
 def is_set(resource_type: str, rules: Schema | None) -> Callable[[tuple[str, ...]], bool]:
-    """Return what tells whether AWS takes the list at a path for a set, so that its order says nothing.
+    """Return a function that returns True if AWS treats the list at a path as a set without order.
 
     Args:
         resource_type: The type that the path is of.
-        rules: Its schema, where there is one.
+        rules: Its schema, if there is one.
     """
     known = [*(rules.sets if rules else ()), *ALSO_SETS.get(resource_type, ())]
 

@@ -1,4 +1,4 @@
-"""Types that hold what cannot be made again, and types that others know by an address."""
+"""Types with irreplaceable contents, and types that others refer to by an address."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ STATEFUL: Final[Mapping[str, str]] = {
     "AWS::EC2::Volume": "its blocks",
     "AWS::ECR::Repository": "its images",
     "AWS::EFS::FileSystem": "its files",
-    "AWS::ElastiCache::CacheCluster": "what is cached in it",
-    "AWS::ElastiCache::ReplicationGroup": "what is cached in it",
-    "AWS::ElastiCache::ServerlessCache": "what is cached in it",
+    "AWS::ElastiCache::CacheCluster": "its cached data",
+    "AWS::ElastiCache::ReplicationGroup": "its cached data",
+    "AWS::ElastiCache::ServerlessCache": "its cached data",
     "AWS::Elasticsearch::Domain": "its indexes",
     "AWS::Events::Archive": "the events in it",
     "AWS::FSx::FileSystem": "its files",
     "AWS::Glue::Database": "its catalogue",
     "AWS::Glue::Table": "its catalogue",
-    "AWS::KMS::Key": "everything that is encrypted under it, for good",
-    "AWS::KMS::ReplicaKey": "everything that is encrypted under it, for good",
+    "AWS::KMS::Key": "everything encrypted with it, permanently",
+    "AWS::KMS::ReplicaKey": "everything encrypted with it, permanently",
     "AWS::Kinesis::Stream": "the records in it",
     "AWS::KinesisFirehose::DeliveryStream": "the records that it holds back",
     "AWS::Logs::LogGroup": "the logs",
@@ -50,31 +50,31 @@ STATEFUL: Final[Mapping[str, str]] = {
     "AWS::S3Tables::TableBucket": "its tables",
     "AWS::S3Express::DirectoryBucket": "its objects",
     "AWS::SDB::Domain": "its items",
-    "AWS::SQS::Queue": "the messages that wait in it",
-    "AWS::SSM::Parameter": "its value, which others may have set",
-    "AWS::SecretsManager::Secret": "its value: a generated one is another one next time",
+    "AWS::SQS::Queue": "its waiting messages",
+    "AWS::SSM::Parameter": "its value, which may have been set elsewhere",
+    "AWS::SecretsManager::Secret": "its value, because a newly generated one differs",
     "AWS::Timestream::Database": "its tables",
     "AWS::Timestream::Table": "its records",
 }
-"""Types that hold something, and what is lost with one."""
+"""Types with contents, and what is lost with them."""
 
 ADDRESSED: Final[Mapping[str, str]] = {
-    "AWS::ApiGateway::ApiKey": "its key is another one, and every caller's old one stops working",
-    "AWS::ApiGateway::DomainName": "the name that DNS points to is another one",
-    "AWS::ApiGateway::RestApi": "its address is another one",
+    "AWS::ApiGateway::ApiKey": "its key changes, and every caller's old one stops working",
+    "AWS::ApiGateway::DomainName": "the name that DNS points to changes",
+    "AWS::ApiGateway::RestApi": "its address changes",
     "AWS::ApiGateway::Stage": "its address does not exist until the new one is created",
-    "AWS::ApiGatewayV2::Api": "its address is another one",
-    "AWS::ApiGatewayV2::DomainName": "the name that DNS points to is another one",
+    "AWS::ApiGatewayV2::Api": "its address changes",
+    "AWS::ApiGatewayV2::DomainName": "the name that DNS points to changes",
     "AWS::ApiGatewayV2::Stage": "its address does not exist until the new one is created",
-    "AWS::AppSync::GraphQLApi": "its address is another one",
-    "AWS::CloudFront::Distribution": "its domain is another one",
-    "AWS::Cognito::UserPoolClient": "its client id is another one, and every session ends",
-    "AWS::Cognito::UserPoolDomain": "the address of the sign-in page is another one",
-    "AWS::ElasticLoadBalancingV2::LoadBalancer": "its DNS name is another one",
+    "AWS::AppSync::GraphQLApi": "its address changes",
+    "AWS::CloudFront::Distribution": "its domain changes",
+    "AWS::Cognito::UserPoolClient": "its client id changes, and every session ends",
+    "AWS::Cognito::UserPoolDomain": "the address of the sign-in page changes",
+    "AWS::ElasticLoadBalancingV2::LoadBalancer": "its DNS name changes",
     "AWS::Events::EventBus": "messages sent to it reach nobody",
-    "AWS::Lambda::Url": "its address is another one",
+    "AWS::Lambda::Url": "its address changes",
     "AWS::SNS::Topic": "its subscriptions are lost, and those confirmed by mail must be confirmed again",
     "AWS::CodePipeline::Pipeline": "its executions, and the target of a rollback, are lost",
     "AWS::StepFunctions::StateMachine": "its executions are lost",
 }
-"""Types that others know by an address or an id, and what another one means to them."""
+"""Types that others refer to by an address or an id, and the effect of a change on them."""

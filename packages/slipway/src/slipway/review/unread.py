@@ -16,17 +16,17 @@ from slipway.review.values import readable, unknowns
 from slipway.review.worlds import Worlds
 
 _READ: Final = frozenset({"AWS::LanguageExtensions"})
-"""Transforms that the review follows: their functions are evaluated, or said one by one."""
+"""Transforms that the review follows: their functions are evaluated or reported one by one."""
 
 _MACRO = "Fn::Transform"
 _SHOWN = 5
 
 
 def unread(matching: Matching) -> Iterator[ChangeFinding]:
-    """Yield findings on unreadable parts of what changes.
+    """Yield findings on unreadable parts of a change.
 
     Args:
-        matching: Which resource is which.
+        matching: The matched resources of both assemblies.
     """
     for pair in (*matching.kept, *matching.renamed, *matching.added, *matching.removed, *matching.retyped):
         if pair.before is pair.after:
@@ -48,11 +48,11 @@ def _manifests(before: Assembly, after: Assembly) -> Iterator[ChangeFinding]:
         )
 
     for what in dict.fromkeys((*after.unread, *before.unread)):
-        # A part that existed before and stays has at most its old effect.
+        # An unchanged part has at most its old effect.
         severity = Severity.LOW if what in before.unread and what in after.unread else Severity.MEDIUM
         yield of_assembly("assembly-unread", severity, what, what)
     for key in after.lookups:
-        what = f"CDK has not looked up {key}: the templates hold made-up values in its place"
+        what = f"CDK has not looked up {key}: the templates contain dummy values instead"
         severity = Severity.LOW if key in before.lookups else Severity.MEDIUM
         yield of_assembly("not-looked-up", severity, what, key)
 
@@ -67,7 +67,7 @@ def undecided(given: Worlds, matching: Matching) -> Iterator[ChangeFinding]:
     if given.all_met:
         return
     asked = tuple(dict.fromkeys(readable(choice.symbol) for choice in given.choices))
-    what = f"{len(given.worlds)} worlds were compared, not all that {len(given.choices)} choices make"
+    what = f"{len(given.worlds)} combinations were compared, not all combinations of {len(given.choices)} choices"
     changed = [stack for stack in matching.after.assembly.stacks if _changed(stack, matching.before.assembly)]
     for stack in changed[:1]:
         yield _of_stack("undecided", stack, what, details=asked)
@@ -86,14 +86,14 @@ def _nested(pair: Pair, matching: Matching) -> Iterator[ChangeFinding]:
     if not missing or (pair.before is not None and pair.after is not None and not pair.differences):
         return
     if pair.after is None:
-        what = "it is deleted with all that it made, and its template cannot be read"
+        what = "it is deleted with everything that it created, and its template cannot be read"
         yield found("nested-unread", missing[0], what, severity=Severity.CRITICAL)
     elif pair.before is None:
-        yield found("nested-unread", missing[0], "it comes, and the template of what it makes cannot be read")
+        yield found("nested-unread", missing[0], "it is new, and the template of its resources cannot be read")
     else:
         names = ", ".join(dict.fromkeys(difference.path[0] for difference in pair.differences))
         yield found(
-            "nested-unread", missing[0], f"its {names} changes, and the template of what it makes cannot be read"
+            "nested-unread", missing[0], f"its {names} changes, and the template of its resources cannot be read"
         )
 
 
@@ -104,7 +104,7 @@ def _is_unread(resource: ReviewedResource, side: Side) -> bool:
 
 
 def _conditioned(pair: Pair) -> Iterator[ChangeFinding]:
-    """Yield a resource that stays under a changed condition: with other parameters it may not."""
+    """Yield a resource that is kept under a changed condition, but might not be with other parameters."""
     before, after = pair.before, pair.after
     if before is None or after is None:
         return
@@ -131,7 +131,7 @@ def _unresolved(pair: Pair) -> Iterator[ChangeFinding]:
     values: dict[str, None] = {}
     for change in changes:
         ones, others = set(unknowns(change.before)), set(unknowns(change.after))
-        # Of a text that takes the same unknown value as before, the rest is compared.
+        # If a text contains the same unknown value as before, the rest is compared.
         if ones != others:
             names[change.name] = None
             values.update(dict.fromkeys(sorted(ones ^ others)))

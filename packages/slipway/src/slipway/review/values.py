@@ -1,15 +1,15 @@
 """Resolve a template's values, as far as they are known before a deployment.
 
-Parameters count with their defaults, those of a nested stack with what its parent passes; conditions and mappings are
-evaluated, outputs of other stacks are followed. What only the deployment knows becomes a *reference* inside the text:
-`<account>/<region>/<stack>/<logical id>.<attribute>` between two private code points, the same from whichever stack. So
-two values are equal exactly when the deployment is bound to make them equal.
+Parameters have their defaults, those of a nested stack the values that its parent passes; conditions and mappings are
+evaluated, and outputs of other stacks are followed. A value that only the deployment knows becomes a *reference* inside
+the text: `<account>/<region>/<stack>/<logical id>.<attribute>` between two private code points, the same from whichever
+stack. So two values are equal exactly when the deployment is bound to make them equal.
 
-What a condition or a mapping asks of such a reference is a *choice* that only the deployment makes. A *world* makes
-some of them (`worlds.py`); in another world, other conditions hold.
+If a condition or a mapping depends on such a reference, the deployment makes a *choice*. A *world* is an assumed set of
+choices (`worlds.py`); different conditions hold in different worlds.
 
-Two things differ with every change of code and say nothing else, so they are written without what differs: digests of
-assets, and references to what carries a hash in its logical id (`VERSIONED`).
+Two things differ with every change of code without further meaning, so their changing part is omitted: digests of
+assets, and references to resources with a hash in their logical id (`VERSIONED`).
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ VERSIONED: Final[Mapping[str, str]] = {
     "AWS::Lambda::Version": "FunctionName",
     "AWS::ApiGateway::Deployment": "RestApiId",
 }
-"""Types of which CDK makes a new resource, with another logical id, whenever what they are a version of changes; and
-the property that names what that is."""
+"""Types of which CDK creates a new resource, with a new logical id, whenever their subject changes, with the property
+that names the subject."""
 
 ASSET = f"{OPEN}asset{CLOSE}"
 """Placeholder for the digest of an asset."""
@@ -39,7 +39,7 @@ OUTPUTS = "Outputs."
 """Prefix of a nested stack's attributes, before the name of an output."""
 
 VERSION_OF = "~"
-"""At the end of a logical id in a reference: the newest version of that resource, whatever its own logical id."""
+"""Suffix of a logical id in a reference: the newest version of that resource, whatever its own logical id."""
 
 _DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 # CDK Pipelines puts a hash of each project into its action, so that a changed project restarts the pipeline.
@@ -48,13 +48,13 @@ _BUILD_SPECIFICATION = re.compile(r"buildspec-[0-9a-f]+-(?P<name>\w+)\.yaml")
 # An asset's destination: account, region, and a hash of the destination, which contains the asset's digest.
 _DESTINATION = re.compile(r"(:(?:\d{12}|current_account)-[a-z0-9_-]+?)-[0-9a-f]{8}\b")
 _PUBLISHED = "cdk-assets "
-# References within what is opaque keep their place and lose their brackets.
+# References within opaque parts keep their place but lose their brackets.
 _INNER_OPEN, _INNER_CLOSE = "\ue002", "\ue003"
 _INNER = re.compile(f"{_INNER_OPEN}([^{_INNER_OPEN}{_INNER_CLOSE}]*){_INNER_CLOSE}")
 _PLACE = re.compile(r"([^/{ ]+)/([^/]+)/([^/]+)/([^/.]+)\.(.+)")
 # A stack's by its name; Parameter Store's, by its path.
 _PARAMETER = re.compile(r"parameter [^/]+/[^/:]+(?:/[^/]+/(?P<name>[^/]+)|:(?P<path>.+))")
-# Functions that only write texts: what they give is known as far as what they take.
+# Functions that only compose text: their result is as known as their arguments.
 _TEXTUAL = frozenset({"Fn::Base64", "Fn::Join", "Fn::Length", "Fn::Select", "Fn::Split", "Fn::Sub", "Fn::ToJsonString"})
 _FUNCTION = re.compile(r'\{"(?P<name>Fn::[^"]+|Ref)"')
 _DYNAMIC = re.compile(r"\{\{resolve:[^}]*\}\}")
@@ -66,7 +66,7 @@ _DEEPEST = 40
 
 @dataclass(frozen=True)
 class Reference:
-    """A resource's attribute that only the deployment knows; `Ref` is the one that `{"Ref": …}` gives."""
+    """A resource's attribute that only the deployment knows; `Ref` is the value of `{"Ref": …}`."""
 
     stack: StackKey
     logical_id: str
@@ -119,7 +119,7 @@ def unknowns(value: Json) -> Iterator[str]:
     those.
     """
     for text in texts(value):
-        # A secret of the assembly's own is as known as its name.
+        # A secret in the assembly is as known as its name.
         yield from (dynamic for dynamic in _DYNAMIC.findall(text) if OPEN not in dynamic)
         if OPEN not in text:
             continue
@@ -149,13 +149,13 @@ def readable(text: str) -> str:
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that only the deployment decides, as far as conditions and mappings ask.
+    """A decision of the deployment that conditions or mappings depend on.
 
     Args:
-        symbol: What is asked about: a reference, or a comparison of which neither side is known.
-        options: What it is compared with; for a comparison, whether it holds.
-        otherwise: Whether it may be something else.
-        allowed: What a parameter may be at all; None where its template does not say.
+        symbol: Its subject: a reference, or a comparison of two unknown values.
+        options: The values that it is compared with; for a comparison, whether it holds.
+        otherwise: True if it may have another value.
+        allowed: Allowed values of a parameter; None if its template lists none.
     """
 
     symbol: str
@@ -186,14 +186,14 @@ class Values:
     """The values of an assembly, each stack's resolved in its own context.
 
     Args:
-        assembly: Whose values.
-        world: The choices that are made. Default: none, so that what depends on one stays a symbol.
+        assembly: The assembly.
+        world: The assumed choices. Default: none, so values that depend on one remain symbols.
     """
 
     def __init__(self, assembly: Assembly, world: World | None = None) -> None:
         self.assembly = assembly
         self.choices: dict[str, Choice] = {}
-        """Every choice that was asked for."""
+        """Every choice that was needed."""
         self._world: World = world or {}
         self._allowed: dict[str, frozenset[str]] = {}
         self._resolvers: dict[StackKey, Resolver] = {}
@@ -225,7 +225,7 @@ class Values:
         )
 
     def exported(self, place: StackKey, name: Json) -> Json:
-        """Return what is exported under a name at a place; a reference if this assembly exports nothing under it."""
+        """Return an export of an account and region; a reference if this assembly doesn't export it."""
         if self._exports is None:
             self._exports = {}
             for stack in self.assembly.stacks:
@@ -238,11 +238,11 @@ class Values:
         return None if found is None else self.output(*found)
 
     def allow(self, symbol: str, allowed: frozenset[str]) -> None:
-        """Remember the allowed values of a parameter."""
+        """Store the allowed values of a parameter."""
         self._allowed[symbol] = allowed
 
     def equal(self, one: Json, other: Json) -> bool | None:
-        """Return whether two different values, one of them unknown, are equal; None if that is undecided."""
+        """Return True if two values, one of them unknown, are assumed to be equal; None if that is undecided."""
         for symbol, constant in ((one, other), (other, one)):
             if _is_symbol(symbol) and _is_scalar(constant) and OPEN not in str(constant):
                 chosen, is_made = self.choose(symbol, {_scalar(constant)}, otherwise=True)
@@ -252,12 +252,12 @@ class Values:
         return chosen == HOLDS if is_made else None
 
     def choose(self, symbol: str, options: Iterable[str], *, otherwise: bool) -> tuple[str | None, bool]:
-        """Return what the world chooses, and whether it does.
+        """Return the world's choice, and whether there is one.
 
         Args:
-            symbol: What is asked about.
-            options: What it is compared with.
-            otherwise: Whether it may be something else.
+            symbol: Its subject.
+            options: The values that it is compared with.
+            otherwise: True if it may have another value.
         """
         choice = Choice(symbol, frozenset(options), otherwise, self._allowed.get(symbol))
         known = self.choices.get(symbol)
@@ -269,8 +269,8 @@ class Resolver:
     """Resolves the values of one stack.
 
     Args:
-        values: Those of the assembly, through which other stacks' outputs are followed.
-        stack: Whose values.
+        values: Values of the assembly, for other stacks' outputs.
+        stack: The stack.
     """
 
     def __init__(self, values: Values, stack: ReviewedStack) -> None:
@@ -280,7 +280,7 @@ class Resolver:
         self._conditions: dict[str, bool | None] = {}
         self._place = (stack.key.account, stack.key.region, stack.key.name)
         self._passed: dict[str, Json] | None = None
-        # Without it CloudFormation knows no loops; and to look for them in every value takes time.
+        # Without this transform CloudFormation has no loops, and searching for them takes time.
         self._has_loops = _WITH_LOOPS in json.dumps(stack.template.get("Transform"))
         region = stack.key.region
         partition, suffix = next(
@@ -365,7 +365,7 @@ class Resolver:
             if content is not None:
                 return f"{named['name']}: " + _DESTINATION.sub(r"\1", self._without_digests(content))
         if _PUBLISHED in text:
-            # CDK Pipelines writes these commands into the project itself, unless it publishes all assets at once.
+            # CDK Pipelines writes these commands into the project itself, unless one project publishes all assets.
             text = _DESTINATION.sub(r"\1", text)
         if "_PROJECT_CONFIG_HASH" in text:
             text = _PROJECT_HASH.sub(r"\1", text)
@@ -409,7 +409,7 @@ class Resolver:
         return symbol
 
     def _from_parent(self, name: str, default: Json) -> Json:
-        """Return what the parent passes to a nested stack's parameter."""
+        """Return the value that the parent passes for a nested stack's parameter."""
         if self._passed is None:
             # Placeholder while it is being followed, so that circular parameters and outputs end.
             self._passed = {}
@@ -419,7 +419,7 @@ class Resolver:
                 passed = self._values.of(parent).resolve(given.get("Parameters"))
                 self._passed = passed if isinstance(passed, dict) else {}
         found = self._passed.get(name, default)
-        # CloudFormation joins a list that it passes on.
+        # CloudFormation joins a passed list.
         return ",".join(map(_scalar, found)) if isinstance(found, list) else found
 
     def _attribute(self, logical_id: str, attribute: str) -> Json:
@@ -487,7 +487,7 @@ class Resolver:
         sides = [self._value(side) for side in (one, other)]
         if sides[0] == sides[1]:
             return sides[0]
-        # By what the condition says, not by its name alone.
+        # By the condition's expression, not only by its name.
         return self._opaque(
             "Fn::If", [self._expression(condition), *({"Ref": _NO_VALUE} if side is _GONE else side for side in sides)]
         )
@@ -534,7 +534,7 @@ class Resolver:
             return self._value(found)
         if fallback is not None and is_decided:
             return self._value(fallback)
-        # With what it finds in: that may be what changes.
+        # Including the mapping, which may be the part that changes.
         known = mappings.get(keys[0], mappings) if isinstance(keys[0], str) else mappings
         return self._opaque("Fn::FindInMap", [*keys, *default, known])
 
@@ -552,7 +552,7 @@ class Resolver:
         return self._opaque("Fn::ImportValue", export) if found is None else found
 
     def _condition(self, name: str, depth: int = 0) -> bool | None:
-        """Return whether a condition holds; None if only the deployment knows."""
+        """Return True if a condition holds; None if only the deployment knows."""
         if name not in self._conditions:
             self._conditions[name] = None
             expression = (self._stack.template.get("Conditions") or {}).get(name, {"Undefined": [*self._place, name]})
@@ -579,7 +579,7 @@ class Resolver:
                     return True
                 known = not any(OPEN in text for text in (*texts(left), *texts(right)))
                 return False if known else self._values.equal(left, right)
-        # Whatever it is, it is the same wherever it is asked.
+        # The unknown value is the same wherever it is used.
         return self._values.equal(self._opaque("Condition", expression), HOLDS)
 
     def _opaque(self, name: str, argument: Json) -> str:

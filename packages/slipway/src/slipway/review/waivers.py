@@ -1,4 +1,4 @@
-"""Waivers: findings that are meant to happen, each with reason, owner and date, in the change that needs them."""
+"""Waivers: intended findings, each with reason, owner and date, in the change that causes them."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def read_waivers(text: str, place: str = WAIVERS_FILE) -> tuple[ReviewWaiver, ..
     """Return the waivers of a file.
 
     Args:
-        text: What is in it.
-        place: Its name, for messages.
+        text: Content of the file.
+        place: Name of the file, for messages.
 
     Raises:
-        ReviewError: It is not TOML, or a waiver lacks something.
+        ReviewError: It is not TOML, or a waiver is incomplete.
     """
     try:
         return waivers.read_toml(_File, text, place).waiver
@@ -57,9 +57,9 @@ class Judgement:
 
     Args:
         stopping: Critical findings that nobody waived.
-        waived: Findings that are meant to happen, each with its waiver.
-        problems: What is wrong with the waivers.
-        spent: Ids that waivers name which the base holds already: they were for a change that is delivered.
+        waived: Intended findings, each with its waiver.
+        problems: Errors in the waivers.
+        spent: Ids in waivers that the base already has: they were for an earlier change.
     """
 
     stopping: tuple[ChangeFinding, ...]
@@ -83,15 +83,15 @@ def judge(
 ) -> Judgement:
     """Decide which critical findings stop a change.
 
-    A waiver excuses only what the change that adds it does. One that the base already has is spent: it excuses nothing,
-    but does not fail before its expiry either, because the change before may still wait for its approval while this one
-    is built against the same base.
+    A waiver only applies to the change that adds it. One that the base already has is spent: it has no effect, but is
+    not an error before its expiry either, because the earlier change may still wait for its approval while this one is
+    built against the same base.
 
     Args:
-        findings: What the change does.
-        given: Those of the change.
-        known: Those that the base has.
-        today: The day by which they are judged expired.
+        findings: Findings of the change.
+        given: Waivers of the change.
+        known: Waivers of the base.
+        today: Waivers that end before this day are expired.
         file: Name of the file, for messages.
     """
     by_id = {finding.id: finding for finding in findings}

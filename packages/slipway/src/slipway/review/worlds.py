@@ -1,7 +1,7 @@
-"""Enumerate the worlds that a change may meet: every relevant outcome of what only the deployment decides.
+"""Enumerate the worlds of a change: every relevant combination of the deployment's decisions.
 
 A condition on a parameter without a value, or on one read from Parameter Store, is unknown before the deployment. Both
-sides of a change meet the same world: so they are compared in each.
+sides of a change are deployed in the same world, so they are compared in each.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class Worlds:
     """Worlds that two assemblies are compared in.
 
     Args:
-        worlds: What each choice is in each of them; a single empty one where nothing is to be chosen.
-        choices: What is chosen.
-        all_met: Whether every combination is among them.
+        worlds: The worlds, each with its choices; a single empty one without choices.
+        choices: The choices.
+        all_met: True if they include every combination.
     """
 
     worlds: Sequence[World]
@@ -34,7 +34,7 @@ class Worlds:
     all_met: bool = True
 
     def describe(self, world: World) -> str:
-        """Return what a world is, as people read it.
+        """Return a description of a world.
 
         Args:
             world: One of the worlds.
@@ -46,8 +46,8 @@ def worlds_of(before: Assembly, after: Assembly) -> Worlds:
     """Return the worlds in which the change from one assembly to another may differ.
 
     Args:
-        before: What is deployed.
-        after: What would be.
+        before: The deployed assembly.
+        after: The new assembly.
     """
     choices: dict[str, Choice] = {}
     for assembly, other in ((before, after), (after, before)):
@@ -84,7 +84,7 @@ def _all(choices: Sequence[Choice]) -> Iterator[World]:
 
 
 def _some(choices: Sequence[Choice]) -> Iterator[World]:
-    """Yield every choice at its first outcome, at its second, …; and each alone at another outcome than the rest."""
+    """Yield worlds with equal outcomes of all choices, and worlds in which one choice differs from the rest."""
     several = [
         {choice.symbol: choice.outcomes[place % len(choice.outcomes)] for choice in choices}
         for place in range(max(len(choice.outcomes) for choice in choices))

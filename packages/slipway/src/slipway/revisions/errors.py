@@ -9,7 +9,7 @@ class SynthesisError(SlipwayError):
     """A revision without an assembly.
 
     Args:
-        message: Says what is wrong and what to do; whatever it names may have line breaks of its own.
+        message: What is wrong and what to do. Line breaks in quoted names are removed.
     """
 
     exit_code = 2

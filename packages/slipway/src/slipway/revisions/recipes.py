@@ -43,10 +43,9 @@ class Recipe:
     """How to synthesise a project.
 
     Args:
-        command: What synthesises it, installation of packages included. Default: what its lock files and `cdk.json`
-            say.
-        bundles: Whether functions are bundled, as the CLI does. Without it no Docker is needed, and new code of a
-            bundled function is not seen.
+        command: Command that installs packages and synthesises it. Default: according to its lock files and `cdk.json`.
+        bundles: True to bundle functions, as the CLI does. Otherwise Docker is not needed, but new code of a bundled
+            function is not noticed.
     """
 
     command: str | None = None
@@ -59,7 +58,7 @@ class Recipe:
 
 
 def short_hash(text: str) -> str:
-    """Return a few digits that tell texts apart in the names of folders."""
+    """Return a short digest of texts, for names of folders."""
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -70,7 +69,7 @@ class _Installer:
     Args:
         lock: Name of the lock file.
         installed: Folder that the packages are in.
-        commands: What installs them there.
+        commands: Commands that install them there.
         others: Files that count besides the lock file.
     """
 
@@ -109,7 +108,7 @@ def install(project: Path, beside: Path, processes: Processes, say: Callable[[st
     Args:
         project: The project in the checkout.
         beside: The project in the working tree.
-        processes: What runs the installers.
+        processes: Runs the installers.
         say: Called before slow steps.
 
     Returns:
@@ -143,9 +142,9 @@ def synthesize(
 
     Args:
         project: Folder with its `cdk.json`.
-        outdir: Where the assembly is written; it is not there yet.
-        recipe: How.
-        processes: What runs it.
+        outdir: Folder for the assembly, which does not exist yet.
+        recipe: How it is synthesised.
+        processes: Runs the commands.
         say: Called with notes for the review's reader.
 
     Raises:
@@ -159,7 +158,7 @@ def synthesize(
             done = processes.run(["/bin/sh", "-c", command], folder=project, environment=env, tree=True)
             if done.returncode == 0:
                 continue
-            # The CLI ends with an error when a construct says one (as rule packs do), and writes the assembly.
+            # If a construct reports an error, as rule packs do, the CLI fails but still writes the assembly.
             if command is not commands[-1] or _written(project, outdir, configuration, started) is None:
                 raise SynthesisError(f"it does not synthesise (`{command}`): {done.reason}{_hint(done.stderr)}")
             say(f"`{command}` ended with exit code {done.returncode}, and wrote its assembly")

@@ -1,4 +1,4 @@
-"""Synthesise a revision with its own code, beside this one and without judging it."""
+"""Synthesise another revision with its own code, without running the gates."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ _CONTEXT = {
     # A construct's position in the code is not part of a template, and takes time to determine.
     "aws:cdk:disable-stack-trace": True,
 }
-# Settings of the make that runs this; another make would take them for its own.
+# Settings of the make that runs this process; a nested make would apply them to itself.
 _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BASE", "HEAD")
 
 _Read = TypeVar("_Read")
 
 Runner = Callable[[Sequence[str], Path, Mapping[str, str], str], None]
-"""Runs a command in a folder with all of its variables; where it fails, the error begins with the last argument."""
+"""Runs a command in a folder with variables; if it fails, the error begins with the last argument."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +102,9 @@ def synthesise_revision(
 
     Args:
         project: The app.
-        revision: Which revision.
-        processes: What runs the synthesis.
-        read: Reads the assembly, which may be gone afterwards.
+        revision: The revision.
+        processes: Runs the synthesis.
+        read: Reads the assembly, which may be deleted afterwards.
         say: Called before slow steps.
 
     Raises:
@@ -130,7 +130,7 @@ def synthesise_revision(
                             link.unlink(missing_ok=True)
                 else:
                     _synthesise_any(project, tree, made, processes, name=str(revision), say=say)
-                # Only what is finished is found by the next run.
+                # Only finished assemblies are visible to the next run.
                 made.rename(kept)
         os.utime(folder)
         _forget(cache, name)
@@ -148,7 +148,7 @@ def synthesise_here(
     Args:
         project: The app.
         processes: What runs the synthesis.
-        read: Reads the assembly, which may be gone afterwards.
+        read: Reads the assembly, which may be deleted afterwards.
         say: Called before slow steps.
 
     Raises:
@@ -193,7 +193,7 @@ def _synthesise_any(
 
 
 def _forget(cache: Path, newest: str) -> None:
-    """Remove the assemblies of revisions that were not asked for lately."""
+    """Delete the assemblies of revisions that were not used recently."""
     # A working tree's assembly may still be in progress, and is deleted separately.
     kept = (path for path in cache.glob("*/cdk.out") if not path.parent.name.startswith(_HERE))
     folders = sorted(kept, key=lambda path: path.parent.stat().st_mtime, reverse=True)
@@ -212,10 +212,10 @@ def provide_packages(tree: Path, root: Path, run: Runner, name: str) -> list[Pat
     """Provide a tree's packages: the repository's own if the locks are equal, else a separate installation.
 
     Args:
-        tree: Of the revision.
+        tree: Tree of the revision.
         root: The repository's own tree, where packages are installed.
         run: Runs the installation.
-        name: Of the revision, for messages.
+        name: Name of the revision, for messages.
 
     Returns:
         The links that were made to packages of the repository's own tree.
@@ -230,7 +230,7 @@ def provide_packages(tree: Path, root: Path, run: Runner, name: str) -> list[Pat
     for link in links:
         link.symlink_to((root / link.name).resolve(), target_is_directory=True)
     if (root / _ASSETS).is_dir():
-        # Its own build says which of these are what it would build, by their inputs and their digests.
+        # Its own build decides which of these are up to date, by their inputs and digests.
         shutil.copytree(root / _ASSETS, tree / _ASSETS, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".*"))
     return links
 
@@ -246,9 +246,9 @@ def synthesise_tree(
 
     Args:
         tree: The tree, with its packages.
-        outdir: Where the assembly is written.
+        outdir: Folder for the assembly.
         run: Runs the build and the synthesis.
-        name: Of the revision, for messages.
+        name: Name of the revision, for messages.
         variables: Added to the environment. Default: none.
 
     Raises:
@@ -276,10 +276,10 @@ def environment(tree: Path) -> dict[str, str]:
     env = {name: value for name, value in os.environ.items() if name not in dropped}
     tools = [str(tree / ".venv" / "bin"), str(tree / "node_modules" / ".bin"), str(Path(sys.executable).parent)]
     env["PATH"] = os.pathsep.join([*tools, env.get("PATH", "")])
-    # A revision that brings the tool along runs that one, not the one that is installed here.
+    # A revision that contains the tool runs its own version, not the installed one.
     env |= own_packages(tree)
     env["CDK_CONTEXT_JSON"] = json.dumps(_CONTEXT)
-    # Neither CDK's own checks of the templates nor the packs: they judge, and change nothing.
+    # Without CDK's own template checks and the packs, which judge templates but don't change them.
     env["CDK_VALIDATION"] = "false"
     env["CDK_DISABLE_CLI_TELEMETRY"] = "true"
     return env

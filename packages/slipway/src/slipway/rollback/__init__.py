@@ -1,1 +1,1 @@
-"""Take a delivery back: the stages of an environment to an earlier execution, or the alias of a service alone."""
+"""Roll a delivery back: an environment's stages to an earlier execution, or only a service's aliases."""

@@ -1,9 +1,8 @@
-"""Point the alias of a service's functions back to the version before, when minutes count.
+"""Point the aliases of a service's functions back to the previous version, when minutes count.
 
-Which version that is, CodeDeploy says: of the deployments that succeeded, the newest one that gave the alias the
-version it has names the one before in its AppSpec file
-(https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html). A number
-counted down would find versions that failed their canary: they are retained, too.
+CodeDeploy knows the previous version: the newest successful deployment of the current version names it in its AppSpec
+file (https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html).
+Decrementing the version's number could find a version that failed its canary, because those are retained too.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 ALIAS = "live"
 _OF_A_CALL = 25
-"""The most that BatchGetDeployments takes:
+"""Maximum number of deployments per call of BatchGetDeployments:
 https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_BatchGetDeployments.html."""
 
 
@@ -33,10 +32,10 @@ class AliasMove:
     """A move of a function's alias.
 
     Attributes:
-        present: version that the alias has.
-        wanted: version that it gets; None where it stays.
-        reason: why it stays.
-        revision: of the alias, so that nobody else's change is overwritten.
+        present: Current version of the alias.
+        wanted: New version of the alias; None if it is not moved.
+        reason: Why it is not moved.
+        revision: Revision of the alias, so that concurrent changes are not overwritten.
     """
 
     function: str
@@ -57,15 +56,15 @@ class _Shift:
 
 
 def plan_moves(session: boto3.Session, stack: str, *, undo: bool = False) -> list[AliasMove]:
-    """Find which version each function's alias goes back to.
+    """Find the version to which each function's alias is moved.
 
     Args:
-        session: of the environment's account and region.
-        stack: name of the service's compute stack.
-        undo: whether each alias goes forward to the version that was deployed last.
+        session: Session in the environment's account and region.
+        stack: Name of the service's compute stack.
+        undo: True to move each alias forward to the last deployed version.
 
     Raises:
-        RollbackError: the stack is not there, or has no function with the alias.
+        RollbackError: The stack does not exist, or has no function with the alias.
     """
     client, shifts = session.client("lambda"), list(_shifts(session.client("codedeploy")))
     functions = sorted(_functions(session, stack))
@@ -78,8 +77,8 @@ def move(session: boto3.Session, moves: Sequence[AliasMove]) -> None:
     """Move aliases.
 
     Args:
-        session: of the environment's account and region.
-        moves: which; those that stay are left out.
+        session: Session in the environment's account and region.
+        moves: The moves; aliases without a new version are skipped.
     """
     client = session.client("lambda")
     for each in moves:
@@ -115,20 +114,21 @@ def _move(client: LambdaClient, function: str, shifts: Sequence[_Shift], *, undo
     alias = client.get_alias(FunctionName=function, Name=ALIAS)
     present, revision = alias["FunctionVersion"], alias.get("RevisionId", "")
     if alias.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
-        why = "a deployment moves it now: stop that one with `aws deploy stop-deployment --auto-rollback-enabled`"
+        why = "a running deployment is moving it: stop the deployment with `aws deploy stop-deployment "
+        "--auto-rollback-enabled`"
         return AliasMove(function, present, None, why)
     theirs = sorted((each for each in shifts if each.function == function), key=lambda each: each.ended, reverse=True)
     if undo:
         if not theirs or theirs[0].new == present:
-            return AliasMove(function, present, None, "it has the version that was deployed last")
+            return AliasMove(function, present, None, "it already has the last deployed version")
         return AliasMove(function, present, theirs[0].new, revision=revision)
     found = next((each.old for each in theirs if each.new == present and each.old != present), None)
     if found is None:
-        return AliasMove(function, present, None, f"no deployment that succeeded put version {present} there")
+        return AliasMove(function, present, None, f"no successful deployment of version {present} found")
     try:
         client.get_function_configuration(FunctionName=function, Qualifier=found)
     except client.exceptions.ResourceNotFoundException:
-        return AliasMove(function, present, None, f"version {found}, the one before, was deleted")
+        return AliasMove(function, present, None, f"the previous version, {found}, was deleted")
     return AliasMove(function, present, found, revision=revision)
 
 
@@ -152,7 +152,7 @@ def _shifts(client: CodeDeployClient) -> Iterator[_Shift]:
 
 
 def _revised(revision: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Yield the functions of an AppSpec file. One that is not JSON was not written by CloudFormation."""
+    """Yield the functions of an AppSpec file. CloudFormation writes JSON; files in other formats are skipped."""
     content = (revision.get("appSpecContent") or revision.get("string") or {}).get("content", "")
     try:
         resources = json.loads(content)["Resources"]

@@ -1,7 +1,7 @@
-"""Take a delivery back: `slipway rollback`.
+"""Roll a delivery back: `slipway rollback`.
 
 slipway rollback --env prod                          # every stage, to the last good execution
-slipway rollback --env prod --alias --service NAME   # the alias of its functions alone, at once
+slipway rollback --env prod --alias --service NAME   # only the aliases of its functions, immediately
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from slipway.rollback.stages import POLL_SECONDS, RollbackPlan, plan_rollback, r
 from slipway.settings import Environment, Settings
 
 KEPT = (
-    "data that the new version wrote stays: the old version has to be able to read it",
-    "a change of a table's or bucket's content, a migration and a sent message stay",
-    "a secret that was rotated stays rotated, a key that was scheduled for deletion stays so",
-    "a resource that the change added to a {stacks} stack stays, and its stack policy refuses the rollback",
+    "data that the new version wrote is kept: the old version must be able to read it",
+    "changed contents of tables and buckets, migrations and sent messages are kept",
+    "rotated secrets stay rotated, and keys scheduled for deletion stay scheduled",
+    "resources that the change added to a {stacks} stack are kept, and the stack policy refuses the rollback",
 )
-"""What a rollback of stages cannot take back."""
+"""Limits of a rollback of stages."""
 
 ALIAS_KEPT = (
-    "everything but the functions' code and configuration stays as the new version has it",
-    "data that the new version wrote stays: the old version has to be able to read it",
-    "the stack says another version than the alias has until the next deployment: drift detection reports it",
+    "only the functions' code and configuration are rolled back",
+    "data that the new version wrote is kept: the old version must be able to read it",
+    "until the next deployment the alias differs from the stack's version, which drift detection reports",
 )
-"""What a move of an alias cannot take back."""
+"""Limits of moving an alias."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Sessions:
     Attributes:
         tools: Session of the tools account.
         environment: Session of the environment's account.
-        poll_seconds: How long to wait between two looks.
+        poll_seconds: Pause between two polls.
     """
 
     tools: boto3.Session
@@ -65,27 +65,28 @@ class Sessions:
 
 
 def rollback(  # noqa: PLR0917  # typer reads a command's options from its parameters
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
     to: Annotated[
-        str | None, typer.Option("--to", help="Execution to go back to. Default: the last good one before the present.")
-    ] = None,
-    alias: Annotated[
-        bool, typer.Option("--alias", help="Only point `live` of a service's functions to the version before.")
-    ] = False,
-    service: Annotated[str | None, typer.Option(help="The service whose aliases are moved; with --alias.")] = None,
-    undo: Annotated[
-        bool, typer.Option("--undo", help="With --alias: point `live` to the version that was deployed last.")
-    ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do it without a question.")] = False,
-    policy: Annotated[bool, typer.Option("--policy", help="Print the IAM policy that it needs, and stop.")] = False,
-    rehearsal: Annotated[
         str | None,
         typer.Option(
-            help="In the accounts that `slipway rehearse` left: `all`, or the services it was given, with commas."
+            "--to", help="Id of the execution to return to. Default: the last good one before the current one."
         ),
     ] = None,
+    alias: Annotated[
+        bool, typer.Option("--alias", help="Only point `live` of a service's functions to the previous version.")
+    ] = False,
+    service: Annotated[str | None, typer.Option(help="Service whose aliases are moved; requires --alias.")] = None,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Point `live` to the last deployed version; requires --alias.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
+    policy: Annotated[bool, typer.Option("--policy", help="Print the required IAM policy, and exit.")] = False,
+    rehearsal: Annotated[
+        str | None,
+        typer.Option(help="Use the accounts of `slipway rehearse`: `all`, or its services, separated by commas."),
+    ] = None,
 ) -> None:
-    """Take a delivery back: an environment to its last good execution, or a service's functions alone."""
+    """Roll a delivery back: an environment to its last good execution, or only a service's functions."""
     settings = config.load()
     environment = environment_named(settings, env)
     _check_options(environment, to=to, alias=alias, service=service, undo=undo)
@@ -109,7 +110,9 @@ def _check_options(environment: Environment, *, to: str | None, alias: bool, ser
     if alias and to is not None:
         raise RollbackError("--to names an execution of the pipeline, which --alias doesn't use", exit_code=2)
     if not alias and (service is not None or undo):
-        raise RollbackError("--service and --undo go with --alias: stages hold every service of a wave", exit_code=2)
+        raise RollbackError(
+            "--service and --undo require --alias, because a stage contains every service of a wave", exit_code=2
+        )
     services_named(environment, [service] if service else ())
 
 
@@ -127,7 +130,7 @@ def _place(settings: Settings, environment: Environment, rehearsal: str | None, 
     account = session.client("sts").get_caller_identity()["Account"]
     if account != place.account:
         what = environment.name if alias else "the pipeline"
-        raise RollbackError(f"these credentials are of account {account}, and {what} is in {place.account}")
+        raise RollbackError(f"these credentials belong to account {account}, but {what} is in {place.account}")
     yield Sessions(session, session)
 
 
@@ -140,7 +143,7 @@ def _take_stages(
     leader, said = together[0].name, " and ".join(each.name for each in together)
     plan = plan_rollback(client, pipeline_name(settings.pipeline.app), leader, names, to=to)
     if not plan.stages:
-        console.print(f"{said}: {plan.target} is there already", markup=False)
+        console.print(f"{said} already has {plan.target}", markup=False)
         return
     for line in describe_plan(plan, together):
         console.print(line, markup=False)
@@ -150,11 +153,11 @@ def _take_stages(
 
 
 def describe_plan(plan: RollbackPlan, together: Sequence[Environment]) -> list[str]:
-    """Return what is said before anybody is asked: what is taken back, what cannot be, and what else to do.
+    """Return the text before the confirmation: what is rolled back, what is not, and what else to do.
 
     Args:
-        plan: What is done.
-        together: The environment, and those beside it in the same stages.
+        plan: The planned rollback.
+        together: The environment, and those that share its stages.
     """
     environment = together[0]
     stacks = " or ".join(PROTECTED_STACKS)
@@ -172,7 +175,7 @@ def describe_plan(plan: RollbackPlan, together: Sequence[Environment]) -> list[s
         *([f"holds it    {', '.join(plan.skipped)}"] if plan.skipped else []),
         "cannot take back:",
         *(f"  - {each.format(stacks=stacks)}" for each in KEPT),
-        f"the next execution delivers the change again. Hold it first (stage: {first}):",
+        f"the next execution delivers the change again. Disable its transition first (stage: {first}):",
         f"  {hold} --transition-type Inbound --reason <incident>",
     ]
 
@@ -187,7 +190,7 @@ def _take_aliases(
     if not wanted:
         if undo:
             return
-        raise RollbackError(f"no function of {service} can go back; roll the stage back without --alias")
+        raise RollbackError(f"no function of {service} can be moved back; roll the stages back without --alias")
     _confirm(f"Move {len(wanted)} aliases of {service} in {environment.name}?", yes=yes)
     move(place.environment, wanted)
     console.print(f"{', '.join(each.function for each in wanted)}: moved", markup=False)
@@ -200,7 +203,7 @@ def _take_aliases(
 
 
 def describe_moves(moves: Sequence[AliasMove], *, undo: bool) -> list[str]:
-    """Return what is said before anybody is asked about aliases."""
+    """Return the text before the confirmation of moved aliases."""
     lines = [
         f"{each.function}: version {each.present} "
         + (f"→ {each.wanted}" if each.wanted is not None else f"stays: {each.reason}")
@@ -213,5 +216,5 @@ def _confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RollbackError("nobody can be asked here: --yes answers", exit_code=2)
+        raise RollbackError("cannot ask for confirmation without a terminal; pass --yes", exit_code=2)
     typer.confirm(question, abort=True)

@@ -6,7 +6,7 @@ from slipway.errors import SlipwayError
 
 
 class RollbackError(SlipwayError):
-    """Nothing, or not everything, was taken back; the message says why and what to do.
+    """The rollback failed or is incomplete. The message says why and what to do.
 
     Args:
         message: One line, without a trace.

@@ -1,4 +1,4 @@
-"""The permissions that the person needs who rolls back, as IAM policies.
+"""IAM policies for the operator who rolls a delivery back.
 
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html,
 https://docs.aws.amazon.com/service-authorization/latest/reference/list_awslambda.html and
@@ -15,12 +15,12 @@ from slipway.settings.model import Environment
 
 
 def stage_policy(settings: Settings, environment: Environment, *, partition: str = "aws") -> dict[str, Any]:
-    """Return the policy, in the tools account, of who rolls the stages of an environment back.
+    """Return the operator's policy in the tools account for rolling back an environment's stages.
 
     Args:
-        settings: all of `config/`.
-        environment: settings of the environment.
-        partition: of AWS.
+        settings: All of `config/`.
+        environment: Settings of the environment.
+        partition: The AWS partition.
     """
     place = settings.pipeline
     pipeline = f"arn:{partition}:codepipeline:{place.region}:{place.account}:{pipeline_name(place.app)}"
@@ -32,12 +32,12 @@ def stage_policy(settings: Settings, environment: Environment, *, partition: str
 
 
 def alias_policy(environment: Environment, service: str, *, partition: str = "aws") -> dict[str, Any]:
-    """Return the policy, in the environment's account, of who moves the aliases of a service.
+    """Return the operator's policy in the environment's account for moving a service's aliases.
 
     Args:
-        environment: settings of the environment.
-        service: name of the service.
-        partition: of AWS.
+        environment: Settings of the environment.
+        service: Name of the service.
+        partition: The AWS partition.
     """
     place = f"{environment.region}:{environment.account}"
     stack = service_stack(environment.name, service, COMPUTE)
@@ -47,7 +47,7 @@ def alias_policy(environment: Environment, service: str, *, partition: str = "aw
             ["lambda:GetAlias", "lambda:GetFunctionConfiguration", "lambda:UpdateAlias"],
             f"arn:{partition}:lambda:{place}:function:{stack}-*",
         ),
-        # All of the account's deployments are listed: which of them moved an alias, only they say.
+        # All of the account's deployments must be listed, because only a deployment itself tells which alias it moved.
         _allow(
             ["codedeploy:BatchGetDeployments", "codedeploy:ListDeployments"],
             f"arn:{partition}:codedeploy:{place}:deploymentgroup:*",

@@ -1,12 +1,12 @@
-"""Roll every stage of an environment back to one earlier execution, by CodePipeline's RollbackStage.
+"""Roll every stage of an environment back to an earlier execution, with CodePipeline's RollbackStage.
 
-The limits (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html): the target succeeded in the
-stage, was started in the present version of the pipeline's structure, and is no rollback itself; a source stage cannot
-be rolled back. CodePipeline uses the artifacts and variables of the target. A rollback is an execution of its own, and
-ends with its stage: so each stage of the environment is rolled back by a call of its own.
+The limits (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html): the target must have
+succeeded in the stage, under the current version of the pipeline's structure, and must not be a rollback itself; a
+source stage cannot be rolled back. CodePipeline uses the artifacts and variables of the target. A rollback is a
+separate execution that ends with its stage, so each stage of the environment needs its own call.
 
-The last stage goes first, the foundation last: each state in between is one that the delivery has passed through on
-its way forward.
+The last stage is rolled back first, the foundation last, so that each intermediate state is one that the delivery has
+passed through.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class PastExecution:
 
 @dataclass(frozen=True)
 class HeldStage:
-    """Present execution of a stage: it may have succeeded, failed, or been rolled back to."""
+    """Current execution of a stage: it may have succeeded, failed, or been rolled back to."""
 
     name: str
     execution: PastExecution
     whole: bool
-    """Whether its last execution succeeded there."""
+    """True if its last execution succeeded there."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ class RollbackPlan:
 
     Attributes:
         stages: Names of the stages, in the order in which they are rolled back.
-        held: What the environment's stages hold now.
-        skipped: Stages that hold the target already.
+        held: Current executions of the environment's stages.
+        skipped: Stages that already have the target.
     """
 
     pipeline: str
@@ -73,7 +73,7 @@ class RollbackPlan:
 
     @property
     def taken_back(self) -> list[PastExecution]:
-        """The executions whose work is taken back, newest first."""
+        """The executions to roll back, newest first."""
         found = {each.execution.id: each.execution for each in self.held if each.execution.id != self.target.id}
         return sorted(found.values(), key=lambda each: each.started, reverse=True)
 
@@ -82,9 +82,9 @@ def stages_of(names: Sequence[str], environment: str, environments: Sequence[str
     """Return the stages that deploy to an environment, in the pipeline's order.
 
     Args:
-        names: Of all stages.
-        environment: Its name.
-        environments: Names of all environments: one may begin with another's.
+        names: Names of all stages.
+        environment: Name of the environment.
+        environments: Names of all environments; one may begin with another's.
     """
     longer = [each for each in environments if each.startswith(f"{environment}-")]
     return [
@@ -99,18 +99,18 @@ def stages_of(names: Sequence[str], environment: str, environments: Sequence[str
 def plan_rollback(
     client: CodePipelineClient, pipeline: str, environment: str, environments: Sequence[str], *, to: str | None = None
 ) -> RollbackPlan:
-    """Find what an environment is rolled back to, and which of its stages.
+    """Find the execution to which an environment is rolled back, and the stages to roll back.
 
     Args:
         client: CodePipeline in the pipeline's account and region.
         pipeline: Its name.
         environment: Name of the environment.
         environments: Names of all environments.
-        to: Id of the execution to go back to. Default: the newest one that succeeded in every stage of the environment
-            before what is there now.
+        to: Id of the execution to return to. Default: the newest one before the current one that succeeded in every
+            stage of the environment.
 
     Raises:
-        RollbackError: A stage is busy, or there is nothing to go back to.
+        RollbackError: A stage is busy, or there is nothing to return to.
     """
     states = {each["stageName"]: each for each in client.get_pipeline_state(name=pipeline)["stageStates"]}
     names = stages_of(list(states), environment, environments)
@@ -120,7 +120,7 @@ def plan_rollback(
         _check_idle(pipeline, states[name])
     held = tuple(each for each in (_held(client, pipeline, states[name]) for name in names) if each)
     if not held:
-        raise RollbackError(f"nothing was delivered to {environment} yet: there is nothing to take back")
+        raise RollbackError(f"nothing has been delivered to {environment} yet: there is nothing to roll back")
     candidates = _candidates(client, pipeline, names)
     target = _chosen(candidates, to, environment) if to else _last_good(candidates, held, environment)
     holding = {each.name for each in held if each.whole and each.execution.id == target.id}
@@ -144,18 +144,18 @@ def roll_back(
 
     Args:
         client: CodePipeline in the pipeline's account and region.
-        plan: What to do.
+        plan: The plan.
         say: Called with each step.
-        poll_seconds: How long to wait between two looks.
+        poll_seconds: Pause between two polls.
 
     Raises:
-        RollbackError: A stage was not rolled back; those after it were left as they are.
+        RollbackError: A stage was not rolled back. The following ones were not changed.
     """
     for number, stage in enumerate(plan.stages):
         execution = client.rollback_stage(
             pipelineName=plan.pipeline, stageName=stage, targetPipelineExecutionId=plan.target.id
         )["pipelineExecutionId"]
-        say(f"{stage}: execution {execution} goes back to {plan.target.commit[:12] or plan.target.id}")
+        say(f"{stage}: execution {execution} returns to {plan.target.commit[:12] or plan.target.id}")
         status = _ended(client, plan.pipeline, execution, poll_seconds)
         if status != "Succeeded":
             left = plan.stages[number + 1 :]
@@ -173,8 +173,8 @@ def _check_idle(pipeline: str, state: StageStateTypeDef) -> None:
         stage, execution = state["stageName"], latest["pipelineExecutionId"]
         raise RollbackError(
             f"{stage} is in progress with execution {execution}: wait for its end, or stop it with `aws codepipeline "
-            f"stop-pipeline-execution --pipeline-name {pipeline} --pipeline-execution-id {execution}`; --alias takes "
-            "the functions back meanwhile"
+            f"stop-pipeline-execution --pipeline-name {pipeline} --pipeline-execution-id {execution}`; --alias "
+            f"rolls the functions back meanwhile"
         )
 
 
@@ -246,7 +246,7 @@ def _chosen(candidates: Sequence[PastExecution], to: str, environment: str) -> P
             return each
     known = "; ".join(f"{each.id} {each}" for each in candidates[:5]) or "none"
     raise RollbackError(
-        f"--to {to}: did not succeed in every stage of {environment} in the present version of the pipeline's "
+        f"--to {to}: did not succeed in every stage of {environment} under the current version of the pipeline's "
         f"structure; those that did: {known}",
         exit_code=2,
     )
@@ -254,15 +254,15 @@ def _chosen(candidates: Sequence[PastExecution], to: str, environment: str) -> P
 
 def _last_good(candidates: Sequence[PastExecution], held: Sequence[HeldStage], environment: str) -> PastExecution:
     newest = max((each.execution for each in held), key=lambda execution: execution.started)
-    # A rollback to it may have failed in one of the stages that all hold it.
+    # A rollback to it may have failed in one of the stages, although all have it.
     broken = all(each.execution.id == newest.id for each in held) and not all(each.whole for each in held)
     for each in candidates:
         if each.started < newest.started or (broken and each.id == newest.id):
             return each
     raise RollbackError(
-        f"no execution before {newest} succeeded in every stage of {environment} in the present version of the "
-        "pipeline's structure: CodePipeline cannot roll back. Take the functions back with --alias, then deliver a "
-        "commit that reverts the change"
+        f"no execution before {newest} succeeded in every stage of {environment} under the current version of the "
+        f"pipeline's structure: CodePipeline cannot roll back. Roll the functions back with --alias, then deliver "
+        f"a commit that reverts the change"
     )
 
 

@@ -1,6 +1,6 @@
-"""Our own rules over the synthesised templates, beside the packs.
+"""Our own rules over the synthesised templates, in addition to cdk-nag's packs.
 
-`pack.SlipwayRules` holds what no other pack knows about this system; the modules beside it define its rules by subject,
-and `planted.py` defines a stack that breaks each of them. `aws.pack.OnlyAwsRules` holds AWS behaviour that otherwise
-shows only at deployment, for any CDK app. Lists that are data, with their sources, are in `data/`. No CDK is loaded.
+`pack.SlipwayRules` contains rules specific to this system; the modules beside it define its rules by subject,
+and `planted.py` defines a stack that breaks each of them. `aws.pack.OnlyAwsRules` contains rules on AWS behaviour that
+otherwise only shows at deployment, for any CDK app. Data with its sources is in `data/`. CDK is not loaded.
 """

@@ -1,4 +1,4 @@
-"""Assets are built once and promoted unchanged: they contain nothing of an environment."""
+"""Assets are built once and promoted unchanged, so they must not depend on an environment."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 from slipway.assembly.reader import ASSETS_SUFFIX, TEMPLATE_SUFFIX, read_assets
 from slipway.rules.model import Found, Rule, Stack, Templates
 
-# A name may be anything within a longer word: `prod`, `prod-data` and `prod.toml` speak of it, `dora.dev` does not.
+# A name counts only as a separate word: `prod`, `prod-data` and `prod.toml` mention it, `dora.dev` does not.
 _WORD = re.compile(rb"[A-Za-z0-9_.-]+")
-# Third-party packages have their own words for environments, and are the same for everybody by their lock's hashes.
+# Third-party packages use their own terms for environments, and their content is fixed by the lock's hashes.
 _OURS = re.compile(r"(services|pipeline|config)/.*")
 
 
@@ -92,9 +92,9 @@ def _says(text: bytes, names: tuple[str, ...]) -> bool:
 RULES = (
     Rule(
         name="AssetOfNoEnvironment",
-        says="An asset is an environment's own: its name, a file in it or our code in it speaks of one, or another "
-        "environment has another file in its place.",
-        fix="Take what differs from the configuration through environment variables; ship one file everywhere.",
+        says="An asset depends on an environment: its name, a file in it or our code in it mentions one, or "
+        "environments use different files in its place.",
+        fix="Pass differences from the configuration as environment variables; ship one file everywhere.",
         check=_of_an_environment,
     ),
 )

@@ -28,7 +28,7 @@ _SENDERS = {
 _APIS = [sender for sender in _SENDERS if sender.startswith("AWS::ApiGateway")]
 
 _NAMESPACE = "AWS/Lambda"
-# What slipway.blocks.identity ends a description with.
+# Suffix that slipway.blocks.identity adds to a description.
 _IDENTITY = re.compile(r" \(uses [0-9a-f]{8}\)$")
 _ROLLS_BACK_ON_ALARM = "DEPLOYMENT_STOP_ON_ALARM"
 
@@ -80,7 +80,7 @@ def _past_the_alias(templates: Templates) -> Iterator[Found]:
     for api in templates.of_type(*_APIS):
         uri = api.get(*_SENDERS[api.type])
         targets = {resource.type for resource in templates.referred(api.stack, uri)}
-        # One that is written out names no alias that this app makes.
+        # A literal value names no alias of this app.
         named = ":function:" in str(uri) and not targets
         if named or targets.intersection(_FUNCTIONS):
             yield Found(api.stack, api.logical_id)
@@ -110,7 +110,7 @@ def _meets(alarm: Resource, rule: Resource) -> bool:
     """Return True if an alarm's state change can match an event rule, by the alarm's name."""
     if (alarm.stack.account, alarm.stack.region) != (rule.stack.account, rule.stack.region):
         return False
-    # CloudFormation names it so, but for the random end.
+    # CloudFormation's name, without its random suffix.
     name = text(alarm.get("AlarmName") or f"{alarm.stack.name}-{alarm.logical_id}-")
     arn = f":cloudwatch:{alarm.stack.region}:{alarm.stack.account}:alarm:{name}"
     return _any_matches(rule.get("EventPattern", "detail", "alarmName"), name) and _any_matches(
@@ -149,9 +149,9 @@ def _matches(pattern: Any, value: str) -> bool:
 RULES = (
     Rule(
         name="ReleaseJudgedByItself",
-        says="An alarm that callers can trigger by what they send is relayed to the pipeline, where it counts against "
-        "the release that bakes: anybody could roll that back.",
-        fix="Make it through ServiceAlarms (slipway.blocks.alarms), or give its name SetOffByCallers.",
+        says="An alarm that callers can trigger is relayed to the pipeline, where it counts against the release "
+        "that bakes, so anybody could roll it back.",
+        fix="Create it with ServiceAlarms (slipway.blocks.alarms), or include SetOffByCallers in its name.",
         check=_relayed,
     ),
     Rule(
@@ -163,15 +163,16 @@ RULES = (
     ),
     Rule(
         name="ApiReachesAlias",
-        says="A route reaches a function or a version past its alias, so no deployment can move its traffic.",
+        says="A route calls a function or a version directly instead of its alias, so no deployment can shift its "
+        "traffic.",
         fix="Integrate the alias `live`.",
         check=_past_the_alias,
     ),
     Rule(
         name="VersionFollowsWhatItUses",
-        says="A function gets no new version when a resource that it uses is replaced under its own id, so its alias "
-        "continues to use the deleted one.",
-        fix="Make it a ServiceFunction (slipway.blocks.function), or give it the description of with_identity.",
+        says="A function gets no new version when a resource that it uses is replaced under the same id, so its "
+        "alias continues to use the deleted one.",
+        fix="Create it as a ServiceFunction (slipway.blocks.function), or use with_identity for its description.",
         check=_keeps_what_was,
     ),
 )

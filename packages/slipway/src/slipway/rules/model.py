@@ -1,4 +1,4 @@
-"""Rules, and the templates that they see, with references followed across stacks."""
+"""Model of rules, and of templates with references followed across stacks."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ class Stack:
 
     Args:
         path: Path of its construct, such as `Pipeline/prod-<service>/Data`.
-        name: Its name in CloudFormation, by which other stacks ask for its outputs.
-        template: Where its template lies.
+        name: Its name in CloudFormation, by which other stacks read its outputs.
+        template: Path of its template.
         body: The template.
         account: The account that it is deployed to, as the assembly names it.
         region: The region that it is deployed to, as the assembly names it.
-        stateful: How the configuration wants data protected there. Default: it asks for nothing.
-        rate: Invocations a second of a function of its service, by the function's key, as the configuration expects
-            them; None where it says nothing. Default: it says nothing of any.
+        stateful: Configured protection of data. Default: none.
+        rate: Returns the configured invocations per second of a function of its service, by the function's key; None if
+            there are none. Default: none.
         environment: Name of the environment. Default: the stack belongs to none, as the pipeline's own.
-        termination_protection: Whether the assembly asks for it; a nested stack has its parent's.
+        termination_protection: True if the assembly requires it; a nested stack has its parent's.
         parent: Path of the stack that it is nested in. Default: it is nested in none.
         parent_id: Its logical id there.
-        outermost: Path of the outermost of those. Default: it is nested in none.
-        loops: Loops of the template over what only the deployment knows, such as `Resources.Fn::ForEach::Queues`; the
-            body has none.
+        outermost: Path of its outermost stack. Default: it is nested in none.
+        loops: Loops that only the deployment can unroll, such as `Resources.Fn::ForEach::Queues`; the body contains
+            none.
     """
 
     path: str
@@ -75,7 +75,7 @@ class Stack:
 
     @cached_property
     def _by_type(self) -> Mapping[str, list[Resource]]:
-        """Type → its resources: rules ask for the few of a type again and again."""
+        """Type → its resources, cached because rules need them repeatedly."""
         found: dict[str, list[Resource]] = {}
         for resource in self.resources:
             found.setdefault(resource.type, []).append(resource)
@@ -114,7 +114,7 @@ class Templates:
 
     Args:
         stacks: The stacks.
-        runbooks: Names of the runbooks that there are.
+        runbooks: Names of the existing runbooks.
     """
 
     stacks: tuple[Stack, ...]
@@ -133,7 +133,7 @@ class Templates:
         return {(stack.parent, stack.parent_id): stack for stack in self.stacks if stack.parent is not None}
 
     def nested(self, resource: Resource) -> Stack | None:
-        """Return the stack that a nested stack's resource makes, or None if the assembly does not hold its template.
+        """Return the stack of a nested stack's resource; None if the assembly does not contain its template.
 
         Args:
             resource: An `AWS::CloudFormation::Stack`.
@@ -205,7 +205,7 @@ class Found:
 
     stack: Stack
     logical_id: str | None = None
-    """The resource. Default: the stack as a whole."""
+    """The resource. Default: the whole stack."""
     finding: str | None = None
     """Part of a breach that is accepted separately, such as `Action::s3:Get*`."""
 
@@ -216,8 +216,8 @@ class Rule:
 
     Args:
         name: Its id without the pack's name.
-        says: What is wrong where it is broken.
-        fix: What to do.
+        says: The error if it is broken.
+        fix: How to fix it.
         check: Finds the places, in a fixed order.
     """
 

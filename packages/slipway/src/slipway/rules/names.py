@@ -1,4 +1,4 @@
-"""Physical names are left to AWS (docs/architecture.md, "Names"): a fixed one blocks every replacement."""
+"""Rule on physical names: a fixed one blocks every replacement (docs/architecture.md, "Names")."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def _is_allowed(type_name: str, name: str) -> bool:
 RULES = (
     Rule(
         name="NoPhysicalName",
-        says="A resource has a physical name that is not among those that the requirements ask for or AWS dictates.",
-        fix="Leave the name out; what finds the resource asks for an output. An exception belongs into "
+        says="A resource has a physical name that neither the requirements nor AWS demand.",
+        fix="Remove the name, and find the resource through an output. An exception belongs into "
         "slipway/rules/data/names.json, with its reason.",
         check=_named,
     ),

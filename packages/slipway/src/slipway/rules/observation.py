@@ -1,4 +1,4 @@
-"""Monitoring and logs: alarms that notify somebody who can act, logs that expire and are encrypted."""
+"""Rules on monitoring and logs: alarms must notify somebody, and logs must expire and be encrypted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from slipway.rules.model import Found, Resource, Rule, Templates, text
 
 _ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
 
-# Readers of alarms that act by themselves: a canary rolls back, a stage's condition stops the pipeline, a composite
-# alarm notifies people. An alarm that one of these reads needs no action of its own; people are notified of what the
-# reader does.
+# Readers of alarms that act automatically: a canary rolls back, a stage's condition stops the pipeline, a composite
+# alarm notifies people. An alarm that one of these reads needs no action of its own; people are notified of the
+# reader's action.
 _READERS = {
     "AWS::AppConfig::Environment": ("Monitors",),
     "AWS::CodeDeploy::DeploymentGroup": ("AlarmConfiguration",),
@@ -21,7 +21,7 @@ _READERS = {
 
 _RUNBOOK = re.compile(r"Runbook: https://\S+/(?P<page>[a-z0-9-]+)\.md$")
 
-# Where a log group would come to be by itself, unencrypted and kept for ever, unless one is named.
+# Properties without which AWS creates a log group itself, unencrypted and without expiry.
 _WRITERS = {
     "AWS::CodeBuild::Project": ("LogsConfig", "CloudWatchLogs", "GroupName"),
     "AWS::Lambda::Function": ("LoggingConfig", "LogGroup"),
@@ -65,19 +65,19 @@ RULES = (
     Rule(
         name="AlarmActs",
         says="An alarm notifies nobody: it has no action, and neither a canary nor a stage reads it.",
-        fix="Make it through ServiceAlarms (slipway.blocks.alarms), or let a deployment group read it.",
+        fix="Create it with ServiceAlarms (slipway.blocks.alarms), or let a deployment group read it.",
         check=_silent,
     ),
     Rule(
         name="AlarmHasRunbook",
-        says="An alarm does not say where to read what to do, or the page is not there.",
+        says="An alarm does not name its runbook, or the runbook does not exist.",
         fix="End its description with runbook_link(…), and write the page in docs/runbooks.",
         check=_without_runbook,
     ),
     Rule(
         name="LogGroupKept",
         says="A log group has no retention or no key, or a resource writes to a group that no template creates.",
-        fix="Make a ServiceLogGroup (slipway.blocks.logs) and name it.",
+        fix="Create a ServiceLogGroup (slipway.blocks.logs), and use it.",
         check=_not_kept,
     ),
 )

@@ -1,4 +1,4 @@
-"""Outputs say what they are."""
+"""Rule on outputs: each needs a description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PUBLISHED = "PublishOutput"
 
 def _undescribed(templates: Templates) -> Iterator[Found]:
     for stack in templates.stacks:
-        # What a nested stack puts out is its parent's alone to read, and CDK writes it.
+        # Outputs of a nested stack are written by CDK, and only its parent reads them.
         for name, output in (stack.body.get("Outputs", {}) if stack.parent is None else {}).items():
             if not name.startswith(_PUBLISHED) and not str(output.get("Description", "")).strip():
                 yield Found(stack, finding=name)
@@ -21,8 +21,8 @@ def _undescribed(templates: Templates) -> Iterator[Found]:
 RULES = (
     Rule(
         name="OutputDescribed",
-        says="An output does not say what it is.",
-        fix="Make it by slipway.blocks.outputs.output, with its description.",
+        says="An output has no description.",
+        fix="Create it with slipway.blocks.outputs.output and a description.",
         check=_undescribed,
     ),
 )

@@ -33,7 +33,7 @@ class SlipwayRules:
     """Our own rules, for `slipway.nag.packs.register`.
 
     Args:
-        settings: All of `config/`: what is retained and protected where is configured.
+        settings: All of `config/`, which configures retention and protection.
         runbooks: Folder of the runbooks that alarms link to.
         rules: The rules. Default: all of them.
     """
@@ -63,7 +63,7 @@ class SlipwayRules:
                 yield breach(_identifier(rule), found, says=rule.says, fix=rule.fix)
 
     def _placed(self, stack: Stack) -> Stack:
-        """Return the stack with what the configuration says of the environment that it is deployed to."""
+        """Return the stack with the configuration of its environment."""
         environment = environment_of(self._settings, stack.path)
         return replace(
             stack,

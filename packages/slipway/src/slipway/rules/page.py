@@ -1,4 +1,4 @@
-"""Write the page that lists the rules about what only AWS would tell."""
+"""Write the page that lists the rules on AWS behaviour."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from slipway.rules.aws.rule import AwsRule
 PAGE = ROOT / "docs" / "rules.md"
 """The page, as committed."""
 
-_HEAD = """# What only AWS would tell
+_HEAD = """# What only AWS can show
 
 A template can be valid, pass every linter, deploy on every emulator, and still fail on AWS: the alarm mail that never
-arrives, the scaling target that is refused, the rollback that finds no artifact. Each rule below holds one such
-behaviour. It reads the synthesized templates, follows references across stacks, and is red at `cdk synth`.
+arrives, the scaling target that is refused, the rollback that finds no artifact. Each rule below covers one such
+behaviour. It reads the synthesised templates, follows references across stacks, and fails at `cdk synth`.
 
-The rules know nothing of this repository. In another CDK app they are a pack like those of cdk-nag:
+The rules don't depend on this repository. Any other CDK app can use them as a pack, like those of cdk-nag:
 
 ```python
 from slipway.nag.packs import register
@@ -26,8 +26,8 @@ from slipway.rules.aws.pack import OnlyAwsRules
 register(app, packs, own=[OnlyAwsRules()])
 ```
 
-Acknowledge a finding as any other ([how the gate works](nag.md)). At each run every rule first has to see a fault that
-is planted for it; a rule that doesn't makes the gate red.
+Acknowledge a finding like any other ([how the gate works](nag.md)). At each run every rule must first detect a fault
+that is planted for it; otherwise the gate fails.
 
 This page is written by `make docs`.
 """
@@ -37,7 +37,7 @@ def page(rules: Iterable[AwsRule] = RULES) -> str:
     """Return the page in Markdown.
 
     Args:
-        rules: The rules, in their order. Default: all of them.
+        rules: The rules, in order. Default: all of them.
     """
     sections = [
         f"## {identifier(rule)}\n\n{rule.does}\n\n- **Red when:** {rule.says}\n- **Fix:** {rule.fix}\n"

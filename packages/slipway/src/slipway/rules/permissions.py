@@ -1,4 +1,4 @@
-"""Permissions are exact: no action with a wildcard, and `*` for a resource only where AWS has nothing narrower."""
+"""Rules on permissions: no wildcards in actions, and `*` as a resource only if AWS supports nothing narrower."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WITHOUT_RESOURCE_LEVEL = frozenset(_DATA["without_resource_level"])
 
 _KEY_GROUPS = frozenset(_DATA["key_policy_groups"])
 
-# Policies of identities, by where their documents are.
+# Policies of identities, with the paths of their documents.
 _OF_IDENTITIES = {
     "AWS::IAM::GroupPolicy": ("PolicyDocument",),
     "AWS::IAM::ManagedPolicy": ("PolicyDocument",),
@@ -77,7 +77,7 @@ def _is_usual_for_a_key(key: Resource, statement: Mapping[str, Any]) -> bool:
     principal = statement.get("Principal", {})
     match principal:
         case {"AWS": accounts} if len(principal) == 1:
-            # The key's own account: what its identities may do with the key, their policies say.
+            # The key's own account: its identities' own policies determine their access to the key.
             roots = (f":{key.stack.account}:root", ":<AWS::AccountId>:root")
             return all(text(account).endswith(roots) for account in listed(accounts))
         case {"Service": _} if len(principal) == 1:
@@ -89,8 +89,8 @@ def _is_usual_for_a_key(key: Resource, statement: Mapping[str, Any]) -> bool:
 RULES = (
     Rule(
         name="ExactPermissions",
-        says="A policy allows actions by a wildcard, all but some actions, or an action on everything although AWS can "
-        "narrow it to a resource.",
+        says="A policy allows actions by a wildcard or by exclusion, or an action on all resources although AWS "
+        "can limit it to one.",
         fix="Name the actions and the resources. Actions without resource-level permissions are listed in "
         "slipway/rules/data/permissions.json.",
         check=_inexact,

@@ -1,4 +1,4 @@
-"""A stack that breaks every rule: a rule that does not see it is not believed when it finds nothing elsewhere."""
+"""A stack that breaks every rule: a rule that does not detect it is not trusted elsewhere."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from slipway.settings.model import RemovalPolicy, Stateful
 _TEMPLATE = Path(__file__).parent / "data" / "planted" / "Planted.template.json"
 
 ENVIRONMENT = "prod"
-"""Name of the environment that the planted stack pretends to be in."""
+"""Environment of the planted stack."""
 
 
 def planted(settings: Settings) -> Templates:
     """Return the planted stack, in an environment with every protection.
 
     Args:
-        settings: Any; what differs between environments is replaced.
+        settings: Any settings; values that differ between environments are replaced.
     """
     stateful = Stateful(removal_policy=RemovalPolicy.RETAIN, deletion_protection=True, termination_protection=True)
     stack = Stack(

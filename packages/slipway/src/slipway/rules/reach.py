@@ -1,7 +1,7 @@
 """Check that an alarm that guards a deployment can trigger while the deployment lasts.
 
-Removing such an alarm is detected; making it ineffective must be too. `make detectability` says which failures a canary
-detects, and how reliably; this rule only asks if a version of which *every* invocation fails is detected at all.
+Other rules detect a removed alarm; this one detects an ineffective one. `make detectability` says which failures a
+canary detects, and how reliably; this rule only asks if a version of which *every* invocation fails is detected at all.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class _Canary:
     """The traffic shift of a deployment.
 
     Args:
-        share: The largest share of it that the new version has before it has all.
-        minutes: Until it has all.
+        share: Largest share of the new version before it has all traffic.
+        minutes: Minutes until it has all traffic.
     """
 
     share: float
@@ -48,7 +48,7 @@ def _unreachable(templates: Templates) -> Iterator[Found]:
         update = (alias.body.get("UpdatePolicy") or {}).get("CodeDeployLambdaAliasUpdate") or {}
         for group in templates.referred(alias.stack, update.get("DeploymentGroupName")):
             canary = _canary(templates, group)
-            # All at once, or by what is not known here: no alarm has time to trigger.
+            # All at once, or an unknown configuration: no alarm has time to trigger.
             if canary is None:
                 continue
             for alarm in templates.referred(group.stack, group.get("AlarmConfiguration", "Alarms")):
@@ -100,8 +100,8 @@ class _Watched:
     Args:
         metric: Its name.
         statistic: `Sum`, `p99`, …
-        period: Seconds.
-        of_version: Whether it counts what the new version alone does.
+        period: Period, seconds.
+        of_version: True if it only counts the new version.
     """
 
     metric: str
@@ -150,7 +150,7 @@ def _at_least(count: int, mean: float) -> float:
     for number in range(1, count):
         term *= mean / number
         below += term
-    # With a mean so large that the first term is nothing, all but the far end is likely.
+    # With a mean so large that the first term vanishes, all but the far end is likely.
     return max(0.0, 1 - below) if math.exp(-mean) > 0 else float(count < mean + 6 * math.sqrt(mean))
 
 
@@ -164,9 +164,10 @@ def _number(value: Any) -> float | None:
 RULES = (
     Rule(
         name="GuardReachable",
-        says="An alarm of a deployment group can never trigger during the canary: its threshold is above what the new "
-        "version's share of the configured traffic brings, above the time-out, or it takes longer than the canary.",
-        fix="Lower the threshold, or give the canary more traffic or time; `make detectability` says what it sees.",
+        says="An alarm of a deployment group can never trigger during the canary: its threshold is above what the "
+        "new version's share of the configured traffic can reach or above the time-out, or it takes longer than "
+        "the canary.",
+        fix="Lower the threshold, or give the canary more traffic or time; `make detectability` shows what it detects.",
         check=_unreachable,
     ),
 )

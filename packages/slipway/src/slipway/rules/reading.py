@@ -18,7 +18,7 @@ def read_stacks(stacks: Iterable[SynthesizedStack]) -> list[Stack]:
     """Return the stacks with their templates, sorted by path, each followed by those nested in it.
 
     Args:
-        stacks: The stacks as they lie in the assembly.
+        stacks: The stacks of the assembly.
     """
     return [each for stack in sorted(stacks, key=lambda each: each.path) for each in _read(stack)]
 
@@ -29,8 +29,8 @@ def breach(identifier: str, found: Found, *, says: str, fix: str) -> Breach:
     Args:
         identifier: Id of the rule, with its pack's name.
         found: The place.
-        says: What is wrong.
-        fix: What to do.
+        says: The error.
+        fix: How to fix it.
     """
     return Breach(
         rule=identifier + (f"[{found.finding}]" if found.finding else ""),
@@ -91,7 +91,7 @@ def _body(template: Path) -> dict[str, Any]:
 
 
 def _entry(template: Path) -> StackEntry:
-    """Return what the manifest beside a template says of its stack."""
+    """Return a stack's entry in the manifest beside its template."""
     for entry in read_manifest(template.parent).stacks():
         if entry.properties.get("templateFile") == template.name:
             return entry

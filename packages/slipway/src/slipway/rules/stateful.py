@@ -1,4 +1,4 @@
-"""Data that must not be lost: retained, protected, and in a stack that changes for no other reason."""
+"""Rules on data: it must be retained, protected, and in a stack of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATEFUL_STACKS = ("Security", "Data")
 _DATA: Mapping[str, Any] = data("stateful.json")
 
 TYPES = frozenset(_DATA["types"])
-"""Resource types that hold what cannot be made again."""
+"""Resource types with irreplaceable contents."""
 
 # Deleting the key loses everything encrypted under it, even in a disposable environment.
 _ALWAYS_RETAINED = "AWS::KMS::Key"
@@ -62,25 +62,25 @@ def _stack_can_be_deleted(templates: Templates) -> Iterator[Found]:
 RULES = (
     Rule(
         name="StatefulRetained",
-        says="A resource that holds data, a key or a secret is deleted with its template or by its replacement.",
+        says="A resource with data, a key or a secret is deleted when it is removed or replaced.",
         fix="Give it the environment's removal policy (slipway.blocks.removal).",
         check=_not_retained,
     ),
     Rule(
         name="StatefulProtected",
-        says="A resource that holds data can be deleted by one call, though the configuration asks for protection.",
-        fix="Hand environment.stateful.deletion_protection on to it.",
+        says="A resource with data can be deleted by one call, although the configuration requires protection.",
+        fix="Pass environment.stateful.deletion_protection to it.",
         check=_not_protected,
     ),
     Rule(
         name="StatefulApart",
-        says="A resource that holds data, a key or a secret is in a stack that may be replaced at any time.",
-        fix="Make it in add_security or add_data of its service.",
+        says="A resource with data, a key or a secret is in a stack that may be replaced at any time.",
+        fix="Create it in add_security or add_data of its service.",
         check=_in_a_stateless_stack,
     ),
     Rule(
         name="StatefulStackProtected",
-        says="A stack that holds data, keys or secrets can be deleted, though the configuration asks for protection.",
+        says="A stack with data, keys or secrets can be deleted, although the configuration requires protection.",
         fix="Give the stack termination_protection from the configuration.",
         check=_stack_can_be_deleted,
     ),

@@ -1,4 +1,4 @@
-"""`slipway sandbox`: a personal environment, on this machine at once or in a development account for some days."""
+"""A personal environment, on this machine or for some days in a development account: `slipway sandbox`."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from slipway.settings import Settings
 from slipway.settings.model import EnvironmentKind
 from slipway.settings.sandbox import SandboxError
 
-# Wide where nobody looks at it, so that a file holds whole lines.
+# Wide if the output is not a terminal, so that a file contains whole lines.
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="Name of the sandbox: of a developer or a branch.")]
+Name = Annotated[str, typer.Argument(help="Name of the sandbox, such as a developer's or a branch's.")]
 Of = Annotated[
     str | None,
-    typer.Option("--of", help="Development environment whose settings it has. Default: the first of config/."),
+    typer.Option("--of", help="Development environment with its settings. Default: the first of config/."),
 ]
 
 
 @app.callback()
 def sandbox() -> None:
-    """Give a developer or a branch an environment of its own, list them, and end one."""
+    """Create, list and delete environments for a developer or a branch."""
 
 
 OnAws = Annotated[
-    bool, typer.Option("--aws", help="In the AWS account of the development environment, with your credentials.")
+    bool, typer.Option("--aws", help="Use the AWS account of the development environment, with your credentials.")
 ]
 
 
@@ -52,14 +52,19 @@ def up(
     name: Name,
     *,
     of: Of = None,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Deploy these alone; may be repeated.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain is one above. Default: free.")
+        int | None,
+        typer.Option(
+            "--port", min=1024, max=65534, help="TLS port; plain HTTP uses the next one. Default: a free port."
+        ),
     ] = None,
     aws: OnAws = False,
-    days: Annotated[int, typer.Option("--days", help="With --aws: for how many days; again, it gets more time.")] = 3,
+    days: Annotated[
+        int, typer.Option("--days", help="Lifetime in days; run `up` again to extend it. Requires --aws.")
+    ] = 3,
 ) -> None:
-    """Bring a sandbox up: on the emulator, with an account and ports of its own, or in AWS until its last day."""
+    """Start a sandbox: on the emulator, with its own account and ports, or on AWS until it expires."""
     settings = config.load()
     base = of or _first(settings)
     phases = report.Phases(console)
@@ -79,7 +84,7 @@ def up(
     console.print(report.endpoint_table(result.outputs))
     print_calls(found.local, result.outputs, found.local.credentials())
     if fault is not None:
-        raise RehearsalError(f"{fault}; {name} stays up for a look, and for `slipway sandbox down {name}`")
+        raise RehearsalError(f"{fault}; {name} is kept for inspection: `slipway sandbox down {name}` deletes it")
 
 
 @app.command("list")
@@ -89,7 +94,7 @@ def list_sandboxes(
     aws: OnAws = False,
     json_file: JsonOption = None,
 ) -> None:
-    """Say which sandboxes there are, on this machine or in AWS."""
+    """List the sandboxes on this machine or on AWS."""
     if aws:
         settings = config.load()
         there = list(deployed_in(boto3.Session(), settings.environment(of or _first(settings))))
@@ -112,7 +117,7 @@ def list_sandboxes(
 
 @app.command()
 def down(name: Name, *, of: Of = None, aws: OnAws = False) -> None:
-    """End a sandbox: its processes, its account and its files, or its stacks. It fails if anything of it is left."""
+    """Delete a sandbox: its processes, account and files, or its stacks. Fails if anything is left."""
     if aws:
         settings = config.load()
         deployed = DeployedSandbox(settings, name, of=of or _first(settings))
@@ -121,7 +126,7 @@ def down(name: Name, *, of: Of = None, aws: OnAws = False) -> None:
         return
     if not take_down(name):
         known = ", ".join(each.name for each in listed()) or "none"
-        raise SandboxError(f"there is no sandbox {name!r} in {FOLDER}; there is {known}")
+        raise SandboxError(f"unknown sandbox {name!r} in {FOLDER}; choose from {known}")
     console.print(f"{name} is deleted")
 
 
@@ -129,7 +134,7 @@ def _first(settings: Settings) -> str:
     for environment in settings.environments:
         if environment.kind is EnvironmentKind.DEVELOPMENT:
             return environment.name
-    raise SandboxError('no environment is of kind "development", and a sandbox is made of no other')
+    raise SandboxError('no environment has kind = "development", which a sandbox requires; add one in config/')
 
 
 def _table(sandboxes: list[SandboxState]) -> Table:

@@ -21,10 +21,10 @@ from slipway.settings.sandbox import SandboxError, WantedSandbox, derive
 from slipway.tasks.destruction import Destruction
 
 MOST_DAYS = 30
-"""The longest that a sandbox may be asked for at once."""
+"""Maximum lifetime of a sandbox per call, days."""
 
 FOLDER = paths.ROOT / "build" / "sandboxes"
-"""A folder with the assembly of each."""
+"""Folder of the sandboxes' assemblies."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class DeployedStacks:
 
     Attributes:
         environment: Name of its environment.
-        expires: When it ends.
+        expires: Time of its deletion.
         stacks: Names of its stacks.
     """
 
@@ -43,17 +43,17 @@ class DeployedStacks:
 
 
 class DeployedSandbox:
-    """A sandbox in the account of the development environment that it is of.
+    """A sandbox in the account of its development environment.
 
     Args:
         settings: The configuration, without the sandbox.
-        name: Of the sandbox.
+        name: Name of the sandbox.
         of: Name of the development environment.
-        days: For how long.
-        now: The time. Default: now.
+        days: Lifetime in days.
+        now: The current time. Default: the clock's.
 
     Raises:
-        SandboxError: There can't be such a sandbox.
+        SandboxError: The name or the environment is not allowed.
     """
 
     def __init__(self, settings: Settings, name: str, *, of: str, days: int = 1, now: datetime | None = None) -> None:
@@ -65,10 +65,10 @@ class DeployedSandbox:
         self.folder = FOLDER / name
 
     def commands(self, services: Sequence[str] = ()) -> list[tuple[str, list[str], dict[str, str]]]:
-        """Return what brings it up: what each command is, the command, and its variables.
+        """Return the commands that deploy it, each with a description and its variables.
 
         Args:
-            services: Those that it gets; none for all.
+            services: Names of its services; empty for all.
         """
         assembly = self.folder / "cdk.out"
         variables = {
@@ -79,7 +79,7 @@ class DeployedSandbox:
             "CDK_DISABLE_CLI_TELEMETRY": "true",
             **({NARROWED: " ".join(services)} if services else {}),
         }
-        # The stages of the sandbox, and not the pipeline's own stack, beneath which they are.
+        # Only the stages of the sandbox, without the pipeline's own stack above them.
         stacks = f"Pipeline/{self.environment.name}-*/*"
         deploy = [str(CDK), "deploy", "--app", str(assembly), stacks, "--require-approval", "never"]
         return [
@@ -89,27 +89,27 @@ class DeployedSandbox:
         ]
 
     def up(self, session: boto3.Session, services: Sequence[str], progress: Progress) -> None:
-        """Deploy it with the caller's credentials, through the roles of the bootstrap; again, it gets more time.
+        """Deploy it with the caller's credentials, through the bootstrap roles; repeated calls extend it.
 
         Args:
             session: The caller's credentials.
-            services: Those that it gets; none for all.
-            progress: Is called with each line of the commands.
+            services: Names of its services; empty for all.
+            progress: Called with each line of the commands.
 
         Raises:
-            RehearsalError: A command failed; the message holds its last words.
-            SandboxError: The credentials are of another account.
+            RehearsalError: A command failed. The message contains its last lines.
+            SandboxError: The credentials belong to another account.
         """
         account = session.client("sts", region_name=self.environment.region).get_caller_identity()["Account"]
         if account != self.environment.account:
-            raise SandboxError(f"these credentials are of account {account}, and {self.wanted.of} is {self.account}")
+            raise SandboxError(f"these credentials belong to account {account}, but {self.wanted.of} is {self.account}")
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / "up.log"
         log.unlink(missing_ok=True)
         for name, command, variables in self.commands(services):
             code, lines = follow(command, folder=paths.ROOT, environment=variables, log=log, progress=progress)
             if code != 0:
-                raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")
+                raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")
 
     @property
     def account(self) -> str:
@@ -117,7 +117,7 @@ class DeployedSandbox:
         return self.environment.account
 
     def down(self, session: boto3.Session, progress: Progress) -> bool:
-        """Delete its stacks and what is in them, now.
+        """Delete its stacks with their contents immediately.
 
         Args:
             session: The caller's credentials.
@@ -127,7 +127,7 @@ class DeployedSandbox:
             False if it did not exist.
 
         Raises:
-            DestructionError: Something is left; the message names it.
+            DestructionError: Something is left. The message names it.
         """
         destruction = Destruction(self.environment, session, say=progress)
         waves = destruction.plan()

@@ -1,4 +1,4 @@
-"""Sandboxes on this machine: each has an emulator, an account, ports and a folder of its own."""
+"""Sandboxes on this machine: each has its own emulator, account, ports and folder."""
 
 from __future__ import annotations
 
@@ -27,28 +27,28 @@ from slipway.settings import Settings
 from slipway.settings.sandbox import WantedSandbox, derive, own_account
 
 FOLDER = paths.LOCAL / "sandboxes"
-"""A folder for each sandbox."""
+"""Folder of the sandboxes."""
 
 ENVIRONMENT = "environment"
 """Folder of the emulator within that of the sandbox."""
 
 GONE_SECONDS = 10.0
-"""How long a killed process may take to be gone."""
+"""Seconds that a killed process may take to end."""
 
 
 @dataclass(frozen=True)
 class SandboxState:
-    """A sandbox as `slipway sandbox list` shows it.
+    """A sandbox in the list of `slipway sandbox list`.
 
     Attributes:
-        name: its own.
-        environment: name of its environment.
-        account: its account.
-        state: `up`, `down` for one whose emulator doesn't run any more, or `does not answer`.
-        endpoint: where its APIs answer; empty if they don't.
-        pid: process of its emulator; None if it doesn't run.
-        services: what is deployed.
-        folder: where everything of it is.
+        name: Its name.
+        environment: Name of its environment.
+        account: Its account.
+        state: `up`, `down` if its emulator doesn't run any more, or `does not answer`.
+        endpoint: Endpoint of its APIs; empty if it isn't up.
+        pid: Process of its emulator; None if it doesn't run.
+        services: Deployed services.
+        folder: Folder of its data.
     """
 
     name: str
@@ -65,13 +65,13 @@ class LocalSandbox:
     """A sandbox on this machine.
 
     Args:
-        settings: the configuration, without the sandbox.
-        name: of the sandbox.
-        of: name of the development environment whose settings it has.
+        settings: The configuration, without the sandbox.
+        name: Name of the sandbox.
+        of: Name of the development environment with its settings.
         port: TLS port; plain HTTP is one above. Default: free ones.
 
     Raises:
-        SandboxError: there can't be such a sandbox.
+        SandboxError: The name or the environment is not allowed.
     """
 
     def __init__(self, settings: Settings, name: str, *, of: str, port: int | None = None) -> None:
@@ -89,14 +89,14 @@ class LocalSandbox:
         )
 
     def prepare(self, services: Sequence[str], progress: Progress) -> None:
-        """Build what ships, and synthesise the sandbox. The gates judge what the pipeline delivers, and not this.
+        """Build the assets and synthesise the sandbox. The gates don't run, because they judge deliveries.
 
         Args:
-            services: those that it gets; none for all.
-            progress: is called with each line of the commands.
+            services: Names of its services; empty for all.
+            progress: Called with each line of the commands.
 
         Raises:
-            RehearsalError: a command failed; the message holds its last words.
+            RehearsalError: A command failed. The message contains its last lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         variables = {
@@ -113,25 +113,25 @@ class LocalSandbox:
             ("the build", [sys.executable, "-m", "slipway", "build"]),
             ("the synthesis", [sys.executable, "-O", "app.py"]),
         )
-        # jsii unpacks itself there, and leaves it when it is killed.
+        # jsii unpacks itself there, and leaves its files behind when it is killed.
         with tempfile.TemporaryDirectory(dir=self.folder, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
             variables["TMPDIR"] = temporary
             for name, command in commands:
-                # One build at a time: the sandboxes of a checkout share what it makes.
+                # One build at a time, because the sandboxes of a checkout share its output.
                 with FileLock(FOLDER.with_name("sandboxes.lock")):
                     code, lines = follow(command, folder=paths.ROOT, environment=variables, log=log, progress=progress)
                 if code != 0:
-                    raise RehearsalError(f"{name} failed: {failure(lines)} (all of it: {log})")
+                    raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")
 
     def up(self, services: Sequence[str], phase: Phase) -> DeploymentResult:
-        """Bring it up, or bring it up to date.
+        """Start it, or update it.
 
         Args:
-            services: those that it gets; none for all.
-            phase: opens a step of the work.
+            services: Names of its services; empty for all.
+            phase: Opens a step of the work.
 
         Raises:
-            RehearsalError: it can't be; what this call has started is stopped again.
+            RehearsalError: It failed. Everything that this call has started is stopped again.
         """
         with self.local.emulator.lock():
             self.local.check()
@@ -160,7 +160,7 @@ def listed(folder: Path = FOLDER) -> Iterator[SandboxState]:
     """Yield the sandboxes on this machine, by name.
 
     Args:
-        folder: where they are. Default: `build/local/sandboxes`.
+        folder: Folder of the sandboxes. Default: `build/local/sandboxes`.
     """
     for noted in sorted(folder.glob("*/sandbox.json")):
         home = noted.parent
@@ -181,17 +181,17 @@ def listed(folder: Path = FOLDER) -> Iterator[SandboxState]:
 
 
 def take_down(name: str, folder: Path = FOLDER) -> bool:
-    """End a sandbox: its processes, its account and its files. What is left is an error.
+    """Delete a sandbox: its processes, its account and its files.
 
     Args:
-        name: of the sandbox.
-        folder: where the sandboxes are. Default: `build/local/sandboxes`.
+        name: Name of the sandbox.
+        folder: Folder of the sandboxes. Default: `build/local/sandboxes`.
 
     Returns:
         False if it did not exist.
 
     Raises:
-        RehearsalError: something of it is still there; the message names it.
+        RehearsalError: Something is left. The message names it.
     """
     home = folder / name
     if not name or home.parent != folder or not home.is_dir():
@@ -204,7 +204,7 @@ def take_down(name: str, folder: Path = FOLDER) -> bool:
             emulator.stop()
     shutil.rmtree(home, ignore_errors=True)
     if left := list(_left(home, ports)):
-        raise RehearsalError(f"{name} is not wholly gone: {'; '.join(left)}")
+        raise RehearsalError(f"{name} is not completely deleted: {'; '.join(left)}")
     with suppress(OSError):
         folder.rmdir()  # Only an empty one.
     return True
@@ -215,7 +215,7 @@ def _emulator(home: Path) -> Emulator | None:
 
 
 def _left(home: Path, ports: Iterable[int]) -> Iterator[str]:
-    """Yield what is still there of a sandbox that was taken down."""
+    """Yield the leftovers of a deleted sandbox."""
     if home.exists():
         yield f"the folder {home}"
     deadline = time.monotonic() + GONE_SECONDS

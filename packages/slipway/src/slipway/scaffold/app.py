@@ -1,4 +1,4 @@
-"""Write a new app: the example, under its own name and in its own accounts, with the tool beside it."""
+"""Write a new app: the example with a new name and new accounts, and the tool's source."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.scaffold import plan
 from slipway.scaffold.plan import ScaffoldError
 
 TEMPLATE = Path(__file__).with_name("app.zip")
-"""The example's files. `make wheels` puts them in; a checkout has them beside the tool and needs no copy."""
+"""The example's files. `make wheels` adds them to the wheel; a checkout has them beside the tool."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,18}[a-z0-9]")
 """Pattern of a name that any AWS name may begin with."""
@@ -33,13 +33,13 @@ def create(folder: Path, *, name: str, services: Sequence[str] = (), accounts: M
     """Write a new app into a folder, and commit it to a new repository.
 
     Args:
-        folder: Is made; it may be there if it is empty.
-        name: Of the app; names in AWS begin with it.
-        services: Services of the example that stay. Default: all of them.
+        folder: The new folder, which may exist if it is empty.
+        name: Name of the app, and prefix of names on AWS.
+        services: Services of the example to keep. Default: all of them.
         accounts: Environment, or `tools` → AWS account. Default: the example's.
 
     Raises:
-        ScaffoldError: One of these cannot be used.
+        ScaffoldError: An argument is not allowed.
     """
     if not NAME.fullmatch(name):
         raise ScaffoldError(f"{name!r} must be 3 to 20 lower-case letters, digits and hyphens, a letter first")
@@ -50,7 +50,7 @@ def create(folder: Path, *, name: str, services: Sequence[str] = (), accounts: M
     with zipfile.ZipFile(TEMPLATE) as archive:
         for member in archive.infolist():
             written = Path(archive.extract(member, folder))
-            # Scripts stay scripts.
+            # Keep scripts executable.
             if not member.is_dir() and (mode := member.external_attr >> 16 & 0o777):
                 written.chmod(mode)
     try:

@@ -26,29 +26,29 @@ from slipway.scaffold.shapes import Shape
 app = typer.Typer(help=__doc__, add_completion=False, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
 
-YesOption = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")]
 
 
 def init(
     name: Annotated[str, typer.Argument(help="The app's name: lower-case letters, digits and hyphens.")],
-    folder: Annotated[
-        Path | None, typer.Option("--into", help="Folder that it is written to. Default: its name.")
-    ] = None,
+    folder: Annotated[Path | None, typer.Option("--into", help="Target folder. Default: its name.")] = None,
     service: Annotated[
-        list[str] | None, typer.Option("--service", help="Keep these of the example alone; may be repeated.")
+        list[str] | None, typer.Option("--service", help="Keep only this service of the example; may be repeated.")
     ] = None,
     account: Annotated[
         list[str] | None,
-        typer.Option("--account", metavar="ENV=ID", help="Account of an environment, or of `tools`; may be repeated."),
+        typer.Option(
+            "--account", metavar="ENV=ID", help="Account of an environment or of `tools`, ENV=ID; may be repeated."
+        ),
     ] = None,
 ) -> None:
     """Write a new app around the tool: its configuration, its services, its first commit."""
     accounts = dict(_account(text) for text in account or ())
     target = folder or Path(name)
     create(target, name=name, services=service or (), accounts=accounts)
-    console.print(f"{name} is in {target}. Next, there:")
-    console.print("  make install baseline         # what it needs; what its gate accepts to begin with")
-    console.print('  git commit -am "Accept what the blocks accept"')
+    console.print(f"{name} is in {target}. Continue there:")
+    console.print("  make install baseline         # install packages; write the first baseline")
+    console.print('  git commit -am "Add the baseline"')
     console.print("  make rehearse")
 
 
@@ -62,7 +62,7 @@ def _account(text: str) -> tuple[str, str]:
 @app.command()
 def new(
     name: Annotated[str, typer.Argument(help="Lower-case letters and digits.")],
-    shape: Annotated[Shape, typer.Option(help="What brings the service its work.")],
+    shape: Annotated[Shape, typer.Option(help="Source of the service's work.")],
     yes: YesOption = False,
 ) -> None:
     """Add a service: its folder, its line in app.py, its table in every environment's file."""
@@ -81,7 +81,7 @@ def new(
 
 @app.command(name="remove")
 def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesOption = False) -> None:
-    """Remove a service from this repository, and print which of its data stays in the accounts."""
+    """Remove a service from this repository, and print its data that stays in the accounts."""
     plan = remove(ROOT, name)
     _confirm(plan, yes=yes)
     apply(ROOT, plan)
@@ -97,7 +97,7 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
         console.print(f"    {data} (tables, buckets, backups)")
         console.print(f"    {', '.join(others)}: run on until deleted")
     if left := mentions(ROOT, name, iter(files)):
-        console.print("\nThese still name it, as examples or in prose:")
+        console.print("\nThese places still mention it, as an example or in prose:")
         for place in left:
             console.print(f"  {place}", markup=False)
     console.print("\nNext: make docs unit; docs/destroying.md says how its stacks are deleted.")
@@ -115,7 +115,7 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
 
 
 def _tidy() -> None:
-    """Format what was written, where the formatter is installed."""
+    """Format the written files if the formatter is installed."""
     ruff = Path(sys.executable).with_name("ruff")
     if ruff.exists():
         for arguments in (("check", "--fix-only", "--quiet"), ("format", "--quiet")):

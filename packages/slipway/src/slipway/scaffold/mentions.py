@@ -1,4 +1,4 @@
-"""References to a service outside its folder, and how they are removed with it."""
+"""Find and remove references to a service outside its folder."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 CHECKLISTS = "config/checklists/*.toml"
-"""Answers that name code and tests, the services' among them."""
+"""Checklists, whose answers name code and tests, including those of services."""
 
 _TEXTS = {"", ".py", ".j2", ".json", ".md", ".toml", ".yaml", ".yml"}
 """Suffixes of files in which a service may be named."""
 
 
 def naming(service: str) -> re.Pattern[str]:
-    """Return what names a service: its folder, its stacks, its functions, a constant, or an option.
+    """Return a pattern of references to a service: its folder, stacks, functions, a constant, or an option.
 
-    Not each word in quotes: a team may call a service `data` or `items`, which mean other things as well.
+    A quoted word alone doesn't count, because a service may have a common name such as `data` or `items`.
     """
     return re.compile(
         "|".join(
@@ -39,11 +39,10 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
     Args:
         root: The project.
         service: Its name.
-        files: Where to look, from the root; the service's own are passed over, and so are the tool's, whose examples
-            have names of their own.
+        files: Files to search, from the root; the service's own and the tool's are skipped.
     """
     named = naming(service)
-    # Pages set names apart, so that an everyday word is not taken for one.
+    # Pages mark names, so that ordinary words don't count.
     in_pages = re.compile(rf"{named.pattern}|`{service}`")
     found = []
     for file in files:
@@ -59,10 +58,10 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
 
 
 def without(root: Path, service: str) -> tuple[dict[str, str], tuple[str, ...]]:
-    """Return what the removal of a service changes in the documentation and in the checklists.
+    """Return the changes that a service's removal makes to the documentation and the checklists.
 
-    Sections, rows and points of lists that are the service's leave the pages; its code and tests leave the answers of
-    the checklists. Prose stays as it is.
+    Sections, rows and list items about the service are removed from the pages, and its code and tests from the
+    checklists' answers. Prose is kept.
 
     Returns:
         File, from the root → its new text, and the files that are deleted.
@@ -86,13 +85,13 @@ def _from(root: Path, path: Path) -> str:
 
 
 def _without_references(text: str, service: str) -> str:
-    """Return a checklist without a service's code and tests; an answer that would name nothing keeps them."""
+    """Return a checklist without a service's code and tests, except in answers that would otherwise name nothing."""
     own = rf"services/{service}/[^\"]*\""
     reference = re.compile(rf"\n?[ \t]*(?:\{{\s*path\s*=\s*\"{own}[^}}]*\}}|\"{own})[ \t]*,?")
     made = reference.sub("", text)
     if made == text or not _emptied(tomllib.loads(made)):
         return made
-    # Answer by answer: what comes before the first header is the checklist's own.
+    # Answer by answer; the text before the first header belongs to the checklist.
     head, *answers = re.split(r"(?m)^(?=\[\[)", text)
     return head + "".join(
         answer if _emptied_answer(changed := reference.sub("", answer)) else changed for answer in answers
@@ -109,7 +108,7 @@ def _emptied_answer(answer: str) -> bool:
 
 
 def _without_parts(page: str, service: str) -> str:
-    """Return a page of the documentation without what is a service's alone."""
+    """Return a page of the documentation without the parts about a service."""
     own_heading = re.compile(
         rf"(?P<level>#+) (?:`{service}`|`\[services\.{service}[.\]].*|`slipway {service}(?: .*)?`.*)$"
     )

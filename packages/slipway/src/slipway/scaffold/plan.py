@@ -40,12 +40,12 @@ _OF_APIS = (
 )
 _PIPELINE = "config/pipeline.toml"
 _BASELINE = "config/baseline.json"
-"""Acknowledged findings, by the service that has them."""
+"""Acknowledged findings by service."""
 _PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
 
 
 class ScaffoldError(SlipwayError):
-    """The change cannot be made; the message says why and what to do."""
+    """The change cannot be made. The message says why and what to do."""
 
     exit_code = 2
 
@@ -55,8 +55,8 @@ class Plan:
     """A change of the project's files.
 
     Args:
-        written: file, from the project's root → its new text.
-        deleted: folders and files that go.
+        written: File, from the project's root → its new text.
+        deleted: Deleted folders and files.
     """
 
     written: Mapping[str, str]
@@ -69,7 +69,7 @@ def add(root: Path, name: str, shape: Shape) -> Plan:
     Args:
         root: The project.
         name: The service's name.
-        shape: What brings it its work.
+        shape: Source of its work.
 
     Raises:
         ScaffoldError: The name cannot be used, or a file does not look as expected.
@@ -93,7 +93,7 @@ def remove(root: Path, name: str) -> Plan:
     """Plan the removal of a service.
 
     Raises:
-        ScaffoldError: There is no such service, or it is the only one.
+        ScaffoldError: The service does not exist, or it is the only one.
     """
     known = services(root)
     if name not in known:
@@ -147,9 +147,9 @@ def _check_name(root: Path, name: str) -> None:
     if not NAME.fullmatch(name):
         raise ScaffoldError(f"{name!r} must be 2 to 20 lower-case letters and digits, a letter first")
     if keyword.iskeyword(name) or hasattr(Services, name) or name == "foundation":
-        raise ScaffoldError(f"{name!r} has another meaning here: choose another name")
+        raise ScaffoldError(f"{name!r} is reserved: choose another name")
     if (root / "services" / name).exists():
-        raise ScaffoldError(f"services/{name} is already there")
+        raise ScaffoldError(f"services/{name} already exists")
 
 
 def _files(name: str, shape: Shape) -> Iterator[tuple[str, str]]:
@@ -192,14 +192,14 @@ _SERVICES = re.compile(r"(?m)^(?P<head>SERVICES\b[^=\n]*= )\((?P<names>[^)]*)\)"
 
 
 def _with_waves(text: str, waves: list[list[str]]) -> str:
-    """Return the pipeline's file with other waves, all else as it was.
+    """Return the pipeline's file with new waves, otherwise unchanged.
 
     Raises:
-        ScaffoldError: The waves are written in a way that cannot be replaced.
+        ScaffoldError: The format of the waves is not recognised.
     """
     changed = _WAVES.sub(lambda _: f"waves = {json.dumps(waves)}", text, count=1)
     if tomllib.loads(changed) != tomllib.loads(text) | {"waves": waves}:
-        raise ScaffoldError(f"{_PIPELINE}: change `waves` to {json.dumps(waves)} by hand first")
+        raise ScaffoldError(f"{_PIPELINE}: change `waves` to {json.dumps(waves)} manually first")
     return changed
 
 
@@ -208,14 +208,14 @@ def _with_service(app: str, name: str) -> str:
     after = [found for found in _IMPORTS.finditer(app) if found[1] < name] or [*_IMPORTS.finditer(app)][:1]
     place = after[-1].end() if after and after[-1][1] < name else (after[0].start() if after else -1)
     if place < 0 or not _SERVICES.search(app):
-        raise ScaffoldError("app.py does not name its services as `SERVICES = (…)`: add the new one by hand")
+        raise ScaffoldError("app.py does not name its services as `SERVICES = (…)`: add the new one manually")
     return _named(app[:place] + line + app[place:], lambda names: [*names, name.capitalize()])
 
 
 def _without_service(app: str, name: str) -> str:
     found = next((found for found in _IMPORTS.finditer(app) if found[1] == name), None)
     if found is None or not _SERVICES.search(app):
-        raise ScaffoldError(f"app.py does not import {name} as expected: take it out by hand")
+        raise ScaffoldError(f"app.py does not import {name} as expected: remove it manually")
     gone = found[2]
     return _named(app.replace(found[0], ""), lambda names: [each for each in names if each != gone])
 

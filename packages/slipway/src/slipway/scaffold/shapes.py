@@ -1,4 +1,4 @@
-"""The shapes that a new service can have, and what the templates say of each."""
+"""Shapes of new services, and their texts for the templates."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ class Shape(StrEnum):
 
     @property
     def has_api(self) -> bool:
-        """Return True if callers reach it by an API; otherwise it has a worker."""
+        """True if it has an API; otherwise it has a worker."""
         return self in {Shape.REST, Shape.HTTP}
 
     @property
     def function(self) -> str:
-        """Name of the function's module, which is where its code begins."""
+        """Name of the function's entry module."""
         return "api" if self.has_api else "worker"
 
 
@@ -34,7 +34,7 @@ _BATCHES = {
 WORDS: Mapping[Shape, Mapping[str, str]] = {
     Shape.REST: {
         "summary": "records behind a REST API, for callers with IAM credentials",
-        "callers": "callers with IAM credentials that are allowed to",
+        "callers": "callers with IAM permission",
         "entry": "RestEntry",
     },
     Shape.HTTP: {
@@ -43,8 +43,8 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         "entry": "HttpEntry",
     },
     Shape.QUEUE: {
-        "summary": "messages of a queue, each kept once",
-        "does": "Keeps what each message of the queue brings",
+        "summary": "messages of a queue, each stored once",
+        "does": "Stores each message of the queue",
         "invoked": "Once for each batch of messages.",
         "page": 'Send `{"id": "…", "content": "…"}` to the queue of the output `EntryQueueUrl`. What cannot be used '
         "goes to the queue's dead letters with its reason; what fails comes again.",
@@ -53,9 +53,9 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         **_BATCHES,
     },
     Shape.STREAM: {
-        "summary": "changes of a table, each worked on once",
+        "summary": "changes of a table, each processed once",
         "does": "Keeps the latest change of each item",
-        "invoked": "Once for each change, or for several where many come at once.",
+        "invoked": "Once per change, or per batch of changes.",
         "page": "Each item written to the table of the output `EntryTableName` reaches the worker by the table's "
         "stream.",
         "test": "a_change_is_kept",
@@ -63,7 +63,7 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         **_BATCHES,
     },
     Shape.SCHEDULE: {
-        "summary": "work by the clock, each run kept",
+        "summary": "scheduled work, with a record of each run",
         "does": "Keeps a record of each run",
         "invoked": "Once for each run.",
         "page": "EventBridge runs the worker every hour (`EVERY` in `infrastructure.py`).",
@@ -73,4 +73,4 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         "idle_answer": '{"ran": False}',
     },
 }
-"""Text that the templates of each shape insert."""
+"""Texts for the templates of each shape."""

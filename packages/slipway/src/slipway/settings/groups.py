@@ -31,7 +31,7 @@ def selected() -> str | None:
 
 
 def narrow_pipeline(raw: _Raw, group: str, *, app: str) -> _Raw:
-    """Return the pipeline's file narrowed to one group.
+    """Return the pipeline's file, limited to one group.
 
     Args:
         raw: The file.
@@ -50,7 +50,7 @@ def narrow_pipeline(raw: _Raw, group: str, *, app: str) -> _Raw:
 
 
 def narrow_environment(raw: _Raw, pipeline: _Raw, group: str) -> _Raw:
-    """Return an environment's file narrowed to one group.
+    """Return an environment's file, limited to one group.
 
     Args:
         raw: The file.

@@ -26,7 +26,7 @@ CONFIG_FOLDER = ROOT / "config"
 PIPELINE_FILE = "pipeline.toml"
 
 TOOLS = "tools"
-"""Name of the pipeline's own place, and the value of its Environment tag."""
+"""Name of the pipeline in place of an environment, and the value of its Environment tag."""
 
 # Placeholders while the pipeline's own file has errors, so that the same run still finds the environments' errors.
 NO_ACCOUNT = "000000000000"
@@ -64,7 +64,7 @@ class Problem:
 
 
 class ConfigurationError(SlipwayError):
-    """The configuration cannot be used; `problems` lists every reason."""
+    """The configuration is invalid. `problems` lists every error."""
 
     exit_code = 2
 
@@ -77,15 +77,15 @@ def load(folder: Path | None = None, *, services: Models | None = None, group: s
     """Read the pipeline's file and one file for each environment it names.
 
     Args:
-        folder: Where `pipeline.toml` and `<environment>.toml` lie. Default: `CONFIG_FOLDER`, which is `config/`.
+        folder: Folder of `pipeline.toml` and `<environment>.toml`. Default: `CONFIG_FOLDER`, which is `config/`.
         services: The settings' model of each service. Default: those in `services/<name>/settings.py`.
-        group: The group of services that is wanted alone. Default: the one that `SLIPWAY_GROUP` names, or all.
+        group: Only this group of services. Default: the one that `SLIPWAY_GROUP` names, or all.
 
     Returns:
         The validated settings, environments in the pipeline's order.
 
     Raises:
-        ConfigurationError: With every problem of every file.
+        ConfigurationError: A file is invalid. It lists the errors of all files.
     """
     folder = CONFIG_FOLDER if folder is None else folder
     models = discover() if services is None else services
@@ -295,12 +295,12 @@ def _environment_rules(name: str, raw: _Raw, models: Models) -> Iterator[Problem
 
 
 TEST_STEPS = ("attack", "performance", "resilience")
-"""Steps that load, break or attack what is deployed, each set by the key of its name."""
+"""Keys of steps that load, break or attack the deployment."""
 
 
 def _test_rules(file: str, raw: _Raw) -> Iterator[Problem]:
     """Refuse load, faults and attacks in environments that people depend on."""
-    # A kind that is not known is a problem by itself.
+    # An unknown kind is reported separately.
     if raw.get("kind") not in (EnvironmentKind.DEVELOPMENT, EnvironmentKind.PRODUCTION):
         return
     for key in TEST_STEPS:
@@ -337,7 +337,7 @@ def _probe_rules(file: str, raw: _Raw) -> Iterator[Problem]:
         key = f"services.{service}.probe.every_minutes"
         minutes = _at(raw, key)
         if isinstance(minutes, int) and 2 * minutes > bake:
-            allowed = f"must be at most half of deployment.bake_minutes, {bake}: else the bake may see no run of it"
+            allowed = f"must be at most half of deployment.bake_minutes, {bake}: otherwise the bake may miss its runs"
             yield Problem(file, key, _value(minutes), allowed)
 
 
@@ -524,7 +524,7 @@ def _account_rules(raw: _Raw, environments: dict[str, _Raw]) -> Iterator[Problem
             continue
         if account in owners:
             allowed = (
-                f"is the account of {owners[account]} too; give each its own, "
+                f"is also the account of {owners[account]}; give each its own, "
                 f"or set share_accounts = true in {PIPELINE_FILE}"
             )
             yield Problem(f"{name}.toml", "account", _value(account), allowed)

@@ -1,8 +1,8 @@
 """The typed, validated model of `config/*.toml`.
 
 Every figure that differs between environments is a field here and nowhere else. Models are frozen and strict: an
-unknown key, a wrong type or an impossible number is an error, never a silent default. Where a field has a default,
-the default is what `docs/configuration.md` names.
+unknown key, a wrong type or an impossible number is an error, never a silent default. `docs/configuration.md` names the
+defaults.
 """
 
 from __future__ import annotations
@@ -62,9 +62,9 @@ class EnvironmentKind(StrEnum):
     """Purpose of an environment. Every rule that differs between environments depends on this, never on a name."""
 
     DEVELOPMENT = "development"
-    """Open to change: nobody outside the team depends on it."""
+    """Used only by the team."""
     TEST = "test"
-    """Has production's shape, and tests may write to it."""
+    """Resembles production; tests may write to it."""
     PRODUCTION = "production"
     """Serves users: entered after an approval, protected against deletion, verified by reading only."""
 
@@ -145,7 +145,7 @@ class DeploymentWindow(_Model):
     to_hour: Annotated[int, Field(ge=1, le=24)]
     """First hour after the window."""
     time_zone: str
-    """As CodePipeline takes it (`slipway.settings.time_zones`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
+    """Time zone, as CodePipeline accepts it (`slipway.settings.time_zones`): `Europe/Berlin`, `UTC-05:00`, `EST`."""
 
     @model_validator(mode="after")
     def _opens(self) -> Self:
@@ -204,11 +204,11 @@ class Backup(_Model):
     keep_days: Annotated[int, Field(ge=1, le=3_650)] = 35
     """Days that a recovery point is kept, even if the table or bucket is deleted."""
     restore_test: RestoreTest | None = None
-    """Default: no tests. Each restores every table and bucket, and costs as much as that."""
+    """Default: no tests. Each test restores every table and bucket, with the cost of that."""
 
 
 class Drift(_Model):
-    """Daily detection of changes made by hand, reported to the recipients of delivery notifications."""
+    """Daily detection of manual changes, reported to the recipients of delivery notifications."""
 
     hour_utc: Annotated[int, Field(ge=0, le=23)] = 4
     """Hour at which it starts, UTC."""
@@ -218,26 +218,26 @@ class Attack(_Model):
     """Requests from outside that look for faults, after each deployment to a test environment (`slipway attack`)."""
 
     requests: Annotated[int, Field(ge=10, le=100_000)] = 400
-    """At most so many to each service, besides those that try its authorization."""
+    """Maximum number of requests to each service, besides those that try its authorization."""
     seconds: Annotated[int, Field(ge=5, le=1_200)] = 60
-    """At most so long for each service, seconds."""
+    """Maximum duration per service, seconds."""
 
 
 class Performance(_Model):
     """Load on each service after a deployment to a test environment, and its limits (`slipway perform`)."""
 
     seconds: Annotated[int, Field(ge=10, le=600)] = 60
-    """How long each service is loaded."""
+    """Duration of the load per service, seconds."""
     times: Annotated[float, Field(gt=0, le=100)] = 1.0
-    """How many times the `traffic` of the service, which is an ordinary day's. At least one task per second is run."""
+    """Factor of the service's ordinary `traffic`. At least one task per second is run."""
     most_per_second: Annotated[float, Field(ge=1, le=1_000)] = 20.0
-    """Tasks a second that no service gets more of."""
+    """Maximum tasks per second for a service."""
     p95_ms: Annotated[int, Field(ge=1, le=30_000)] = 1_000
-    """95 of 100 requests are answered within this time, milliseconds."""
+    """Maximum p95 of the response times, milliseconds."""
     error_percent: Annotated[float, Field(ge=0, le=100)] = 1.0
-    """Share of the requests that may be refused or fail, percent."""
+    """Maximum share of refused or failed requests, percent."""
     tolerance_percent: Annotated[int, Field(ge=1, le=1_000)] = 50
-    """How much slower than the last good run the p95 may be, percent."""
+    """Maximum increase of the p95 over the last good run, percent."""
 
 
 class Resilience(_Model):
@@ -252,7 +252,7 @@ class Resilience(_Model):
 
 
 class BodyRules(StrEnum):
-    """What AWS WAF does with a body that matches its rules for free text."""
+    """Action of AWS WAF for a body that matches its rules for free text."""
 
     COUNT = "count"
     BLOCK = "block"
@@ -429,7 +429,7 @@ class Traffic(_Model):
             function: Its key among the service's settings, such as `api`.
 
         Raises:
-            KeyError: Nothing is said of it.
+            KeyError: The function has no setting.
         """
         key = "requests_per_second" if function == "api" else f"{function}_invocations_per_second"
         if key not in type(self).model_fields:
@@ -490,11 +490,11 @@ FlagName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class FlagCondition(_Model):
-    """Compares what the code says of a request with a value."""
+    """Compares a property of a request with a value."""
 
     action: FlagAction = Field(strict=False)
     key: Annotated[str, StringConstraints(min_length=1, max_length=255)]
-    """Name of the argument that the code hands to `is_on`."""
+    """Name of the argument that the code passes to `is_on`."""
     value: str | int | float | bool | Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)]
 
     @model_validator(mode="after")
@@ -506,7 +506,7 @@ class FlagCondition(_Model):
 
 
 class FlagRule(_Model):
-    """What a flag is where all conditions hold."""
+    """Value of a flag if all conditions hold."""
 
     when_match: bool
     conditions: tuple[FlagCondition, ...] = Field(strict=False, min_length=1)
@@ -516,44 +516,44 @@ class Flag(_Model):
     """One feature flag."""
 
     default: bool = False
-    """What it is where no rule holds."""
+    """Its value if no rule holds."""
     rules: dict[FlagName, FlagRule] = Field(default_factory=dict)
-    """The first that holds decides."""
+    """Rules; the first one that holds decides."""
 
 
 class FlagRollout(_Model):
-    """How AppConfig brings a change of the flags to the functions."""
+    """How AppConfig deploys a change of the flags."""
 
     minutes: Annotated[int, Field(ge=0, le=1_440)] = 0
-    """How long the change takes to reach all of them, evenly; 0 for at once."""
+    """Minutes in which the change reaches all functions, evenly; 0 for at once."""
     bake_minutes: Annotated[int, Field(ge=0, le=1_440)] = 10
-    """How long the alarms may take the change back after that."""
+    """Minutes after that in which the alarms can still roll the change back."""
     errors_per_minute: Annotated[int, Field(ge=1)] = 5
-    """Errors of a function in a minute, or faults that it counts, at which they do."""
+    """Errors of a function per minute, or faults that it counts, at which they do."""
     watched: bool = True
-    """Whether the alarms take a change back at all."""
+    """True if the alarms roll a change back."""
     max_age_seconds: Annotated[int, Field(ge=15, le=3_600)] = 60
-    """How long a function keeps what it read."""
+    """Seconds for which a function caches the flags."""
 
 
 class ProbeSettings(_Model):
     """A function that sends the service's contract checks to its public address."""
 
     every_minutes: Annotated[int, Field(ge=1, le=60)]
-    """How often. Each run costs an invocation and a few requests."""
+    """Minutes between two runs. Each run costs an invocation and a few requests."""
 
 
 class Objectives(_Model):
-    """What a service promises its callers: the shares of requests that are good, over a rolling window."""
+    """Service level objectives: shares of good requests over a rolling window."""
 
     availability: Annotated[float, Field(ge=90, le=99.999)]
     """Requests answered without 5xx, percent."""
     latency_ms: Annotated[int, Field(ge=1, le=29_000)]
-    """Within which the API answers a request in time, milliseconds."""
+    """Time limit of a good request, milliseconds."""
     latency_percent: Annotated[float, Field(ge=50, le=99.999)] = 99.0
     """Requests answered within `latency_ms`, percent."""
     window_days: Annotated[int, Field(ge=7, le=90)] = 28
-    """Over which both hold. Whole weeks make it fair to the days of the week."""
+    """Window of both, days. Whole weeks give every weekday the same weight."""
 
 
 class ServiceSettings(_Model):
@@ -564,7 +564,7 @@ class ServiceSettings(_Model):
 
     traffic: Traffic
     flags: dict[FlagName, Flag] = Field(default_factory=dict)
-    """Feature flags of the service. Default: none, and nothing of AppConfig is deployed."""
+    """Feature flags of the service. Default: none; then AppConfig is not deployed."""
     flag_rollout: FlagRollout = FlagRollout()
 
 
@@ -580,9 +580,9 @@ class ApiServiceSettings(ServiceSettings):
     traffic: ApiTraffic
     api: ApiFunctionSettings
     probe: ProbeSettings | None = None
-    """Asks the service by its public address, by schedule. Default: nothing does; it costs money (docs/cost.md)."""
+    """Checks the service at its public address, on a schedule. Default: no probe; it costs money (docs/cost.md)."""
     slo: Objectives | None = None
-    """What the service promises. Default: nothing, and no alarm on it."""
+    """Service level objectives. Default: none, and no alarms on them."""
 
     @model_validator(mode="after")
     def _expected_traffic_is_let_in(self) -> Self:
@@ -738,12 +738,12 @@ class Place(_Model):
 
 
 class SandboxOrigin(_Model):
-    """What makes an environment a sandbox (`slipway.settings.sandbox`)."""
+    """Additional settings of a sandbox (`slipway.settings.sandbox`)."""
 
     of: Slug
-    """The development environment whose settings it has."""
+    """The development environment with its settings."""
     expires: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")] | None = None
-    """When it is deleted. Default: not by itself, as on this machine."""
+    """Time of its deletion. Default: never, as on this machine."""
 
 
 class Environment(Place):
@@ -754,7 +754,7 @@ class Environment(Place):
 
     kind: EnvironmentKind = Field(strict=False)
     sandbox: SandboxOrigin | None = None
-    """Default: none; the pipeline delivers to it."""
+    """Set for a sandbox. Default: none; the pipeline delivers to the environment."""
     leads: bool = True
     """True if this group deploys what an account has only once; the first group does."""
     tools_account: AccountId
@@ -763,16 +763,16 @@ class Environment(Place):
     """Region of the pipeline: events are sent to its bus there."""
     alarms: AlarmSettings
     backup: Backup | None = None
-    """Default: no backups beyond point-in-time recovery and object versions."""
+    """Backups. Default: none beyond point-in-time recovery and object versions."""
     drift: Drift | None = None
-    """Default: no daily detection; `slipway drift` looks at once."""
+    """Daily drift detection. Default: none; `slipway drift` checks immediately."""
     deployment: Deployment
     attack: Attack | None = None
-    """Default: nothing attacks it."""
+    """Attack after a deployment. Default: none."""
     performance: Performance | None = None
-    """Default: nothing loads it."""
+    """Load after a deployment. Default: none."""
     resilience: Resilience | None = None
-    """Default: no experiments, and no function has AWS FIS's extension."""
+    """Experiments. Default: none, and no function has AWS FIS's extension."""
     waf: Waf
     cors: Cors
     services: Services
@@ -798,10 +798,10 @@ class Environment(Place):
         return self
 
     def settings_of(self, model: type[ServiceModel]) -> ServiceModel:
-        """Return the settings of the service whose settings have this model.
+        """Return the settings of the service with this model.
 
         Raises:
-            KeyError: No service here has it.
+            KeyError: No service of the environment has it.
         """
         for _, settings in self.services:
             if isinstance(settings, model):
@@ -875,7 +875,7 @@ class Approval(_Model):
     """The manual approval."""
 
     emails: Emails = Field(strict=False, default=())
-    """Addresses that are asked for the approval."""
+    """Addresses of the approvers."""
     timeout_hours: Annotated[int, Field(ge=1, le=1_440)] = 24
     """Hours without an answer after which the execution fails, so that the queue moves on."""
 

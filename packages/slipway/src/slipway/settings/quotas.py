@@ -1,9 +1,8 @@
 """CodeBuild's quotas of concurrent builds, and how many the pipeline can start.
 
-Each compute type has its own quota. AWS's documentation and its users describe differently what happens to a build
-beyond it: builds-working.html says that it is queued, but StartBuild answers `AccountLimitExceededException: Cannot
-have more than 1 builds in queue for the account`, which fails the CodePipeline action. So nothing here relies on a
-queue.
+Each compute type has its own quota. AWS's documentation and its users contradict each other about builds beyond it:
+builds-working.html says that they are queued, but StartBuild answers `AccountLimitExceededException: Cannot have more
+than 1 builds in queue for the account`, which fails the CodePipeline action. So nothing here relies on a queue.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ class BuildQuota:
 
     Attributes:
         code: Its code in Service Quotas, service `codebuild`.
-        name: What AWS calls it.
-        default: Its value in an account that has asked for no other. Some accounts start with 0.
+        name: AWS's name of it.
+        default: Its default value. Some accounts start with 0.
     """
 
     code: str
@@ -56,9 +55,8 @@ class Builds:
     """Number of builds of a compute type that can run at once.
 
     Attributes:
-        of_one_execution: Started side by side by one execution.
-        of_all: Started side by side by executions that follow each other: a stage holds one execution at a time, and
-            each of the stages may hold another.
+        of_one_execution: Started concurrently by one execution.
+        of_all: Started concurrently by successive executions: each stage contains at most one execution at a time.
     """
 
     of_one_execution: int
@@ -91,11 +89,11 @@ def builds_at_once(template: Mapping[str, Any]) -> Mapping[ComputeType, Builds]:
 
 
 def builds_of_stage(stage: Mapping[str, Any], resources: Mapping[str, Any]) -> Counter[ComputeType]:
-    """Count the most builds of each compute type that a stage starts side by side: those with the same run order.
+    """Return the maximum number of builds of each compute type that a stage starts concurrently, by their run order.
 
     Args:
-        stage: Of an `AWS::CodePipeline::Pipeline`.
-        resources: Of the template, with the build projects that the stage names.
+        stage: A stage of an `AWS::CodePipeline::Pipeline`.
+        resources: Resources of the template, with the stage's build projects.
 
     Raises:
         LookupError: An action names a project that is not in the template.

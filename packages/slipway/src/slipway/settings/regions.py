@@ -21,7 +21,7 @@ def known_region(name: str) -> str:
     """Return the name of a region unchanged.
 
     Raises:
-        ValueError: botocore knows no such region; the message names the nearest.
+        ValueError: botocore doesn't know the region. The message names the most similar one.
     """
     if name not in regions():
         nearest = min(sorted(regions()), key=lambda region: _distance(name, region))
@@ -30,6 +30,6 @@ def known_region(name: str) -> str:
 
 
 def _distance(name: str, region: str) -> tuple[int, float]:
-    """Return the distance of a name from a region: first by letters in any order, then by sequence."""
+    """Return how much a name differs from a region's: first by letters in any order, then by sequence."""
     here, there = Counter(name), Counter(region)
     return ((here - there).total() + (there - here).total(), -SequenceMatcher(None, name, region).ratio())

@@ -1,4 +1,4 @@
-"""Sandboxes: a personal environment, with the settings of a development environment and another name.
+"""Sandboxes: personal environments with the settings of a development environment.
 
 A process that has `SLIPWAY_SANDBOX` in its environment sees the sandbox as the only environment of the configuration,
 so the app synthesises it as it synthesises any other. `slipway sandbox` sets the variables.
@@ -20,14 +20,14 @@ NAME = "SLIPWAY_SANDBOX"
 OF = "SLIPWAY_SANDBOX_OF"
 EXPIRES = "SLIPWAY_SANDBOX_EXPIRES"
 ACCOUNT = "SLIPWAY_SANDBOX_ACCOUNT"
-"""Variables of a process that sees a sandbox: its name, the environment that it is of, and if they are set, when it
-expires and another account than that environment's."""
+"""Variables of a process that sees a sandbox: its name, its development environment, and optionally its expiry and a
+different account."""
 
 _IS_NAME = re.compile(r"[a-z][a-z0-9-]{0,19}(?<!-)")
 
 
 class SandboxError(SlipwayError):
-    """A sandbox can't be had; the message says why."""
+    """A sandbox is not possible. The message says why."""
 
     exit_code = 2
 
@@ -37,10 +37,10 @@ class WantedSandbox:
     """A sandbox.
 
     Attributes:
-        name: What the developer or the branch calls it.
-        of: Name of the environment whose settings it has.
-        expires: When it is deleted, such as `2026-12-03T18:00:00Z`. Default: not by itself.
-        account: Where it is, if not in that environment's account. Default: there.
+        name: Name of the sandbox.
+        of: Name of the environment with its settings.
+        expires: Time of its deletion, such as `2026-12-03T18:00:00Z`. Default: never.
+        account: Its account. Default: that of the environment.
     """
 
     name: str
@@ -50,21 +50,21 @@ class WantedSandbox:
 
     @property
     def environment(self) -> str:
-        """Name of its environment. It begins with the other one's, as the bootstrap policies ask of names there."""
+        """Name of its environment: the development environment's name, then its own, as the bootstrap requires."""
         return f"{self.of}-{self.name}"
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What a process has in its environment that is to see it."""
+        """Environment variables for a process that must see it."""
         given = {NAME: self.name, OF: self.of, EXPIRES: self.expires, ACCOUNT: self.account}
         return {key: value for key, value in given.items() if value}
 
 
 def selected(variables: Mapping[str, str] = os.environ) -> WantedSandbox | None:
-    """Return the sandbox that this process is to see; None if it is to see the configuration as it is.
+    """Return the sandbox that this process sees; None if it sees the plain configuration.
 
     Args:
-        variables: Of the process.
+        variables: Environment variables of the process.
     """
     name = variables.get(NAME)
     if not name:
@@ -73,7 +73,7 @@ def selected(variables: Mapping[str, str] = os.environ) -> WantedSandbox | None:
 
 
 def own_account(name: str) -> str:
-    """Return the account of a sandbox on this machine, where it has an emulator of its own.
+    """Return the account of a sandbox on this machine.
 
     Args:
         name: Of the sandbox.
@@ -86,32 +86,31 @@ def own_account(name: str) -> str:
 
 
 def derive(settings: Settings, wanted: WantedSandbox) -> Settings:
-    """Return the configuration with the sandbox for its only environment.
+    """Return the configuration with the sandbox as its only environment.
 
-    What differs from the environment it is of: its name; everything in it is deleted with it; nobody is notified, and
-    nothing is backed up; a new version takes all traffic at once; no service has a domain of its own. What an account
-    has once is left to that environment, unless the sandbox has an account of its own.
+    It differs from its development environment: it has its own name; everything in it is deleted with it; nobody is
+    notified, and nothing is backed up; a new version takes all traffic at once; no service has its own domain.
+    Resources that an account has only once belong to the development environment, unless the sandbox has its own
+    account.
 
     Args:
         settings: The configuration.
         wanted: The sandbox.
 
     Raises:
-        SandboxError: The name is not one, or the environment doesn't exist or isn't a development environment.
+        SandboxError: The name is invalid, or the environment doesn't exist or isn't a development environment.
     """
     if not _IS_NAME.fullmatch(wanted.name):
         raise SandboxError(
-            f"{wanted.name!r} is no name of a sandbox: use up to 20 lower-case letters, digits and dashes, "
+            f"{wanted.name!r} is not a valid name of a sandbox: use up to 20 lower-case letters, digits and dashes, "
             "beginning with a letter"
         )
     known = {environment.name: environment for environment in settings.environments}
     base = known.get(wanted.of)
     if base is None:
-        raise SandboxError(f"there is no environment {wanted.of!r}; it is one of {', '.join(known)}")
+        raise SandboxError(f"unknown environment {wanted.of!r}; choose from {', '.join(known)}")
     if base.kind is not EnvironmentKind.DEVELOPMENT:
-        raise SandboxError(
-            f"{base.name} is of kind {base.kind.value}: a sandbox is made of a development environment alone"
-        )
+        raise SandboxError(f"{base.name} is of kind {base.kind.value}: a sandbox requires a development environment")
     if wanted.environment in known:
         raise SandboxError(f"{wanted.environment} is an environment of the pipeline; give the sandbox another name")
     environment = type(base).model_validate(_changed(base, wanted))

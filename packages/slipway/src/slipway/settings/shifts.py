@@ -48,12 +48,12 @@ class Shift:
     """A deployment configuration.
 
     Args:
-        kind: All of the traffic at once; a share of it for some minutes, then all; or a share more every some minutes.
-        percent: That share.
-        minutes: Those minutes.
+        kind: All traffic at once, a share for some minutes and then all, or an additional share at each interval.
+        percent: The share.
+        minutes: The minutes, or the interval.
 
     Raises:
-        ValueError: CodeDeploy would refuse the figures.
+        ValueError: CodeDeploy would refuse the values.
     """
 
     kind: ShiftKind = ShiftKind.ALL_AT_ONCE
@@ -76,7 +76,7 @@ class Shift:
         """Read a name such as `Canary5Percent15Minutes`, with or without CodeDeploy's prefix.
 
         Raises:
-            ValueError: It is no such name, or CodeDeploy would refuse the figures.
+            ValueError: The name is invalid, or CodeDeploy would refuse its values.
         """
         match = _NAME.fullmatch(name.removeprefix(PREFIX))
         if match is None or (match["every"] is not None) is not (match["kind"] == ShiftKind.LINEAR):

@@ -22,7 +22,7 @@ def time_zone(name: str) -> tzinfo:
         name: Such as `Europe/Berlin`, `UTC`, `UTC-05:00` or `EST`.
 
     Raises:
-        ValueError: CodePipeline does not take it, or there is no such zone.
+        ValueError: CodePipeline does not accept it, or the zone does not exist.
     """
     if name == "UTC":
         return UTC

@@ -1,4 +1,4 @@
-"""Compare the memory of a function with what it uses, and what another size would cost."""
+"""Compare the memory of a function with its usage, and price another size."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEADROOM: Final = 1.25
 """Memory added to the maximum used, as a share, so that a larger request doesn't exhaust it."""
 
 STEP: Final = 64
-"""Suggested sizes are multiples of this many MB; Lambda takes any number of MB."""
+"""Suggested sizes are multiples of this, MB; Lambda accepts any number of MB."""
 
 SMALLEST, LARGEST, ONE_CPU = 128, 10_240, 1_769
 """Memory in MB: minimum and maximum of a function, and the amount that comes with one full vCPU.
@@ -26,7 +26,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 """
 
 FEW: Final = 100
-"""Below this number of reports no size is suggested: a week's peak is not among them."""
+"""Minimum number of reports for a suggestion: fewer may miss a week's peak."""
 
 
 class MemoryVerdict(StrEnum):
@@ -43,16 +43,16 @@ class Advice:
     """Advice on one function, from its reports.
 
     Attributes:
-        verdict: In short.
-        size: Memory today, in MB.
-        used: The most that was used, in MB; 0 without reports.
-        suggested: Memory in MB that leaves the headroom; today's where none is suggested.
-        reports: How many were read.
+        verdict: The verdict.
+        size: Current memory, in MB.
+        used: Maximum memory used, in MB; 0 without reports.
+        suggested: Memory in MB that leaves the headroom; the current size if none is suggested.
+        reports: Number of reports.
         p50: Median duration in milliseconds; 0 without reports.
-        p95: The 95th percentile of it.
-        monthly: US dollars per month for duration today.
-        lowest: The same at the suggested size if duration stays as it is, since the function waits for others.
-        highest: The same if duration grows as the CPU shrinks, since it computes.
+        p95: 95th percentile of the duration in milliseconds; 0 without reports.
+        monthly: Current US dollars per month for duration.
+        lowest: The price at the suggested size if the duration stays the same, because the function waits for others.
+        highest: The price at the suggested size if the duration grows as the CPU shrinks, because it computes.
     """
 
     verdict: MemoryVerdict
@@ -68,15 +68,15 @@ class Advice:
 
 
 def advise(reports: Sequence[InvocationReport], *, size: int, invocations: Decimal, duration: Price) -> Advice:
-    """Compare a function's memory with what it uses.
+    """Compare a function's memory with its usage.
 
-    CPU comes in proportion to memory, up to one vCPU for a function with one thread. So a smaller function may take
-    longer, by at most the ratio of the sizes: the two prices say what that makes.
+    CPU is proportional to memory, up to one vCPU for a function with one thread. So a smaller function may take longer,
+    by at most the ratio of the sizes, which gives the two prices.
 
     Args:
-        reports: Of its invocations at the size it has now; others are left out.
-        size: Memory today, in MB.
-        invocations: Per month.
+        reports: Reports of its invocations; those at other sizes are ignored.
+        size: Current memory, in MB.
+        invocations: Invocations per month.
         duration: Price of a GB-second.
     """
     own = [report for report in reports if report.size == size]

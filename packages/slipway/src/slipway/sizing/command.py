@@ -1,4 +1,4 @@
-"""`slipway right-size`: what memory each function needs, and what another size would cost."""
+"""Suggest the memory of each function, and price other sizes: `slipway right-size`."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _PERIOD = re.compile(r"([1-9]\d{0,2})([hd])")
 def right_size(
     *,
     env: Annotated[str, typer.Option("--env", help="Environment. Default: the last of config/pipeline.toml.")] = "",
-    service: Annotated[list[str] | None, typer.Option("--service", help="These services alone; repeatable.")] = None,
+    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", help="AWS profile of the environment's account. Default: ask the emulator."),
+        typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),
     ] = None,
-    since: Annotated[str, typer.Option("--since", help="How far to look back, in hours or days.")] = "7d",
-    limit: Annotated[int, typer.Option("--limit", min=FEW, help="Reports to read per function at most.")] = 20_000,
+    since: Annotated[str, typer.Option("--since", help="Period to look back, in hours or days.")] = "7d",
+    limit: Annotated[int, typer.Option("--limit", min=FEW, help="Maximum number of reports per function.")] = 20_000,
     json_file: JsonOption = None,
 ) -> None:
     """Compare each function's memory with its usage, and price other sizes.
@@ -48,7 +48,7 @@ def right_size(
     Nothing is changed. The first price of a suggested size applies to a function that waits for others, the second to
     one that computes: it takes longer, since CPU is proportional to memory.
 
-    Exit code: 0 when functions were found, 2 otherwise.
+    Exit code: 0 if functions were found, 2 otherwise.
     """
     settings = config.load()
     environment = environment_named(settings, env)
@@ -68,11 +68,11 @@ def right_size(
         output.write([_plain(each) for each in found], json_file)
         if output.prints(json_file):
             return
-    # A pipe has no width of its own, and its reader wants whole lines.
+    # A pipe has no width, and its reader needs whole lines.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     console.print(_table(found))
     if any(each.sampled for each in found):
-        console.print(f"\n[dim]Of busy functions {limit} reports were read, spread over the period.[/dim]")
+        console.print(f"\n[dim]At most {limit} reports per function were read, spread over the period.[/dim]")
 
 
 def _period(text: str) -> timedelta:

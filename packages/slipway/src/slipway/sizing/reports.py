@@ -45,7 +45,7 @@ class InvocationReport:
 
 
 def parse_report(message: str) -> InvocationReport | None:
-    """Return the report that a log event holds, or None if it holds something else.
+    """Return the report in a log event; None if it contains none.
 
     Args:
         message: Text of the event, in Lambda's plain format or in its JSON format
@@ -80,7 +80,7 @@ class Sample:
     """Reports of a function.
 
     Attributes:
-        reports: As read; never more than the limit.
+        reports: The reports, at most the limit.
         complete: False if there were more.
     """
 
@@ -101,8 +101,8 @@ def read_reports(
         group: Log group of the function; one that doesn't exist yet has no reports.
         start: Begin of the period.
         end: Its end.
-        log_format: `Text` or `JSON`, as the function has it.
-        limit: Reports to read at most.
+        log_format: Log format of the function, `Text` or `JSON`.
+        limit: Maximum number of reports.
     """
     found: list[InvocationReport] = []
     complete = True

@@ -20,12 +20,12 @@ MONTH: Final = timedelta(days=30)
 
 @dataclass(frozen=True)
 class Sized:
-    """One function, and what its reports say.
+    """One function, with the advice from its reports.
 
     Attributes:
         function: Its name in AWS.
         service: The service it belongs to.
-        invocations: In the period.
+        invocations: Invocations in the period.
         sampled: True if only some of its reports were read.
         advice: About its memory.
     """
@@ -49,13 +49,13 @@ def survey_functions(
     """Yield the advice on each function, the services in the order given.
 
     Args:
-        session: Of the environment's account and region. It needs `lambda:ListFunctions`, `logs:FilterLogEvents`
-            and `cloudwatch:GetMetricStatistics`.
+        session: Session in the environment's account and region. It needs `lambda:ListFunctions`,
+            `logs:FilterLogEvents` and `cloudwatch:GetMetricStatistics`.
         environment: Name of the environment.
-        services: Names of the services to look at.
-        prices: Of AWS.
-        period: How far to look back.
-        limit: Reports to read per function at most.
+        services: Names of the services.
+        prices: AWS's prices.
+        period: Period to look back.
+        limit: Maximum number of reports per function.
     """
     end = datetime.now(UTC)
     functions = list(_functions(session))

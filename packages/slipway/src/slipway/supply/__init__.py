@@ -1,1 +1,1 @@
-"""The supply chain: what ships and what builds it, audited, scanned, listed, and held against what is deployed."""
+"""The supply chain: audit, scan and list what ships and its tools, and compare it with what is deployed."""

@@ -31,14 +31,15 @@ _PIP_TIMEOUT_SECONDS = 15
 _NPM_TIMEOUT_MS = 15_000
 _SHOWN = 120
 
-# Planted among the packages: the first that the locks don't pin, since pip-audit takes no name twice. pip-audit's
-# own manual shows the vulnerabilities of flask 0.5, django 1.2 has CVE-2011-0696, and minimist GHSA-vh95-rmgr-6w4m.
+# Planted among the packages: the first one that the locks don't pin, because pip-audit accepts each name once.
+# pip-audit's own manual shows the vulnerabilities of flask 0.5, django 1.2 has CVE-2011-0696, and minimist
+# GHSA-vh95-rmgr-6w4m.
 PLANTABLE_PYTHON = (
     Component(kind=PackageKind.PYTHON, name="flask", version="0.5"),
     Component(kind=PackageKind.PYTHON, name="django", version="1.2"),
 )
 PLANTED_NPM = Component(kind=PackageKind.NPM, name="minimist", version="1.2.0")
-# Below a package that is installed nowhere, so that one of ours of that name keeps its place.
+# Below a package that isn't installed, so that an installed one of that name is not replaced.
 _PLANTED_PLACE = f"node_modules/planted/node_modules/{PLANTED_NPM.name}"
 _ANY_HASH = f"sha256:{'0' * 64}"
 
@@ -115,8 +116,8 @@ def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
 
     Args:
         repository: The checkout.
-        audit: Who is asked, and what is accepted.
-        today: The day by which acceptances are judged expired.
+        audit: Sources of advisories, and accepted advisories.
+        today: Acceptances that end before this day are expired.
 
     Raises:
         SupplyError: A lock file cannot be used.
@@ -127,7 +128,7 @@ def python(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
     try:
         answer = _PipAudit.model_validate_json(ran.out)
     except ValidationError:
-        return Outcome.not_done(f"pip-audit could not ask ({ran.complaint()})", scanned=asked)
+        return Outcome.not_done(f"pip-audit got no answer ({ran.complaint()})", scanned=asked)
     answered = {
         (str(canonicalize_name(one.name)), one.version): one for one in answer.dependencies if not one.skip_reason
     }
@@ -189,7 +190,7 @@ def planted_among(asked: Iterable[Component]) -> Component:
         if one.name not in names:
             return one
     known = ", ".join(one.name for one in PLANTABLE_PYTHON)
-    raise SupplyError(f"nothing can be planted beside {known}, which the locks pin: name another package in {__name__}")
+    raise SupplyError(f"the locks pin all planted packages, {known}: name another package in {__name__}")
 
 
 def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome:
@@ -197,8 +198,8 @@ def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome
 
     Args:
         repository: The checkout, installed.
-        audit: Who is asked, and what is accepted.
-        today: The day by which acceptances are judged expired.
+        audit: Sources of advisories, and accepted advisories.
+        today: Acceptances that end before this day are expired.
 
     Raises:
         SupplyError: The lock file cannot be used, or its packages are not installed.
@@ -210,7 +211,7 @@ def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome
     try:
         answer = _NpmAudit.model_validate_json(ran.out)
     except ValidationError:
-        return Outcome.not_done(f"npm audit could not ask ({_refusal(ran)})", scanned=asked)
+        return Outcome.not_done(f"npm audit got no answer ({_refusal(ran)})", scanned=asked)
     # Npm counts places, where one version may be installed at several; the root is not one of its dependencies.
     total, expected = answer.metadata.dependencies.total, len(lock["packages"]) - 1
     if total != expected:
@@ -234,7 +235,7 @@ def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome
 
 
 def _npm_lock(repository: ScannedTree) -> dict[str, Any]:
-    """Return what npm is asked about: the lock with what is bundled, and the planted package."""
+    """Return the lock for npm: with bundled packages, and the planted package."""
     lock = npm_lock_with_bundled(repository)
     lock["packages"][_PLANTED_PLACE] = {"version": PLANTED_NPM.version, "dev": True}
     return lock
@@ -289,7 +290,7 @@ def _judged(
 
 @dataclass
 class _Waivers:
-    """The accepted advisories, and which of them were met."""
+    """The accepted advisories, and those of them that were found."""
 
     accepted: tuple[AcceptedAdvisory, ...]
     met: set[AcceptedAdvisory] = field(default_factory=set)
@@ -306,5 +307,5 @@ class _Waivers:
         asked = {canonicalize_name(name) for name in packages}
         for one in self.accepted:
             if one not in self.met and canonicalize_name(one.package) in asked:
-                message = f"{one.package} has no advisory {one.advisory} any more: take its acceptance out"
+                message = f"{one.package} has no advisory {one.advisory} any more: remove its acceptance"
                 yield Finding("policy.toml", "stale", message)

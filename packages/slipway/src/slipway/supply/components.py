@@ -1,4 +1,4 @@
-"""The packages that ship and those that build, read from the lock files."""
+"""Read the shipped packages and the tools from the lock files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BUNDLED_LINE = re.compile(r"^\*\* \S", re.MULTILINE)
 
 
 class PackageKind(StrEnum):
-    """Origin of a package; the values are types of package URLs."""
+    """Origin of a package. The values are types of package URLs."""
 
     PYTHON = "pypi"
     NPM = "npm"
@@ -96,7 +96,7 @@ def python_lock(path: Path, environment: Mapping[str, str]) -> tuple[Component, 
 
     Args:
         path: The file.
-        environment: Values of environment markers; pins for other platforms are left out.
+        environment: Values of environment markers; pins for other platforms are skipped.
 
     Raises:
         SupplyError: It is missing, empty, or a pin is not exact or has no hash.
@@ -275,7 +275,7 @@ def _joined(one: Component, other: Component) -> Component:
 def _bundled(repository: ScannedTree, place: str, around: Component, *, optional: bool) -> Iterator[Component]:
     folder = repository.root / place
     if not folder.is_dir():
-        # Npm leaves out an optional package of another platform, so nothing of it is used here.
+        # Npm omits optional packages of other platforms, which are not used here.
         if optional:
             return
         raise SupplyError(f"{place} is not installed: run `make install`")
@@ -285,7 +285,7 @@ def _bundled(repository: ScannedTree, place: str, around: Component, *, optional
         return
     listed = list(_BUNDLED.finditer(text))
     if not listed or len(listed) != len(_BUNDLED_LINE.findall(text)):
-        raise SupplyError(f"{place}/{NOTICES} cannot be read: what is bundled there is not known")
+        raise SupplyError(f"{place}/{NOTICES} cannot be read: its bundled packages are unknown")
     for match in listed:
         yield Component(
             kind=PackageKind.NPM,
@@ -303,10 +303,10 @@ def _integrity(text: str) -> tuple[str, ...]:
 
 
 def npm_lock_with_bundled(repository: ScannedTree) -> dict[str, Any]:
-    """Return npm's lock file as if what is bundled were installed, so that `npm audit` asks about that too.
+    """Return npm's lock file with bundled packages as if they were installed, so that `npm audit` checks them too.
 
     Raises:
-        SupplyError: As `npm` does.
+        SupplyError: As for `npm`.
     """
     path = repository.root / "package-lock.json"
     bundled = [one for one in npm(repository) if one.bundled_in]

@@ -6,6 +6,6 @@ from slipway.errors import SlipwayError
 
 
 class SupplyError(SlipwayError):
-    """A step cannot check its input; the message is one line for people, with what to do."""
+    """A step cannot check its input. The message is one line that says what to do."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""The licences of what ships and of the tools, against the allow lists of the policy."""
+"""Check the licences of shipped packages and of tools against the allow lists of the policy."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Licensed:
 
     component: Component
     expression: str
-    """In SPDX's words; `unknown` when nothing says it."""
+    """SPDX expression; `unknown` if there is no statement."""
     source: str
     """Source of the statement."""
 
@@ -47,8 +47,8 @@ class Reader:
     """Finds the licence of each component.
 
     Args:
-        repository: Where they are installed.
-        licences: What the policy knows of licences.
+        repository: The checkout that they are installed in.
+        licences: The policy's licences.
     """
 
     def __init__(self, repository: ScannedTree, licences: Licences) -> None:
@@ -96,7 +96,7 @@ class Reader:
         return Licensed(component, expression, source)
 
     def _declared(self, metadata: Message | importlib.metadata.PackageMetadata) -> tuple[str, str]:
-        """Return what the metadata say, and where; `unknown` where two places contradict each other.
+        """Return the licence in the metadata, with its source; `unknown` if two places contradict each other.
 
         `License-Expression` alone settles it (https://peps.python.org/pep-0639/). Of the older fields each has to agree
         with the others: a package with classifiers of two licences may be under either or under both.
@@ -177,7 +177,7 @@ def allowed(expression: str, identifiers: Iterable[str]) -> bool:
     """Return True if an expression can be satisfied with the licences in a list.
 
     Args:
-        expression: In SPDX's words. Of licences with `OR` between them one has to be allowed, with `AND` all.
+        expression: SPDX expression. With `OR` one licence must be allowed, with `AND` all of them.
         identifiers: The list.
     """
     if expression == UNKNOWN:
@@ -217,7 +217,11 @@ def check(repository: ScannedTree, licences: Licences) -> Outcome:
         if not allowed(one.expression, identifiers)
     ]
     findings += [
-        Finding("policy.toml", "stale", f"licences.stated names {one.package}, which says it itself or is not there")
+        Finding(
+            "policy.toml",
+            "stale",
+            f"licences.stated names {one.package}, which states its licence itself or is missing; remove the entry",
+        )
         for one in licences.stated
         if canonicalize_name(one.package) not in reader.used
     ]

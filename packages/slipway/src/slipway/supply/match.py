@@ -1,4 +1,4 @@
-"""Check that what was scanned is what ships: the assembly's zips against the other steps' inputs."""
+"""Check that the scanned files are those that ship: the assembly's zips against the other steps' inputs."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _RULE = "shipped"
 
 
 def check(repository: ScannedTree, earlier: Mapping[str, Outcome]) -> Outcome:
-    """Hold what the asset manifests publish against what was built, and that against what was scanned.
+    """Compare the published assets with the built ones, and those with the scanned files.
 
-    What was built, with its digests, and what publishes it go into `shipped.json`.
+    The built assets, with their digests and publishers, are written to `shipped.json`.
 
     Args:
         repository: Synthesised.
-        earlier: How `audit-python`, `sast`, `licences` and `sbom` ended.
+        earlier: Results of `audit-python`, `sast`, `licences` and `sbom`.
 
     Raises:
         SupplyError: Something is not built, not synthesised, or damaged.
@@ -67,7 +67,7 @@ def _assets(repository: ScannedTree, published: Iterable[PublishedFile], zips: M
         if known is None:
             yield Finding(one.manifest, _RULE, f"{one.name} is not a zip in build/assets, so no scan covered it")
         elif not known.ships:
-            yield Finding(one.manifest, _RULE, f"{one.name} ships {known.name}.zip, which is for this machine alone")
+            yield Finding(one.manifest, _RULE, f"{one.name} ships {known.name}.zip, which is only for this machine")
         else:
             seen.add(known.name)
     # An assembly without some services ships not every zip.
@@ -75,7 +75,7 @@ def _assets(repository: ScannedTree, published: Iterable[PublishedFile], zips: M
         for made in zips.values():
             if made.ships and made.name not in seen:
                 place = f"build/assets/{made.name}.zip"
-                yield Finding(place, _RULE, "is in no asset manifest: run `make synth`, what ships is another one")
+                yield Finding(place, _RULE, "is in no asset manifest, so a different zip ships: run `make synth`")
 
 
 def _packages(repository: ScannedTree, held: set[str], earlier: Mapping[str, Outcome]) -> Iterator[Finding]:

@@ -15,12 +15,12 @@ POLICY_FILE = ROOT / "config" / "policy.toml"
 
 
 class StatedLicence(Strict):
-    """The licence of a package whose metadata leave it open: a fact to check, not a fault to accept."""
+    """The licence of a package with unclear metadata: a fact to check, not a fault to accept."""
 
     package: Text
     expression: Text
     reason: Sentence
-    """Where it is documented."""
+    """Address of the page that documents it."""
 
 
 class Licences(Strict):
@@ -36,7 +36,7 @@ class Licences(Strict):
 
 
 class AcceptedAdvisory(Waiver):
-    """A known vulnerability that is accepted until a day."""
+    """A known vulnerability that is accepted until a date."""
 
     advisory: Text
     package: Text
@@ -48,7 +48,7 @@ class Audit(Strict):
     osv: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
     """Address of a service with the API of OSV's `/v1/query`. Default: PyPI itself."""
     npm_registry: Annotated[str, StringConstraints(pattern=r"^https?://\S+$")] | None = None
-    """Registry that is asked about npm's packages. Default: the one that npm is configured with."""
+    """Registry for npm's audit. Default: the one that npm is configured with."""
     accepted: tuple[AcceptedAdvisory, ...] = Field(default=(), strict=False)
 
 
@@ -57,7 +57,7 @@ class LeftOut(Waiver):
 
     rule: Annotated[str, StringConstraints(pattern=r"^B\d{3}$")]
     under: str = ""
-    """Folder that it is left out for: its path from the root, or `**/` and its name, wherever it is. Default: all."""
+    """Folder for which it is switched off: its path from the root, or `**/` and its name. Default: all."""
 
 
 class Sast(Strict):
@@ -80,14 +80,14 @@ class Secrets(Strict):
 
 
 class SupplyPolicy(Strict):
-    """All of it."""
+    """Content of `policy.toml`."""
 
     licences: Licences
     audit: Audit = Audit()
     sast: Sast = Sast()
     secrets: Secrets = Secrets()
     acknowledgements: dict[str, object] = Field(default_factory=dict)
-    """Who signs for the blocks; read by `slipway.blocks.acknowledgements`."""
+    """Owner and expiry of the blocks' acknowledgements; read by `slipway.blocks.acknowledgements`."""
 
 
 def load_policy(path: Path = POLICY_FILE) -> SupplyPolicy:

@@ -108,7 +108,7 @@ class ScannedTree:
         """Return True in a Git checkout with a commit; False for the zip that some sources provide.
 
         Raises:
-            SupplyError: It is one, but Git is not installed or will not read it.
+            SupplyError: It is one, but Git is not installed or cannot read it.
         """
         if not (self.root / ".git").exists():
             return False
@@ -154,10 +154,10 @@ class ScannedTree:
         """Return the commit's time, so that two builds of it agree; `SOURCE_DATE_EPOCH` overrides it.
 
         Returns:
-            None where there is no commit to ask.
+            None without a commit.
 
         Raises:
-            SupplyError: `SOURCE_DATE_EPOCH` is no number of seconds.
+            SupplyError: `SOURCE_DATE_EPOCH` is not a number of seconds.
         """
         said = self.environ.get(_EPOCH) or (self.git("log", "-1", "--format=%ct") if self.has_history else None)
         if not said:

@@ -27,7 +27,7 @@ from slipway.supply.tool import run
 _COMMENT = re.compile(r"#\s*nosec\b(?P<rules>[^#]*)(?:#\s*(?P<reason>.*))?$")
 _RULE = re.compile(r"B\d{3}")
 _ANYWHERE = "**/"
-# Planted beside the files: a scan that does not find this one did not look.
+# Planted beside the files: a scan that does not find this fault did not run properly.
 _PLANTED = "print(eval(input()))\n"
 _PLANTED_RULE = "B307"
 # Bandit exits with 1 when it finds something, which it always does.
@@ -78,8 +78,8 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
 
     Args:
         repository: The checkout.
-        sast: Which rules are left out, and where.
-        today: The day by which the rules left out are judged expired.
+        sast: Rules that are switched off, with their folders.
+        today: Exceptions that end before this day are expired.
 
     Raises:
         SupplyError: Bandit broke off, or did not find what was planted.
@@ -144,7 +144,7 @@ def _bandit(repository: ScannedTree, files: Iterable[Path]) -> _Bandit:
         raise SupplyError(f"bandit broke off ({ran.complaint()})") from None
     found = [one.test_id for one in answer.results if one.filename == str(planted)]
     if ran.code != _FOUND or found != [_PLANTED_RULE]:
-        raise SupplyError(f"bandit does not see what was planted before it ({', '.join(found) or 'nothing'})")
+        raise SupplyError(f"bandit did not find the planted fault ({', '.join(found) or 'nothing'})")
     return answer.model_copy(
         update={
             "results": tuple(_named(one) for one in answer.results if one.filename != str(planted)),
@@ -189,7 +189,7 @@ def read_marks(path: Path, name: str) -> list[AcceptanceComment]:
 
     Args:
         path: The file.
-        name: How it is called.
+        name: Its display name.
     """
     text = path.read_text(encoding="utf-8")
     if "nosec" not in text:
@@ -218,4 +218,4 @@ def _faults(mark: AcceptanceComment) -> Iterator[Finding]:
         yield Finding(place, "nosec", "gives no reason: write `# nosec B123  # why it is safe here`")
     for rule in mark.rules:
         if rule not in mark.used:
-            yield Finding(place, "stale", f"accepts {rule}, which is not found there: take it out")
+            yield Finding(place, "stale", f"accepts {rule}, which is not found there: remove it")

@@ -39,7 +39,7 @@ LAYER_FILE = "sbom-layer.cdx.json"
 TOOLS_FILE = "sbom-tools.cdx.json"
 
 LOCKED = "slipway:locked"
-"""Property of a component: a digest that its lock file allows, one for each file that is published of it."""
+"""Property of a component: a digest that its lock file allows, one per published file."""
 
 # The earliest date that zips can contain too: without a commit, no clock is read.
 _NO_TIME = datetime(1980, 1, 1, tzinfo=UTC)
@@ -52,7 +52,7 @@ def check(repository: ScannedTree, licences: Licences) -> Outcome:
 
     Args:
         repository: Installed and built.
-        licences: What the policy knows of licences.
+        licences: The policy's licences.
 
     Raises:
         SupplyError: A lock file cannot be used, or the layer is not built.
@@ -82,10 +82,10 @@ def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha2
     """Return a bill of materials.
 
     Args:
-        name: Of what the components make up.
+        name: Name of the product that the components make up.
         licensed: The components, each with its licence.
-        when: The time that it carries. None: the start of 1980.
-        sha256: Digest of what they make up, if it is a file.
+        when: Its time. None: the start of 1980.
+        sha256: Digest of the product, if it is a file.
     """
     known = sorted(licensed)
     hashes = [HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else []
@@ -96,7 +96,7 @@ def bill(name: str, licensed: Iterable[Licensed], *, when: datetime | None, sha2
         if component.bundled_in:
             standing[component.bundled_in].components.add(part)
     content = Bom(
-        # Another time and number would make other bytes of the same content.
+        # A different time or number would change the bytes for the same content.
         serial_number=uuid.UUID(int=0),
         metadata=BomMetaData(timestamp=when or _NO_TIME, component=root, tools=ToolRepository(components=[_writer()])),
         components=[part for component, part in parts.items() if not component.bundled_in],
@@ -118,7 +118,7 @@ def _writer() -> BomComponent:
 def _edges(
     parts: Mapping[Component, BomComponent], standing: Mapping[str, BomComponent]
 ) -> dict[BomComponent, list[BomComponent]]:
-    """Return what each component needs, by what each is needed by."""
+    """Return the dependencies of each component, from the reverse dependencies."""
     needs: defaultdict[BomComponent, list[BomComponent]] = defaultdict(list)
     for component, part in parts.items():
         for purl in component.needed_by:
@@ -140,7 +140,7 @@ def _part(one: Licensed) -> BomComponent:
         purl=purl,
         bom_ref=BomRef(f"{component.purl}#{component.bundled_in}" if component.bundled_in else component.purl),
         licenses=[] if one.expression == UNKNOWN else [factory.make_from_string(one.expression)],
-        # Where several files are published of it, none of their digests is the component's.
+        # If it has several published files, none of their digests is the component's.
         hashes=hashes if len(hashes) == 1 else [],
         properties=[Property(name=LOCKED, value=text) for text in component.hashes if len(hashes) > 1],
     )
@@ -198,7 +198,7 @@ def read_back(path: Path) -> tuple[frozenset[str], str]:
         path: The file.
 
     Returns:
-        The package URLs of all its components, and the SHA-256 of what they make up; empty when it names none.
+        The package URLs of all its components, and the SHA-256 of the product; empty if it has none.
 
     Raises:
         SupplyError: It cannot be read.

@@ -1,7 +1,7 @@
-"""Scan for secrets with Kingfisher: the present files, and every version of them in this commit's history.
+"""Scan for secrets with Kingfisher: the current files, and every version of them in this commit's history.
 
-By default Kingfisher asks providers to validate findings, and its maker for updates. Both are disabled: a found secret
-is sent nowhere, not even into a report.
+By default Kingfisher validates findings with providers and checks for updates. Both are disabled: a found secret is
+sent nowhere, not even to a report.
 """
 
 from __future__ import annotations
@@ -123,10 +123,10 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
     Args:
         repository: The checkout.
         secrets: The values that aren't secrets.
-        today: The day by which these statements are judged expired.
+        today: Statements that end before this day are expired.
 
     Raises:
-        SupplyError: Kingfisher broke off, left something out, or did not find what was planted.
+        SupplyError: Kingfisher failed, skipped something, or did not find the planted secret.
     """
     files = repository.files()
     suspects, rules = _files(repository, files)
@@ -144,7 +144,7 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
         Finding(
             one.place,
             one.rule,
-            "looks like a secret: take it out and replace it where it is valid; "
+            "looks like a secret: remove it, and rotate it if it is valid; "
             f"if it isn't one, say so in policy.toml (value = {one.sha256})",
         )
         for one in suspects
@@ -153,7 +153,7 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
     met = {one.sha256 for one in suspects}
     if repository.has_history:
         findings += [
-            Finding("policy.toml", "stale", f"secrets.none: {value} is found nowhere: take it out")
+            Finding("policy.toml", "stale", f"secrets.none: {value} is not found any more: remove it")
             for value in waivers
             if value not in met
         ]
@@ -190,7 +190,7 @@ def _files(repository: ScannedTree, files: Iterable[Path]) -> tuple[list[Suspect
         ]
     ours = [one for one in suspects if one.place.startswith(f"{_PLANTED}:")]
     if not {one.rule for one in ours} >= _PLANTED_RULES:
-        raise SupplyError("kingfisher does not find the secret that was planted before it")
+        raise SupplyError("kingfisher did not find the planted secret")
     return sorted(set(suspects) - set(ours)), answer.metadata.summary.rules_applied
 
 
@@ -215,7 +215,7 @@ def _history(repository: ScannedTree) -> tuple[int, list[Suspect], list[str]]:
         path = metadata.file.path if metadata and metadata.file else one.finding.path
         suspects.append(_suspect(one, f"{path}:{one.finding.line} at {commit}"))
     shallow = repository.git("rev-parse", "--is-shallow-repository") or ""
-    cut = "the history was scanned as far as this clone has it: it is shallow"
+    cut = "only a part of the history was scanned, because this clone is shallow"
     return blobs, sorted(set(suspects)), [cut] if shallow.strip() == "true" else []
 
 

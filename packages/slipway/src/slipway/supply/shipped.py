@@ -1,4 +1,4 @@
-"""What ships, read from the zips themselves: so that it can be held against what was scanned."""
+"""Read the shipped files from the zips themselves, to compare them with the scanned ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.repository import ScannedTree
 
 LOCAL = frozenset({"layer-local"})
-"""Zips that are made for this machine alone."""
+"""Zips that are only for this machine."""
 
 _METADATA = re.compile(r"^python/[^/]+\.dist-info/METADATA$")
 
@@ -34,10 +34,10 @@ class Zip:
     sha256: str
     bytes: int
     ships: bool
-    """Whether it is for the accounts, and not for this machine alone."""
+    """True if it is for the accounts, not only for this machine."""
 
 
-# What is read of the manifests of `make build` and of the CDK (cloud-assembly-schema 55). Other keys are left alone.
+# The parts of the manifests of `make build` and CDK (cloud-assembly-schema 55) that are read. Other keys are ignored.
 class _Read(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 
@@ -70,9 +70,9 @@ class PublishedFile:
     manifest: str
     name: str
     path: Path | None
-    """None: it is made by a command at the deployment."""
+    """Its path. None: a command creates it at the deployment."""
     sha256: str
-    """Of its bytes; empty when it is no file that lies there."""
+    """SHA-256 of its bytes; empty if the file does not exist."""
 
 
 def digest(path: Path) -> str:
@@ -106,7 +106,7 @@ def built(repository: ScannedTree) -> tuple[Zip, ...]:
         path = repository.assets / f"{name}.zip"
         sha256 = digest(path)
         if sha256 != record.sha256:
-            raise SupplyError(f"{repository.relative(path)} is not what was built: run `make build`")
+            raise SupplyError(f"{repository.relative(path)} differs from the last build: run `make build`")
         found.append(Zip(name=name, sha256=sha256, bytes=path.stat().st_size, ships=name not in LOCAL))
     return tuple(found)
 
@@ -115,7 +115,7 @@ def layer_metadata(path: Path) -> Mapping[str, Message]:
     """Return the metadata of every package in a layer, by normalised name.
 
     Raises:
-        SupplyError: The zip cannot be read, or holds no package.
+        SupplyError: The zip cannot be read, or contains no package.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -123,7 +123,7 @@ def layer_metadata(path: Path) -> Mapping[str, Message]:
     except (OSError, zipfile.BadZipFile):
         raise SupplyError(f"{path.name} is missing or damaged: run `make build`") from None
     if not texts:
-        raise SupplyError(f"{path.name} holds no package: run `make build`")
+        raise SupplyError(f"{path.name} contains no package: run `make build`")
     parsed = [HeaderParser().parsestr(text) for text in texts]
     return {canonicalize_name(one["Name"]): one for one in parsed}
 
@@ -132,7 +132,7 @@ def layer_components(path: Path) -> tuple[Component, ...]:
     """Return the packages in a layer.
 
     Raises:
-        SupplyError: As `layer_metadata` does.
+        SupplyError: As for `layer_metadata`.
     """
     return tuple(
         sorted(

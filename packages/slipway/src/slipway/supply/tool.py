@@ -1,4 +1,4 @@
-"""Run a scanner, and tell its answer from its failure to look."""
+"""Run a scanner, and distinguish its answer from its failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from slipway import process
 
 SECONDS = 600
-"""After that a scanner hangs. It takes seconds, but a busy machine may take its time."""
+"""Time-out of a scanner, seconds. It usually takes seconds, but more on a busy machine."""
 
 ASKING_SECONDS = 120
 """Time after which a network service counts as unresponsive."""
@@ -19,7 +19,7 @@ _SHOWN = 160
 
 @dataclass(frozen=True)
 class Ran:
-    """How a scanner ended."""
+    """Result of a scanner."""
 
     code: int
     out: str
@@ -29,7 +29,7 @@ class Ran:
         """Return the last line of its errors; without one, the last line of its output."""
         lines = [line.strip() for line in self.err.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
-        line = (errors or lines or [f"exit code {self.code}, and not a word"])[-1]
+        line = (errors or lines or [f"exit code {self.code} without output"])[-1]
         return line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
 
 
@@ -38,9 +38,9 @@ def run(command: Sequence[str | Path], *, folder: Path, environ: Mapping[str, st
 
     Args:
         command: The program and its arguments.
-        folder: Where it runs.
+        folder: Working directory.
         environ: Its environment variables.
-        seconds: When it is ended.
+        seconds: Time-out.
     """
     words = [str(word) for word in command]
     try:

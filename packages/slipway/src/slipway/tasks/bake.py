@@ -1,9 +1,9 @@
 """Watch an environment's alarms after a deployment: `slipway bake --env prod`.
 
-The last action of an environment's stage. Every minute it checks the alarm that is active while any of the
-environment's own is, and fails the stage if it is active. A `CloudWatchAlarm` rule of a stage condition would seem to
-do that, but CodePipeline's documentation contradicts itself: that it watches for its wait time, and that it "will
-immediately succeed" when the alarm is OK at first
+This is the last action of an environment's stage. Every minute it checks the alarm that is active while any of the
+environment's own alarms is, and fails the stage if it is active. A `CloudWatchAlarm` rule of a stage condition would
+seem to do that, but CodePipeline's documentation contradicts itself: that it watches for its wait time, and that it
+"will immediately succeed" when the alarm is OK at first
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html).
 
 When a stage is rolled back, its actions run again with the previous version, including this one
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from mypy_boto3_codepipeline import CodePipelineClient
 
 MINUTE = 60
-"""Seconds between two looks: the alarm's own period."""
+"""Seconds between two checks: the alarm's own period."""
 
 BLIND_MINUTES = 3
 """Consecutive checks that may fail: a bake that cannot check is not quiet, but one lost call does not fail it."""
 
 
 class BakeError(SlipwayError):
-    """The environment did not stay quiet, or could not be checked; the message is one line."""
+    """The environment did not stay quiet, or could not be checked. The message is one line."""
 
 
 def is_rollback(client: CodePipelineClient, pipeline: str, environment: str, others: Iterable[str]) -> bool:
@@ -75,12 +75,12 @@ def watch(
     Args:
         client: CloudWatch in the pipeline's account and region.
         alarms: Their names.
-        minutes: How long.
-        wait: Waits for some seconds.
-        may_be_on: Whether an alarm may be on at first, as long as it is quiet before the end. Default: it may not.
+        minutes: Duration.
+        wait: Waits for a number of seconds.
+        may_be_on: True if an alarm may be active at first, as long as it is quiet before the end. Default: False.
 
     Raises:
-        BakeError: An alarm went on or stayed on, it is not there, or they could not be looked at three times in a row.
+        BakeError: An alarm became or stayed active, does not exist, or could not be checked three times in a row.
     """
     blind, ringing = 0, set(alarms) if may_be_on else set()
     for minute in range(1, minutes + 1):
@@ -108,15 +108,16 @@ def watch(
 
 def sleep(seconds: int) -> None:
     """Wait with the program `sleep`: a rehearsal replaces it by one in which virtual time passes."""
-    process.run(["sleep", str(seconds)], check=True)  # the build's own PATH
+    process.run(["sleep", str(seconds)], check=True)  # Found on the build's own PATH.
 
 
 def bake(
     env: Annotated[
-        list[str], typer.Option(help="The environment, as a file in config/ names it; again for each one beside it.")
+        list[str],
+        typer.Option(help="Environment: the name of a file in config/; repeat it for environments of the same stages."),
     ],
 ) -> None:
-    """Watch an environment's alarms for its `bake_minutes`, and fail when one is on."""
+    """Watch an environment's alarms for its `bake_minutes`, and fail if one is active."""
     settings = config.load()
     names = [each.name for each in settings.environments]
     for name in env:

@@ -2,8 +2,8 @@
 
     slipway destroy --env dev
 
-It shows what it will delete and asks; `--yes` answers. It works with the caller's own credentials for the environment's
-account, and ends with 0 only if nothing is left.
+It shows what it will delete and asks for confirmation, unless `--yes` is passed. It uses the caller's own credentials
+for the environment's account, and exits with 0 only if nothing is left.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ DELETE_MINUTES = 45
 
 _BUCKET, _KEY = "AWS::S3::Bucket", "AWS::KMS::Key"
 
-# Resources that are deleted with another one of their stack, although their own policy retains them.
+# Types that are deleted together with another resource, although their own policy retains them.
 _GOES_WITH_ANOTHER = frozenset({"AWS::Lambda::Version"})
 
 Say = Callable[[str], None]
 
 
 class DestructionError(SlipwayError):
-    """The environment was not destroyed, or not completely; the message gives the reasons, one line each."""
+    """The environment was not destroyed, or not completely. The message gives the reasons, one line each."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class PlannedStack:
 
 
 def stack_names(environment: Environment) -> list[list[tuple[str, str]]]:
-    """Return the name and region of every stack that an environment may have, in waves, the first to delete first.
+    """Return the name and region of every stack that an environment may have, in waves, in the order of deletion.
 
     Args:
-        environment: Its settings.
+        environment: Settings of the environment.
     """
     return deletion_waves(environment, sorted(environment.services.names))
 
@@ -86,13 +86,13 @@ class Destruction:
     """Deletes the stacks of a disposable environment, and the resources that they retain.
 
     Args:
-        environment: Its settings.
+        environment: Settings of the environment.
         session: Credentials of its account.
         say: Called with each step.
-        poll_seconds: How long to wait between two looks at a stack.
+        poll_seconds: Pause between two polls of a stack.
 
     Raises:
-        DestructionError: The environment is not declared disposable, or the credentials are of another account.
+        DestructionError: The environment is not disposable, or the credentials belong to another account.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Destruction:
     ) -> None:
         if not environment.stateful.disposable:
             raise DestructionError(
-                f"{environment.name} is not disposable: only an environment whose file says so, "
-                "[stateful] disposable = true, can be destroyed"
+                f"{environment.name} is not disposable: set disposable = true under [stateful] in its file to "
+                f"allow this"
             )
         account = session.client("sts", region_name=environment.region).get_caller_identity()["Account"]
         if account != environment.account:
             raise DestructionError(
-                f"these credentials are of account {account}, and {environment.name} is {environment.account}"
+                f"these credentials belong to account {account}, but {environment.name} is {environment.account}"
             )
         self._environment, self._session = environment, session
         self._say, self._poll_seconds = say, poll_seconds
@@ -115,7 +115,7 @@ class Destruction:
         """Return the existing stacks, in waves, in order of deletion.
 
         Raises:
-            DestructionError: An operation is under way on one of them.
+            DestructionError: An operation on one of them is in progress.
         """
         waves = [
             [planned for name, region in wave if (planned := self._planned(name, region)) is not None]
@@ -132,13 +132,13 @@ class Destruction:
         return [wave for wave in waves if wave]
 
     def run(self, waves: Sequence[Sequence[PlannedStack]]) -> None:
-        """Delete the stacks, and what they keep.
+        """Delete the stacks, and the resources that they retain.
 
         Args:
-            waves: As planned.
+            waves: The planned stacks.
 
         Raises:
-            DestructionError: Something is left; the message names all of it.
+            DestructionError: Something is left. The message names all of it.
         """
         left: list[str] = []
         for wave in waves:
@@ -146,11 +146,11 @@ class Destruction:
                 self._start(stack)
             left += [reason for stack in wave if (reason := self._finish(stack)) is not None]
             if left:
-                # What a stack still uses, the stacks after it cannot delete.
+                # Later stacks cannot delete what a remaining stack still uses.
                 break
             for stack in wave:
                 left += [f"{kept.type} {kept.name}: {reason}" for kept, reason in self._delete_kept(stack)]
-        left += [f"{name} in {region} is still there" for name, region in self._still_there() if not left]
+        left += [f"{name} in {region} still exists" for name, region in self._still_there() if not left]
         if left:
             raise DestructionError("\n".join(left))
 
@@ -161,7 +161,7 @@ class Destruction:
         try:
             (stack,) = self._client(region).describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            # What CloudFormation answers for a name that it does not know.
+            # CloudFormation's answer for an unknown name.
             if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
@@ -203,7 +203,7 @@ class Destruction:
         client.delete_stack(StackName=stack.name)
 
     def _finish(self, stack: PlannedStack) -> str | None:
-        """Wait for the end of a deletion; what is in its way, or None once the stack is deleted."""
+        """Wait for the end of a deletion; return the reason of a failure, or None once the stack is deleted."""
         for attempt in range(ATTEMPTS):
             status = self._wait(stack)
             if status is None:
@@ -235,7 +235,7 @@ class Destruction:
         return "; ".join(f"{logical_id}: {reason}" for logical_id, reason in failed.items()) or "no reason given"
 
     def _delete_kept(self, stack: PlannedStack) -> Iterator[tuple[RetainedResource, str]]:
-        """Delete what a deleted stack has kept; yields what could not be deleted, and why."""
+        """Delete the retained resources of a deleted stack; yield those that could not be deleted, and why."""
         for kept in stack.kept:
             try:
                 done = self._delete(kept, stack.region)
@@ -245,12 +245,12 @@ class Destruction:
                 yield kept, str(error)
                 continue
             if done is None:
-                yield kept, f"delete it by hand: {stack.name} kept it, and this verb knows no way to"
+                yield kept, f"delete it manually: {stack.name} retained it, and this verb does not support its type"
             else:
                 self._say(f"{stack.name}: {done}")
 
     def _delete(self, kept: RetainedResource, region: str) -> str | None:
-        """Delete one resource; says what was done, or None for a type that it doesn't know."""
+        """Delete one resource; return what was done, or None for an unsupported type."""
         session, name = self._session, kept.name
         match kept.type:
             case "AWS::S3::Bucket":
@@ -274,7 +274,7 @@ class Destruction:
     def _schedule(self, key: str, region: str) -> str:
         client = self._session.client("kms", region_name=region)
         if client.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion":
-            return f"{_KEY} {key} is already to be deleted"
+            return f"{_KEY} {key} is already scheduled for deletion"
         days = self._environment.stateful.key_deletion_window_days
         client.schedule_key_deletion(KeyId=key, PendingWindowInDays=days)
         return f"{_KEY} {key} will be deleted in {days} days"
@@ -337,7 +337,7 @@ def _is_absent(error: Exception) -> bool:
 def table(waves: Sequence[Sequence[PlannedStack]]) -> Table:
     """Return the plan as a table, in the order in which it is carried out."""
     lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
-    for column in ("stack", "region", "state", "what goes with it for ever"):
+    for column in ("stack", "region", "state", "permanently deleted with it"):
         lines.add_column(column, overflow="fold")
     for stack in (stack for wave in waves for stack in wave):
         emptied = [f"all of bucket {bucket}" for bucket in stack.buckets]
@@ -350,7 +350,7 @@ def destroy(
     env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Show what will be deleted, ask, delete it, and say what is left."""
+    """Show what will be deleted, ask for confirmation, delete it, and report leftovers."""
     console = Console(highlight=False, soft_wrap=True)
     environment = _environment(env)
     destruction = Destruction(
@@ -361,9 +361,9 @@ def destroy(
         console.print(f"{env} in {environment.account} has no stack: nothing to do", markup=False)
         return
     console.print(table(waves))
-    _ask(f"Delete {env} in account {environment.account}, and all that it holds?", yes=yes)
+    _ask(f"Delete {env} in account {environment.account}, with everything in it?", yes=yes)
     destruction.run(waves)
-    console.print(f"{env} is deleted; the pipeline makes it anew with the next change", markup=False)
+    console.print(f"{env} is deleted; the pipeline creates it again with the next change", markup=False)
 
 
 def _ask(question: str, *, yes: bool) -> None:

@@ -1,4 +1,4 @@
-"""Collect what the later builds run, packages included: `slipway handover`.
+"""Collect the files of later builds, including packages: `slipway handover`.
 
 Those builds are in stages that roll back when they fail. They get one folder with the sources and the packages that the
 synth installed and tested, so that an unreachable registry or Git host cannot fail them.
@@ -23,7 +23,7 @@ from slipway.settings.load import TEST_STEPS
 from slipway.tasks.reports import HANDOVER
 
 GROUP = "steps"
-"""The dependency group of `pyproject.toml` that says what all later builds import."""
+"""Dependency group of `pyproject.toml` with the imports of all later builds."""
 
 SOURCES = (
     "Makefile",
@@ -34,7 +34,7 @@ SOURCES = (
     "services",
     "tests",
 )
-"""Files of this repository that the later builds run, a project of their own. Lock files are not included: there is
+"""Files of this repository for the later builds, which form a separate project. Lock files are not included: there is
 nothing to install from.
 """
 
@@ -45,14 +45,14 @@ _LEFT_OUT = shutil.ignore_patterns("__pycache__", "*.pyc", "unit", "local", "inf
 
 
 class HandoverError(SlipwayError):
-    """A required package is not installed; the message is one line."""
+    """A required package is not installed. The message is one line."""
 
 
 def groups_of(settings: Settings) -> tuple[str, ...]:
     """Return the dependency groups that the later builds of a pipeline import; a step's own has its name.
 
     Args:
-        settings: all of `config/`.
+        settings: All of `config/`.
     """
     wanted = (step for step in TEST_STEPS if any(getattr(each, step) for each in settings.environments))
     return (GROUP, *wanted)
@@ -62,7 +62,7 @@ def hand_over(target: Path, root: Path = ROOT, groups: Iterable[str] = (GROUP,))
     """Fill a folder with the sources and packages of the later builds.
 
     Args:
-        target: The folder; what was there before is removed.
+        target: The folder; its previous content is deleted.
         root: The repository.
         groups: The dependency groups whose packages are needed.
 
@@ -70,7 +70,7 @@ def hand_over(target: Path, root: Path = ROOT, groups: Iterable[str] = (GROUP,))
         The packages, each as `name version`.
 
     Raises:
-        HandoverError: A package that is needed is not installed.
+        HandoverError: A required package is not installed.
     """
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -91,7 +91,7 @@ def installed(requirements: Iterable[Requirement]) -> list[Distribution]:
     """Return the installed packages that requirements need, directly or indirectly, by name.
 
     Args:
-        requirements: What is imported.
+        requirements: The requirements.
 
     Raises:
         HandoverError: One of them is not installed.
@@ -104,7 +104,7 @@ def installed(requirements: Iterable[Requirement]) -> list[Distribution]:
         try:
             package = distribution(name)
         except PackageNotFoundError:
-            raise HandoverError(f"{name} is not installed: make install") from None
+            raise HandoverError(f"{name} is not installed: run `make install`") from None
         if (package.name, extra) not in seen:
             seen.add((package.name, extra))
             found[package.name] = package
@@ -120,7 +120,7 @@ def _needs(package: Distribution, extra: str) -> Iterator[tuple[str, str]]:
 
 def _copy(package: Distribution, target: Path) -> None:
     for file in package.files or []:
-        # Scripts lie outside, and name the interpreter by its path.
+        # Scripts are outside the folder, and contain the interpreter's path.
         if ".." in file.parts or file.suffix == ".pyc":
             continue
         place = target / file
@@ -129,9 +129,9 @@ def _copy(package: Distribution, target: Path) -> None:
 
 
 def fill() -> None:
-    """Fill build/handover with what the later builds run.
+    """Fill build/handover with the files of later builds.
 
-    Exit code: 0 when it is complete, 1 when a package is missing.
+    Exit code: 0 if it is complete, 1 if a package is missing.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     packages = hand_over(ROOT / HANDOVER, groups=groups_of(config.load()))

@@ -32,14 +32,14 @@ _APPROVAL = "-approval"
 
 
 class InFlightError(SlipwayError):
-    """The change may not go on; the message is one line."""
+    """The change must not continue. The message is one line."""
 
 
 def restarts(review: Mapping[str, Any]) -> bool:
-    """Return whether a change restarts the pipeline; a review that did not compare cannot tell, which counts as yes.
+    """Return True if a change restarts the pipeline, or if the review compared nothing and so cannot tell.
 
     Args:
-        review: What `make review` wrote.
+        review: The report of `make review`.
     """
     if review.get("state") == "first delivery":
         return False
@@ -49,7 +49,7 @@ def restarts(review: Mapping[str, Any]) -> bool:
 
 
 def deploying(client: CodePipelineClient, pipeline: str, environments: Sequence[str]) -> dict[str, str]:
-    """Return the stages that deploy at the moment, each with its execution.
+    """Return the stages that are deploying, each with its execution.
 
     Args:
         client: CodePipeline in the pipeline's account.
@@ -76,32 +76,33 @@ def check(
 
     Args:
         settings: All of `config/`.
-        review: What `make review` wrote.
+        review: The report of `make review`.
         env: The environment variables.
-        client: What asks CodePipeline. Default: one of the build's own region and role.
+        client: Client of CodePipeline. Default: one for the build's own region and role.
 
     Returns:
-        What was seen, in one line.
+        The result, in one line.
 
     Raises:
-        InFlightError: It would, or the review cannot be read.
+        InFlightError: It would cancel one, or the review cannot be read.
     """
     pipeline = pipeline_of_build(env)
     if pipeline is None:
-        return "not the pipeline's build: executions in flight were not checked"
+        return "not the pipeline's build: running executions were not checked"
     try:
         content = json.loads(review.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InFlightError(f"{review}: cannot be read ({error}): run `make review` first") from None
     if not restarts(content):
-        return "the pipeline does not change: no execution in flight is canceled"
+        return "the pipeline does not change: no running execution is canceled"
     busy = deploying(
         client or boto3.client("codepipeline"), pipeline, [environment.name for environment in settings.environments]
     )
     if busy:
         stages = ", ".join(f"{stage} (execution {execution})" for stage, execution in busy.items())
         raise InFlightError(
-            f"this change restarts the pipeline and would cancel half-way: {stages}. Wait until it has ended, then "
+            f"this change restarts the pipeline and would cancel these half-way: {stages}. Wait until they have "
+            f"ended, then "
             f"release the change again: `aws codepipeline start-pipeline-execution --name {pipeline}`"
         )
     return "this change restarts the pipeline, and no stage deploys"

@@ -1,4 +1,4 @@
-"""The JUnit reports of the build, as far as CodeBuild shows them."""
+"""Condense the build's JUnit reports to what CodeBuild shows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 CASES = 500
-"""Test cases that CodeBuild keeps of one report; it cuts off the rest, failed ones too.
+"""Maximum number of test cases per report; CodeBuild drops the rest, even failed ones.
 
 https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html
 """
@@ -21,7 +21,7 @@ def condense(reports: Iterable[Path], target: Path) -> int:
     unchanged, and come first.
 
     Args:
-        reports: The reports. One that is no XML, as of a run that was killed, counts as a failed case.
+        reports: The reports. An unreadable one, such as that of a killed run, counts as a failed case.
         target: The file to write.
 
     Returns:
@@ -67,7 +67,7 @@ def _by_module(cases: Iterable[ET.Element]) -> list[ET.Element]:
 
 
 def _cut(cases: Sequence[ET.Element]) -> list[ET.Element]:
-    """Return at most as many cases as are shown; the last one stands for the missing ones, failed ones included."""
+    """Return at most the maximum number of cases; the last one stands for the omitted ones, including failed ones."""
     if len(cases) <= CASES:
         return list(cases)
     kept, left = cases[: CASES - 1], cases[CASES - 1 :]

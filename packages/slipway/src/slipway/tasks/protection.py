@@ -44,14 +44,14 @@ STACK_POLICY: dict[str, Any] = {
         },
     ]
 }
-"""Everything may be updated in place; nothing of the protected types deleted or replaced."""
+"""Stack policy: everything may be updated in place, but resources of protected types not deleted or replaced."""
 
 OPEN_POLICY: dict[str, Any] = {"Statement": [_ALLOW]}
 """Stack policy while a stack is open, until the pipeline sets `STACK_POLICY` again at its next run."""
 
 
 class ProtectionError(SlipwayError):
-    """Something is not protected as it should be; the message is one line."""
+    """Something is not protected as it should be. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def protect(client: CloudFormationClient, stacks: list[str], *, termination_prot
     Args:
         client: CloudFormation in the environment's account.
         stacks: Names of the stacks.
-        termination_protection: Whether they may be deleted only after it is taken off.
+        termination_protection: True to enable termination protection.
 
     Returns:
-        What CloudFormation says of each afterwards.
+        The protection of each stack, as read back from CloudFormation.
 
     Raises:
-        ProtectionError: A stack reads back otherwise than it was set.
+        ProtectionError: A setting read back differs from the one that was set.
     """
     found = []
     for stack in stacks:
@@ -88,13 +88,15 @@ def protect(client: CloudFormationClient, stacks: list[str], *, termination_prot
         client.set_stack_policy(StackName=stack, StackPolicyBody=json.dumps(STACK_POLICY))
         read = read_back(client, stack)
         if read.policy != STACK_POLICY or read.termination_protection is not termination_protection:
-            raise ProtectionError(f"{stack}: reads back as {read}, which is not what was set")
+            raise ProtectionError(
+                f"{stack}: reads back as {read}, which differs from the settings; run `slipway protect` again"
+            )
         found.append(read)
     return found
 
 
 def read_back(client: CloudFormationClient, stack: str) -> Protection:
-    """Return a stack's present protection."""
+    """Return a stack's current protection."""
     described = client.describe_stacks(StackName=stack)["Stacks"][0]
     body = client.get_stack_policy(StackName=stack).get("StackPolicyBody")
     return Protection(
@@ -105,13 +107,13 @@ def read_back(client: CloudFormationClient, stack: str) -> Protection:
 
 
 def open_stack(client: CloudFormationClient, stack: str) -> None:
-    """Let the next update of a stack replace or delete what is protected."""
+    """Let the next update of a stack replace or delete protected resources."""
     client.set_stack_policy(StackName=stack, StackPolicyBody=json.dumps(OPEN_POLICY))
 
 
 def protect_environment(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str], typer.Option(help="A service deployed there; once for each.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[list[str], typer.Option(help="Deployed service; may be repeated.")],
 ) -> None:
     """Protect the stateful stacks of an environment and read back what is set."""
     console = Console()
@@ -130,8 +132,8 @@ def protect_environment(
 
 
 def open_command(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    stack: Annotated[str, typer.Option(help="The stack whose update replaces or deletes something.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    stack: Annotated[str, typer.Option(help="Stack whose next update may replace or delete resources.")],
     reason: Annotated[str, typer.Option(help="The reason. CloudTrail records it with the change.")],
 ) -> None:
     """Open one stateful stack for its next update; the pipeline closes it again."""
@@ -142,7 +144,7 @@ def open_command(
     session = boto3.Session(region_name=environment.region)
     account = session.client("sts").get_caller_identity()["Account"]
     if account != environment.account:
-        raise ProtectionError(f"these credentials are of {account}, and {env} is {environment.account}")
+        raise ProtectionError(f"these credentials belong to {account}, but {env} is {environment.account}")
     # CloudTrail keeps the user agent of every call, beside who made it.
     agent = Config(user_agent_extra=f"slipway-protection-open/{words}")
     open_stack(session.client("cloudformation", config=agent), stack)
@@ -153,7 +155,7 @@ def reason_words(reason: str) -> str:
     """Return a reason in the characters that a user agent may contain.
 
     Raises:
-        ProtectionError: It says nothing.
+        ProtectionError: It contains no such characters.
     """
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", reason).strip("-")[:200]
     if len(words) < 8:
@@ -167,4 +169,4 @@ def _environment(name: str) -> Environment:
         return settings.environment(name)
     except KeyError:
         known = ", ".join(environment.name for environment in settings.environments)
-        raise ProtectionError(f"--env {name}: there are {known}") from None
+        raise ProtectionError(f"unknown environment {name!r}; choose from {known}") from None

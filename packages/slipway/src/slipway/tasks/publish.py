@@ -34,16 +34,16 @@ _CONSOLES = (("us-gov-", "console.amazonaws-us-gov.com"), ("cn-", "console.amazo
 
 
 class PublicationError(SlipwayError):
-    """The reports cannot be kept; the message is one line."""
+    """The reports cannot be stored. The message is one line."""
 
 
 def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client: S3Client | None = None) -> str | None:
-    """Keep the reports, and leave the address of what an approver reads: the page, or else the build itself.
+    """Store the reports, and the address for the approver: that of the page, or of the build itself.
 
     Args:
         root: The repository.
         env: The environment variables.
-        client: What writes to S3. Default: one of the build's own region and role.
+        client: Client of S3. Default: one for the build's own region and role.
 
     Returns:
         The address; None outside of the pipeline's build.
@@ -52,7 +52,7 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
         PublicationError: The bucket cannot be written.
     """
     address_file, folder = root / ADDRESS_FILE, root / FOLDER
-    # That of another build leads to another change.
+    # The address of another build belongs to another change.
     address_file.unlink(missing_ok=True)
     if BUCKET not in env:
         return None
@@ -68,18 +68,18 @@ def publish(root: Path = Path(), *, env: Mapping[str, str] = os.environ, client:
 
 
 def keep(files: Iterable[Path], environment: str, *, env: Mapping[str, str] = os.environ) -> list[str]:
-    """Keep reports of a step beside those of the build whose change it tests.
+    """Store reports of a step beside those of the build whose change it tests.
 
     Args:
-        files: the reports.
-        environment: name of the environment that was tested; the step may write below its name alone.
-        env: the environment variables.
+        files: The reports.
+        environment: Name of the tested environment; the step may only write below this name.
+        env: The environment variables.
 
     Returns:
-        Their keys in the bucket; none outside of the pipeline's build.
+        Their keys in the bucket; empty outside the pipeline's build.
 
     Raises:
-        PublicationError: the bucket cannot be written.
+        PublicationError: The bucket cannot be written.
     """
     if BUCKET not in env:
         return []
@@ -96,7 +96,7 @@ def _upload(keys: Mapping[Path, str], bucket: str, client: S3Client) -> None:
             text = f"{kind}; charset=utf-8" if kind.startswith("text/") else kind
             client.upload_file(str(path), bucket, key, ExtraArgs={"ContentType": text})
     except (Boto3Error, BotoCoreError, ClientError) as error:
-        raise PublicationError(f"the reports cannot be kept in {bucket}: {error}") from None
+        raise PublicationError(f"the reports cannot be stored in {bucket}: {error}") from None
 
 
 def console_address(bucket: str, key: str, region: str) -> str:
@@ -112,9 +112,9 @@ def console_address(bucket: str, key: str, region: str) -> str:
 
 
 def publish_reports() -> None:
-    """Keep the reports of this build.
+    """Store the reports of this build.
 
-    Exit code: 0 when they are kept or there is nowhere to keep them, 1 when the bucket refuses them.
+    Exit code: 0 if they are stored or if there is no bucket, 1 if the bucket refuses them.
     """
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     condense(Path(CONDENSED).parent.glob("*.xml"), Path(CONDENSED) / "tests.xml")

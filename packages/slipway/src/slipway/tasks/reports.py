@@ -1,4 +1,4 @@
-"""Names that the pipeline's definition and its build agree on: where a build leaves what others read.
+"""Names shared by the pipeline's definition and its build: places of reports and other files.
 
 Nothing is imported here: the definition is synthesised without boto3, and the build publishes without the CDK.
 """
@@ -6,7 +6,7 @@ Nothing is imported here: the definition is synthesised without boto3, and the b
 from __future__ import annotations
 
 BUCKET = "REPORT_BUCKET"
-"""Variable with the bucket that keeps the reports. A definition that gives none is older than the change review."""
+"""Variable with the bucket for the reports. A definition without it is older than the change review."""
 
 FOLDER = "build/report"
 """Folder of the gates' pages."""
@@ -18,7 +18,7 @@ PREFIX = "reports"
 """Prefix in the bucket: beside the artifacts, which CodePipeline stores under the pipeline's name."""
 
 PERFORMANCE = "performance"
-"""Where the last good run of each service is in the bucket, by environment."""
+"""Prefix of the last good runs in the bucket, by environment."""
 
 PAGES = ("index.html", "review.html")
 """Pages for an approver: the first existing one is linked."""

@@ -13,10 +13,10 @@ def assumed(environment: Environment, role: str, *, session_name: str) -> boto3.
     Args:
         environment: Settings of the environment.
         role: Name of the role in its account.
-        session_name: What CloudTrail calls it; at most 64 characters count.
+        session_name: Name in CloudTrail; at most 64 characters count.
 
     Raises:
-        ClientError: The role is not there, or does not trust the caller.
+        ClientError: The role does not exist, or does not trust the caller.
     """
     session = boto3.Session(region_name=environment.region)
     partition = session.get_partition_for_region(environment.region)

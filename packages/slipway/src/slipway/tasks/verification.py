@@ -44,7 +44,7 @@ Outputs = dict[str, dict[str, str]]
 
 
 class VerificationError(SlipwayError):
-    """The tests cannot be run; the message is one line."""
+    """The tests cannot be run. The message is one line."""
 
 
 def outputs(client: CloudFormationClient, environment: Environment, service: str) -> Outputs:
@@ -56,7 +56,7 @@ def outputs(client: CloudFormationClient, environment: Environment, service: str
         service: Name of the service.
 
     Raises:
-        VerificationError: A stack is there and says nothing.
+        VerificationError: The stacks have no outputs.
     """
     found: Outputs = {"foundation": _outputs(client, foundation_stack(environment)), service: {}}
     for stack in DESCRIBED_STACKS:
@@ -70,7 +70,7 @@ def outputs(client: CloudFormationClient, environment: Environment, service: str
 
 
 def command(environment: Environment, service: str) -> list[str]:
-    """Return how pytest is run: quietly, with a JUnit report, and in production without the tests marked `writes`."""
+    """Return pytest's arguments: quiet, with a JUnit report, and in production without tests marked `writes`."""
     return [
         *(sys.executable, "-m", "pytest", f"services/{service}/tests/smoke", "-q"),
         *("-p", "no:cacheprovider", "-p", "slipway.testing.smoke"),
@@ -85,9 +85,9 @@ def variables(
     """Return the environment variables of the tests: with the role's credentials instead of the build's.
 
     Args:
-        credentials: Of the role.
+        credentials: Credentials of the role.
         environment: Settings of the environment.
-        outputs_file: Where the outputs are.
+        outputs_file: File with the outputs.
         inherited: The variables of this process.
     """
     return {
@@ -102,33 +102,33 @@ def variables(
 
 
 def verify(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
-    service: Annotated[list[str], typer.Option(help="A service, by its folder in services/; may be repeated.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
+    service: Annotated[list[str], typer.Option(help="Service: the name of a folder in services/. May be repeated.")],
 ) -> None:
-    """Run the tests of services against an environment, side by side."""
+    """Run the tests of services against an environment, in parallel."""
     environment = find_environment(env)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         codes = list(pool.map(lambda name: _verify(environment, name), service))
-    # pytest's own: also not 0 when it found no test.
+    # pytest's exit code, which is also not 0 if it found no test.
     raise typer.Exit(next((code for code in codes if code), 0))
 
 
 def _verify(environment: Environment, service: str) -> int:
-    """Run the tests of one service, print what they said when they are through, and return their exit code."""
+    """Run the tests of one service, print their output at the end, and return their exit code."""
     code, said = run_tests(environment, service)
     typer.echo(f"{service}:\n{said}")
     return code
 
 
 def run_tests(environment: Environment, service: str) -> tuple[int, str]:
-    """Run the tests of one service, and return their exit code and what they said.
+    """Run the tests of one service, and return their exit code and output.
 
     Args:
         environment: Settings of the environment.
         service: Name of the service.
 
     Raises:
-        VerificationError: They cannot be run.
+        VerificationError: The tests cannot be run.
     """
     name = environment.name
     session = assumed(environment, verification_role(environment, service), session_name=f"verify-{service}")
@@ -155,7 +155,7 @@ def _outputs(client: CloudFormationClient, stack: str) -> dict[str, str]:
     return {
         output["OutputKey"]: output["OutputValue"]
         for output in described.get("Outputs", [])
-        # CDK's own, by which one stack reads another.
+        # CDK's own outputs, through which one stack reads another.
         if not output["OutputKey"].startswith("PublishOutput")
     }
 
@@ -164,14 +164,14 @@ def find_environment(name: str) -> Environment:
     """Return a configured environment.
 
     Args:
-        name: its name.
+        name: Its name.
 
     Raises:
-        VerificationError: it is not configured.
+        VerificationError: It is not configured.
     """
     settings = config.load()
     try:
         return settings.environment(name)
     except KeyError:
         known = ", ".join(environment.name for environment in settings.environments)
-        raise VerificationError(f"--env {name}: there are {known}") from None
+        raise VerificationError(f"unknown environment {name!r}; choose from {known}") from None

@@ -31,7 +31,7 @@ class Subject:
         settings: The configuration of all of it.
         cases: Environment and service, by name, of each deployment.
         deploy: Returns the deployment of a service in an environment.
-        ships: Whether this project builds what these services ship.
+        ships: True if this project builds the assets of these services.
     """
 
     settings: Settings
@@ -42,7 +42,7 @@ class Subject:
 
 @cache
 def delivery() -> Delivery:
-    """Return what `app.py` of this project names."""
+    """Return the app of this project's `app.py`."""
     if str(ROOT) not in sys.path:
         sys.path.insert(0, str(ROOT))
     found = importlib.import_module("app").delivery
@@ -83,7 +83,7 @@ def changed_deployment(environment: str, service: str, changes: Mapping[str, Any
     Args:
         environment: Name of a committed environment.
         service: Name of the service.
-        changes: Dotted key → value; None takes the key away.
+        changes: Dotted key → value; None removes the key.
     """
     other = changed(settings().environment(environment), changes)
     name = json.dumps([environment, service, changes], sort_keys=True)
@@ -113,8 +113,8 @@ def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment
     """Return an environment with some keys changed, validated like a file.
 
     Args:
-        environment: Stays as it is.
-        changes: Dotted key → value; None takes the key away.
+        environment: The environment, which is not changed.
+        changes: Dotted key → value; None removes the key.
     """
     document = environment.model_dump(mode="json", exclude_none=True)
     for path, value in changes.items():

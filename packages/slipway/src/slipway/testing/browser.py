@@ -29,7 +29,7 @@ def why_not() -> str:
     in_ci = os.environ.get("CI") and not os.environ.get("CODEBUILD_BUILD_ID")
     if not missing or in_ci:
         return ""
-    return f"no browser to look with: {' and '.join(missing)} not installed; run `make browser`"
+    return f"no browser: {' and '.join(missing)} not installed; run `make browser`"
 
 
 class Browser:
@@ -66,7 +66,7 @@ class Browser:
         self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
 
     def errors(self) -> list[str]:
-        """Return the page's complaints since the last call."""
+        """Return the browser's log messages since the last call."""
         return [entry["message"] for entry in self._driver.get_log("browser")]  # type: ignore[no-untyped-call]
 
     def requests(self) -> list[str]:
@@ -94,7 +94,7 @@ def browser(
         mobile: Lay the page out as a phone does.
         dark: Prefer a dark page.
         reaches: Host names that resolve, all of them to this machine. Their certificates are not checked.
-        at: The port of those that are named without one.
+        at: Port of host names without one.
     """
     service = ChromeService(executable_path=shutil.which("chromedriver"))
     driver = Chrome(options=_options(width, height, mobile, dark, _rules(reaches, at)), service=service)

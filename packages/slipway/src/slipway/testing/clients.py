@@ -43,14 +43,14 @@ class GeneratedClient:
 
         Args:
             operation: The operation's id in snake case, such as `create_item`.
-            http: What to send it with.
-            base_url: Where the API is, without a slash at its end.
-            arguments: Of the operation.
+            http: HTTP client.
+            base_url: Address of the API, without a trailing slash.
+            arguments: Arguments of the operation.
 
         Returns:
             `status_code`, `headers`, `content`, and `parsed`, the model that the document says it is.
         """
-        # Whatever the document does not describe raises.
+        # An undocumented answer raises an error.
         client = self.package.Client(base_url=base_url, raise_on_unexpected_status=True)
         with httpx.Client(base_url=base_url, transport=_Through(http)) as sending:
             client.set_httpx_client(sending)
@@ -76,16 +76,16 @@ def generate(service: str, folder: Path) -> GeneratedClient:
 
     Args:
         service: Its name.
-        folder: Where the package goes, as `<service>_client`.
+        folder: Folder for the package `<service>_client`.
 
     Raises:
-        AssertionError: The generator failed, or warned of something that it could not read.
+        AssertionError: The generator failed, or warned about something that it could not read.
     """
     name, config = f"{service}_client", folder / "config.yml"
     # The generated code is not read by people, so it needs no formatting.
     config.write_text("post_hooks: []\n", encoding="utf-8")
     document = DOCUMENTS / service / "openapi.json"
-    # The generator imports much: one process for each spares the tests that it does.
+    # In a separate process, because the generator's imports are slow.
     done = run(
         [
             *(sys.executable, "-m", "openapi_python_client", "generate", "--path", str(document), "--meta", "none"),
@@ -109,11 +109,11 @@ def curl(emulator: Emulator, caller: Credentials, folder: Path, address: str, *a
     """Send a request with `curl --aws-sigv4`, as AWS documents it, and return status and content.
 
     Args:
-        emulator: Whose certificate and region it is.
-        caller: Who signs.
-        folder: An empty one.
-        address: Of the route.
-        arguments: Further ones of curl.
+        emulator: Gives certificate and region.
+        caller: Credentials for the signature.
+        folder: An empty folder.
+        address: Address of the route.
+        arguments: Additional arguments of curl.
     """
     # Not on the command line, where others could read the key.
     config = folder / "curl"

@@ -60,7 +60,7 @@ def local() -> Iterator[LocalEnvironment]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     assembly = synthesized()
     environment = settings.environments[0]
-    # What a killed session left behind.
+    # Delete leftovers of a killed session.
     LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0).stop()
     local = LocalEnvironment(environment, settings.pipeline, folder=FOLDER / "dev", port=0, assembly=assembly)
     try:
@@ -96,7 +96,7 @@ def refusals(session: boto3.Session, function: str, *, since: float) -> list[str
 
 
 def until(look: Callable[[], T | None], seconds: float = 60, pause: float = 0.1) -> T:
-    """Return what `look` finds, once it finds something. The time is for a machine that is busy with other things."""
+    """Return the result of `look` once it finds something. The time-out allows for a busy machine."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():
@@ -135,14 +135,14 @@ class Invoke:
     """Invokes a function as the account's root, and returns its answer.
 
     Args:
-        session: Of the root.
+        session: Session of the root.
     """
 
     def __init__(self, session: boto3.Session) -> None:
         self._lambda = session.client("lambda")
 
     def __call__(self, function_arn: str, event: Any) -> Any:
-        """Return the function's answer; the test fails where it raised."""
+        """Return the function's answer; the test fails if the function raised."""
         answer = self._lambda.invoke(FunctionName=function_arn, Payload=json.dumps(event).encode())
         content = json.loads(answer["Payload"].read())
         assert not answer.get("FunctionError"), content
@@ -169,9 +169,9 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
 
 
 def _service_of(request: pytest.FixtureRequest) -> str:
-    """Return the service whose test it is: its folder is `services/<name>/tests/local`."""
+    """Return the service of a test in `services/<name>/tests/local`."""
     parts = request.path.relative_to(ROOT).parts
-    assert parts[0] == "services", f"name the service: {request.path} is not in the folder of one"
+    assert parts[0] == "services", f"{request.path} is not in the folder of a service; request `signed` with its name"
     return parts[1]
 
 

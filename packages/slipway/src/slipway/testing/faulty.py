@@ -1,4 +1,4 @@
-"""A proxy on the loopback interface that fails now and then, between functions and the emulator."""
+"""A proxy on the loopback interface, between functions and the emulator, that fails at random."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from slipway.emulator.server import LOOPBACK, Emulator
 
-# What AWS answers: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and
+# AWS's errors: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _DYNAMODB = (
     (400, "ProvisionedThroughputExceededException"),
@@ -60,8 +60,8 @@ class FaultyProxy:
     """Forwards requests to an emulator unchanged, so that their signatures stay valid; some of them fail.
 
     Args:
-        emulator: Where to.
-        faults: How often what fails; may change while it runs.
+        emulator: Target of the requests.
+        faults: Probabilities of faults, which may change while it runs.
     """
 
     def __init__(self, emulator: Emulator, faults: Faults) -> None:

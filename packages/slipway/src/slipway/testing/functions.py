@@ -47,11 +47,11 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
 def import_functions(package: str, variables: Mapping[str, str]) -> None:
     """Import every module of a service's functions with their environment, which handlers read when imported.
 
-    Called by the package of their tests (its `__init__.py`), it comes first, whichever test is collected first.
+    The package of their tests calls it in its `__init__.py`, so that it runs before any test is collected.
 
     Args:
         package: Dotted name of the package, such as `services.<service>.runtime`.
-        variables: Of all of the functions.
+        variables: Environment variables of all functions.
     """
     with environment(variables):
         for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
@@ -101,7 +101,7 @@ class Answer:
     """Answer of an API's function.
 
     Args:
-        raw: The answer as Lambda hands it over.
+        raw: The answer, as Lambda returns it.
     """
 
     def __init__(self, raw: dict[str, Any]) -> None:
@@ -113,7 +113,7 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """Return where `Location` leads from the root that the routes are below, as a client resolves it."""
+        """Return the path of `Location` below the routes' root, as a client resolves it."""
         return urljoin("/", str(self.headers["Location"]))
 
     @property
@@ -153,13 +153,13 @@ def rest_event(
     """Return a REST API's proxy event. A body that isn't text is sent as JSON.
 
     Args:
-        method: Of HTTP.
+        method: HTTP method.
         path: Below the stage.
-        body: Text, or what becomes JSON.
+        body: Text, or data to be sent as JSON.
         headers: Beside those that every client sends.
         query: Of one value each.
-        identity: What the gateway found out about the caller, such as `userArn` or `apiKey`.
-        parameters: Of the path.
+        identity: The gateway's information about the caller, such as `userArn` or `apiKey`.
+        parameters: Path parameters.
         encoded: Send the body as Base64.
     """
     text = body if body is None or isinstance(body, str) else json.dumps(body, ensure_ascii=False)
@@ -220,9 +220,9 @@ def http_event(
     """Return an HTTP API's proxy event of format 2.0. A body that isn't text is sent as JSON.
 
     Args:
-        method: Of HTTP.
+        method: HTTP method.
         path: Of the request.
-        body: Text, or what becomes JSON.
+        body: Text, or data to be sent as JSON.
         headers: Beside those that every client sends; an HTTP API writes their names in lower case.
         query: Of one value each.
         claims: Of the caller's token. None: a route without an authorizer.
@@ -238,7 +238,7 @@ def http_event(
     if encoded and text is not None:
         text = base64.b64encode(text.encode()).decode()
     http = {"method": method, "path": path, "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1", "userAgent": "unit"}
-    # As API Gateway does: what is not there is left out.
+    # Like API Gateway, omit missing parts.
     return {
         "version": "2.0",
         "routeKey": f"{method} {path}",
@@ -286,7 +286,7 @@ def sqs_event(bodies: Sequence[str], *, receives: int = 1, receipt: str | None =
 
 
 NO_FAILURES: dict[str, list[Any]] = {"batchItemFailures": []}
-"""The answer to a batch of which every message was handled."""
+"""The answer to a batch in which every message was handled."""
 
 
 def client_error(code: str, operation: str) -> Exception:
@@ -311,7 +311,7 @@ def logs() -> Iterator[io.StringIO]:
 
 
 Counted = Callable[[str], list[dict[str, Any]]]
-"""Gives what was counted under a metric's name since it was asked last: documents of the embedded metric format."""
+"""Returns the counts of a metric since the last call, as documents of the embedded metric format."""
 
 
 @pytest.fixture

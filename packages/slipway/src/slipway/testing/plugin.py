@@ -34,7 +34,7 @@ FIGURES = "figures"
 
 
 ACCOUNTS_OF_THEIR_OWN = ("local", "smoke")
-"""Folders whose tests call AWS, or its replacement, with variables that they set themselves."""
+"""Folders whose tests call AWS or its replacement with their own variables."""
 
 _NOBODY = {
     "AWS_CONFIG_FILE": os.devnull,
@@ -143,7 +143,7 @@ def _no_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Return a function that stores a line for the end of the run: tests of many requests report figures too."""
+    """Return a function that stores a line with figures for the end of the run."""
     return lambda line: record_property(FIGURES, line)
 
 

@@ -1,4 +1,4 @@
-"""The one shape of an error that services answer with (RFC 9457)."""
+"""Check the format of services' errors (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PROBLEM = "application/problem+json"
 
 
 def read_problem(response: httpx.Response, status: int) -> dict[str, Any]:
-    """Return the problem that an answer holds; fail if it isn't one of that status."""
+    """Return the problem in an answer; fail if it isn't one with that status."""
     assert response.status_code == status, response.text[:500]
     assert response.headers["content-type"] == PROBLEM
     assert response.headers["cache-control"] == "no-store"
@@ -24,7 +24,7 @@ def read_problem(response: httpx.Response, status: int) -> dict[str, Any]:
 
 
 def assert_problem(response: httpx.Response, status: int, *fields: str) -> dict[str, Any]:
-    """Return the problem that an answer holds; fail if the fields at fault are not exactly these."""
+    """Return the problem in an answer; fail if the fields at fault are not exactly these."""
     problem = read_problem(response, status)
     assert tuple(error["field"] for error in problem["errors"]) == fields
     return problem

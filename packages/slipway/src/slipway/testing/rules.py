@@ -1,4 +1,4 @@
-"""Rules that hold for every configuration that loads; the contract asks them of what is committed."""
+"""Rules for every valid configuration, which the contract checks on the committed one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slipway.settings import Environment, Settings
 from slipway.settings.model import EnvironmentKind, RemovalPolicy
 
 Rule = Callable[[Settings], Iterator[str]]
-"""Yields a sentence for each thing that is wrong."""
+"""Yields a sentence per error."""
 
 
 def _released(settings: Settings) -> list[Environment]:
@@ -45,14 +45,14 @@ def only_what_is_disposable_is_destroyed(settings: Settings) -> Iterator[str]:
     """Check that data is expendable only in disposable environments."""
     for environment in settings.environments:
         if (environment.stateful.removal_policy is RemovalPolicy.DESTROY) is not environment.stateful.disposable:
-            yield f"{environment.name} destroys what it does not call disposable, or keeps what it does"
+            yield f"the removal policy of {environment.name} contradicts stateful.disposable"
 
 
 def tests_have_the_shape_of_production(settings: Settings) -> Iterator[str]:
     """Check that test environments resemble production: services, firewall, origins, notifications."""
     for environment in _released(settings):
         if environment.services.names != settings.environments[-1].services.names:
-            yield f"{environment.name} has other services"
+            yield f"{environment.name} has different services"
         if not environment.waf.enabled:
             yield f"{environment.name} has no firewall"
         if "*" in environment.cors.origins:

@@ -53,7 +53,7 @@ class LambdaFolder:
             script: The source.
             arguments: `sys.argv` from 1 on.
             variables: The function's environment variables.
-            more: Folders to look in last.
+            more: Folders at the end of the search path.
 
         Raises:
             RuntimeError: The script failed.
@@ -81,7 +81,7 @@ def unpack(folder: Path, store: AssetStore, *, service: str, compiled: bool) -> 
         folder: An empty folder.
         store: The built assets.
         service: Name of the service.
-        compiled: Whether code and layer have bytecode beside them. boto3 always has, as in Lambda.
+        compiled: True to add bytecode to code and layer. boto3 always has it, as on Lambda.
     """
     found = LambdaFolder(folder / "code", folder / "layer" / "python", folder / "runtime")
     zipfile.ZipFile(store.path(service)).extractall(folder / "code")

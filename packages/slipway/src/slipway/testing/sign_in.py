@@ -24,7 +24,7 @@ OutputsOption = Annotated[
 
 
 class SignInError(SlipwayError):
-    """No token was issued; the message is one line."""
+    """No token was issued. The message is one line."""
 
 
 def has_test_user(outputs: Mapping[str, str]) -> bool:
@@ -33,14 +33,14 @@ def has_test_user(outputs: Mapping[str, str]) -> bool:
 
 
 def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:
-    """Return an access token of the test user, good for an hour.
+    """Return an access token of the test user, valid for an hour.
 
     Args:
         client: Makes a client of an AWS service, given its name.
-        outputs: The service's: output → value.
+        outputs: Outputs of the service: output → value.
 
     Raises:
-        SignInError: The deployment has no test user, or the pool did not let it in.
+        SignInError: The deployment has no test user, or the sign-in failed.
     """
     if missing := [name for name in NEEDED if name not in outputs]:
         raise SignInError(f"the deployment has no output {', '.join(missing)}: only one with a test user has (dev)")
@@ -52,7 +52,7 @@ def access_token(client: Callable[..., Any], outputs: Mapping[str, str]) -> str:
         AuthParameters={"USERNAME": user["username"], "PASSWORD": user["password"]},
     )
     if "AuthenticationResult" not in answer:
-        raise SignInError(f"the user pool asks for more than the password: {answer.get('ChallengeName')}")
+        raise SignInError(f"the user pool requires more than the password: {answer.get('ChallengeName')}")
     return str(answer["AuthenticationResult"]["AccessToken"])
 
 

@@ -28,26 +28,26 @@ VALUES = ("1", "1e39", "-1e-39", "0." + "3" * 37, "null", '""', "[]", "{}", '{""
 
 
 def text(sign: str, size: int) -> str:
-    """Return a string of at most so many bytes, as JSON."""
+    """Return a string of at most a number of bytes, as JSON."""
     return '"' + sign * ((size - 2) // len(sign.encode())) + '"'
 
 
 def listed(value: str, size: int, values: int) -> str:
-    """Return a list of at most so many bytes and values, as JSON."""
+    """Return a list of at most a number of bytes and values, as JSON."""
     each = max(2, value.count("{") * 2 + value.count("[") * 2 + 1)
     count = min((size - 2) // (len(value.encode()) + 1), (values - 1) // each)
     return "[" + ",".join([value] * count) + "]"
 
 
 def keyed(sign: str, size: int, values: int) -> str:
-    """Return an object with keys of that sign, of at most so many bytes, as JSON."""
+    """Return an object whose keys consist of a character, of at most a number of bytes, as JSON."""
     count = min(values - 1, 500)
     room = size // count - 20
     return "{" + ",".join(f'"{number}{sign * (room // len(sign.encode()))}":""' for number in range(count)) + "}"
 
 
 def nested(inner: str, levels: int) -> str:
-    """Return a value below so many objects, as JSON."""
+    """Return a value nested in a number of objects, as JSON."""
     return '{"k":' * levels + inner + "}" * levels
 
 

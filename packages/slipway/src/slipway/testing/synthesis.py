@@ -1,4 +1,4 @@
-"""Synthesise once what many tests read: what was made from exactly these sources is kept, across processes and runs."""
+"""Cache synthesis results by their sources, across processes and runs of tests."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Kept:
     Results from other sources are deleted if unused for a week.
 
     Args:
-        sources: Files and folders that decide what is synthesised, besides the tool, the interpreter and the lock.
+        sources: Files and folders that determine the result, besides the tool, the interpreter and the lock.
     """
 
     def __init__(self, sources: Iterable[Path]) -> None:
         self._sources = tuple(sources)
 
     def templates(self, name: str, make: Callable[[], Iterable[Template]]) -> list[Template]:
-        """Return templates, synthesised by whichever process asks first.
+        """Return templates, synthesised by the first process that needs them.
 
         Args:
-            name: What they are, unique among these sources.
+            name: Their name, unique among these sources.
             make: Synthesises them.
         """
         found = self.result(name, lambda _: [asdict(template) for template in make()])
@@ -57,8 +57,8 @@ class Kept:
         """Return a JSON-compatible result, created by the process that asks first.
 
         Args:
-            name: What it is, unique among these sources.
-            make: Makes it, given a folder whose content is kept beside it.
+            name: Its name, unique among these sources.
+            make: Creates it; receives a folder whose content is stored beside it.
         """
         place = self._folder() / hashlib.sha256(name.encode()).hexdigest()[:16]
         file = place.with_suffix(".json")
@@ -88,7 +88,7 @@ class Kept:
 
 
 def app_sources() -> tuple[Path, ...]:
-    """Return what decides the templates of the app at hand."""
+    """Return the sources that determine the app's templates."""
     return tuple(ROOT / name for name in (*_READ, *_READ_TOO))
 
 

@@ -13,7 +13,7 @@ from slipway.assembly.reader import read_stacks
 from slipway.settings import Environment
 
 Resource = dict[str, Any]
-"""A resource as the template holds it: Type, Properties, DependsOn, …"""
+"""A resource in a template: Type, Properties, DependsOn, …"""
 
 KEPT = {("Retain", "Retain"), ("RetainExceptOnCreate", "Retain")}
 """Deletion and replacement policies under which a resource outlives its template."""
@@ -30,9 +30,9 @@ class Template:
         name: `security`, `data`, `compute`, `observability`, `foundation` or `pipeline`.
         raw: The JSON document.
         stack_name: The stack's name in CloudFormation.
-        termination_protection: Whether the assembly asks for it.
-        account: Where the stack goes.
-        region: Where the stack goes.
+        termination_protection: True if the assembly requires it.
+        account: Account of the stack.
+        region: Region of the stack.
     """
 
     name: str
@@ -122,7 +122,7 @@ class DeployedTemplates:
     def behind(self, reference: str) -> Resource:
         """Return the resource that a reference written by `text` or `output` points to."""
         match = _REFERENCE.match(reference)
-        assert match, f"{reference} is no reference"
+        assert match, f"{reference} is not a reference"
         return self[match["stack"]].resources[match["id"]]
 
     def function(self, handler: str) -> dict[str, Any]:

@@ -67,10 +67,13 @@ def test_a_name_is_found_for_messages() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"Period": {"Ref": "Period"}}, 'errors: Period is {"Ref": "Period"}, which has to be resolved before'),
+        (
+            {"Period": {"Ref": "Period"}},
+            'errors: Period is {"Ref": "Period"}, an unresolved reference; resolve it first',
+        ),
         (
             {"Dimensions": [{"Name": "a", "Value": {"Fn::GetAtt": ["b", "c"]}}]},
-            'errors: Dimensions[0].Value is {"Fn::GetAtt": ["b", "c"]}, which has to be resolved before',
+            'errors: Dimensions[0].Value is {"Fn::GetAtt": ["b", "c"]}, an unresolved reference; resolve it first',
         ),
         ({"Period": "soon"}, "errors: Period = 'soon': input should be a valid integer"),
         ({"EvaluationPeriods": 0}, "errors: EvaluationPeriods = 0: input should be greater than or equal to 1"),
@@ -89,7 +92,7 @@ def test_a_name_is_found_for_messages() -> None:
         ({"Statistic": "p99"}, "errors: Statistic = 'p99': is one of SampleCount"),
         ({"Statistic": "Median"}, "errors: Statistic = 'Median': is one of"),
         ({"ExtendedStatistic": "p99"}, "errors: one of Statistic and ExtendedStatistic is required"),
-        ({"EvaluateLowSampleCountPercentile": "ignore"}, "EvaluateLowSampleCountPercentile is for percentiles alone"),
+        ({"EvaluateLowSampleCountPercentile": "ignore"}, "EvaluateLowSampleCountPercentile is only for percentiles"),
         ({"EvaluationWindow": {"WallClockWindow": {}}}, "only SlidingWindow is evaluated here"),
         ({"EvaluationCriteria": {}}, "EvaluationCriteria and EvaluationInterval are not evaluated here"),
         ({"Metrics": []}, "errors: MetricName, Namespace, Dimensions, Period, Statistic beside Metrics"),
@@ -152,14 +155,14 @@ def test_math_names_its_metrics() -> None:
     ("metrics", "message"),
     [
         ([{"Id": "m1", "MetricStat": STAT}] * 2, "Metrics has the Id 'm1' twice"),
-        ([{"Id": "m1"}], "m1 has to have one of MetricStat and Expression"),
-        ([{"Id": "m1", "MetricStat": STAT, "Expression": "m1"}], "m1 has to have one of MetricStat and Expression"),
+        ([{"Id": "m1"}], "m1 must have either MetricStat or Expression"),
+        ([{"Id": "m1", "MetricStat": STAT, "Expression": "m1"}], "m1 must have either MetricStat or Expression"),
         ([{"Id": "m1", "MetricStat": STAT, "AccountId": "111111111111"}], "of the account 111111111111"),
         ([{"Id": "M1", "MetricStat": STAT}], "Metrics.0.Id = 'M1'"),
         ([{"Id": "m1", "MetricStat": STAT, "ReturnData": False}], "ReturnData has to be true for one of Metrics"),
         (
             [{"Id": "m1", "MetricStat": STAT}, {"Id": "e1", "Expression": "m1"}],
-            "ReturnData has to be true for one of Metrics; it is for m1, e1",
+            "ReturnData must be true for exactly one of Metrics; it is true for m1, e1",
         ),
         (
             [
@@ -167,9 +170,12 @@ def test_math_names_its_metrics() -> None:
                 {"Id": "m2", "MetricStat": {**STAT, "Period": 300}, "ReturnData": False},
                 {"Id": "e1", "Expression": "m1 + m2"},
             ],
-            "the metrics of an alarm have one period; found [60, 300]",
+            "the metrics of an alarm must share one period; found [60, 300]",
         ),
-        ([{"Id": "e1", "Expression": "TIME_SERIES(1)"}], "the metrics of an alarm have one period; found no metric"),
+        (
+            [{"Id": "e1", "Expression": "TIME_SERIES(1)"}],
+            "the metrics of an alarm must share one period; found no metric",
+        ),
         ([{"Id": "q1", "Expression": "SELECT AVG(x) FROM y"}], "q1 is a query of Metrics Insights"),
         ([{"Id": "m1", "MetricStat": {**STAT, "Stat": "Median"}}], "m1.Stat: unknown statistic 'Median'"),
         (
@@ -178,7 +184,7 @@ def test_math_names_its_metrics() -> None:
                 {"Id": "e1", "Expression": "e2", "ReturnData": False},
                 {"Id": "e2", "Expression": "e1 + m1"},
             ],
-            "e1 → e2 → e1 go round in a circle",
+            "e1 → e2 → e1 refer to each other in a circle",
         ),
     ],
 )

@@ -70,5 +70,5 @@ def test_a_rule_that_cannot_be_read_is_one_line(rule: str) -> None:
 
 
 def test_a_rule_that_is_not_resolved_is_told() -> None:
-    with pytest.raises(AlarmError, match=r"AlarmRule is .*Fn::Join.*, where an expression is due"):
+    with pytest.raises(AlarmError, match=r"AlarmRule is .*Fn::Join.*, not an expression"):
         composite({"Fn::Join": ["", []]})

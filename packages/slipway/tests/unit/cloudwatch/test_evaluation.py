@@ -198,21 +198,22 @@ def test_every_judged_data_point_needs_its_samples() -> None:
 @pytest.mark.parametrize(
     ("changes", "points", "reason"),
     [
-        ({}, "3", "1 of 1 data points [3] greater than or equal to 1; 1 of 1 set it off"),
-        ({}, "0", "0 of 1 data points [0] greater than or equal to 1; 1 of 1 set it off"),
+        ({}, "3", "1 of 1 data points [3] greater than or equal to 1; 1 of 1 trigger the alarm"),
+        ({}, "0", "0 of 1 data points [0] greater than or equal to 1; 1 of 1 trigger the alarm"),
         ({}, "- - -", "1 of 1 data points are unknown"),
-        ({"TreatMissingData": "ignore"}, "- - -", "INSUFFICIENT_DATA as before: missing data are ignored"),
+        ({"TreatMissingData": "ignore"}, "- - -", "INSUFFICIENT_DATA as before: missing data is ignored"),
         (
             {"TreatMissingData": "breaching"},
             "- - -",
-            "no data point greater than or equal to 1, 1 missing treated as breaching; 1 of 1 set it off",
+            "no data point greater than or equal to 1, 1 missing treated as breaching; 1 of 1 trigger the alarm",
         ),
         (
             {"EvaluationPeriods": 3},
             "- - X - -",
             (
-                "1 of 1 data points [1] greater than or equal to 1, the oldest 3 periods ago or more, "
-                "and none since that does not"
+                "1 of 1 data points [1] greater than or equal to 1, the oldest at least 3 periods ago, and every "
+                "later one "
+                "breaching"
             ),
         ),
     ],

@@ -141,7 +141,7 @@ def test_a_function_that_is_not_supported_is_named(name: str) -> None:
     ("expression", "message"),
     [
         ("m1 +", "cannot be read"),
-        ("m1 m2", "cannot be read at 'm2'"),
+        ("m1 m2", "cannot be parsed at 'm2'"),
         ("M1", "is a word, not an expression"),
         ("m1 + REPEAT", "REPEAT is given, but a metric or a number is expected"),
         ('m1 + "a"', "'a' is given, but a metric or a number is expected"),
@@ -159,8 +159,8 @@ def test_a_function_that_is_not_supported_is_named(name: str) -> None:
         ("METRIC_COUNT(m1)", "METRIC_COUNT takes an array"),
         ("TIME_SERIES(m1)", "TIME_SERIES takes a scalar"),
         ("[m1, m2] + [m1]", "arrays of 2 and 1 series cannot be combined"),
-        ("SUM(m1)", "comes to a scalar, where an alarm watches one series"),
-        ("METRICS()", "comes to 2 time series, where an alarm watches one series"),
+        ("SUM(m1)", "gives a scalar, but an alarm watches one series"),
+        ("METRICS()", "gives 2 time series, but an alarm watches one series"),
         ("m1 + m7", "e1 refers to 'm7', which is not an Id in Metrics"),
     ],
 )

@@ -149,7 +149,7 @@ def test_people_are_told_of_resource_property_and_values(monkeypatch: pytest.Mon
     said = _told(DriftReport((STACK,), (resource,), ("prod-items-data: UPDATE_IN_PROGRESS",)), monkeypatch)
     assert said.subject == "prod: 1 resource differs from the templates, 1 could not be compared with the templates"
     assert "Api (AWS::Lambda::Function, api): /MemorySize is 512, not 256" in said.text
-    assert "not looked at: prod-items-data: UPDATE_IN_PROGRESS" in said.text
+    assert "not compared: prod-items-data: UPDATE_IN_PROGRESS" in said.text
 
 
 def test_an_event_stays_within_what_eventbridge_takes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ def test_outside_of_the_pipeline_nothing_is_kept(reports: Path) -> None:
 
 
 def test_a_bucket_that_refuses_is_told_of_in_a_line(reports: Path) -> None:
-    with pytest.raises(PublicationError, match="the reports cannot be kept in a-bucket: no"):
+    with pytest.raises(PublicationError, match="the reports cannot be stored in a-bucket: no"):
         _published(reports, client=Mock(**{"upload_file.side_effect": S3UploadFailedError("no")}))
     assert not (reports / ADDRESS_FILE).exists()
 

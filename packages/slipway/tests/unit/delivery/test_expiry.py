@@ -129,7 +129,7 @@ def test_failed_deletion_is_tried_again() -> None:
 def test_sandbox_with_more_time_is_left_alone() -> None:
     account = Account(expires="2026-12-04T18:00:00Z")
 
-    assert all("is left alone" in said for said in step(account))
+    assert all("is kept" in said for said in step(account))
     assert not account.deleted
 
 

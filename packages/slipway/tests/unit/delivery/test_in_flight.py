@@ -64,7 +64,7 @@ def test_nothing_that_deploys_is_canceled(tmp_path: Path, client: Mock) -> None:
 def test_other_changes_are_not_held_back(tmp_path: Path, state: str) -> None:
     client = _stage("services")
     said = check(specimen.SETTINGS, _review(tmp_path, "renamed", state=state), env=BUILD, client=client)
-    assert said == "the pipeline does not change: no execution in flight is canceled"
+    assert said == "the pipeline does not change: no running execution is canceled"
     client.get_pipeline_state.assert_not_called()
 
 

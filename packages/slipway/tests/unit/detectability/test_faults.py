@@ -45,5 +45,5 @@ def test_what_is_none_is_told_with_what_there_is(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0%", "101%", "answered=0%", "latency=3s@200%"])
 def test_a_share_is_above_nothing_and_at_most_all(text: str) -> None:
-    with pytest.raises(RehearsalError, match="a share is above 0 and at most 100 %"):
+    with pytest.raises(RehearsalError, match="a share must be above 0 and at most 100 %"):
         FailureMode.parse(text)

@@ -1,4 +1,4 @@
-"""What is said: a canary that sees nothing is called so, with what would see; one that sees is called so."""
+"""The report names canaries that detect nothing, with what would detect more, and those that detect failures."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def examine(rate: float, *arguments: Any, faults: list[FailureMode] = FEW, **cha
 
 
 def test_weak_canary_is_reported_with_a_better_one() -> None:
-    # Given one invocation a second, of which the canary gets thirty: too few for a failure of 5 %
+    # Given one invocation per second, of which the canary gets thirty: too few for a failure of 5 %
     found = examine(1)
     said = report.verdict(found)
     # Then it says so, names the quickest configuration that sees it, and the rate at which the present one does
     assert not found.verdict.sees
     assert re.search(
-        r"at 1 invocation a second Canary10Percent5Minutes sees a failure of 5 % in only \d+(\.\d)? %", said
+        r"at 1 invocation per second Canary10Percent5Minutes sees a failure of 5 % in only \d+(\.\d)? %", said
     )
-    assert "Linear10PercentEvery1Minute would see it in 100 %, in 9 minutes" in said
+    assert "Linear10PercentEvery1Minute would detect it in 100 %, within 9 minutes" in said
     assert found.verdict.rate is not None
-    assert said.endswith(f"The present one would at {found.verdict.rate:g} invocations a second.")
+    assert said.endswith(f"The current one would at {found.verdict.rate:g} invocations per second.")
 
 
 @pytest.mark.parametrize("mend", ["rate", "configuration"])
@@ -53,7 +53,8 @@ def test_what_it_says_would_see_it_does(mend: str) -> None:
     # Then it sees
     assert mended.verdict.sees
     assert re.search(
-        r"sees a failure of 5 % in (9[5-9]|100)(\.\d)? % of deployments, and it hurts", report.verdict(mended)
+        r"sees a failure of 5 % in (9[5-9]|100)(\.\d)? % of deployments, and the failure affects",
+        report.verdict(mended),
     )
     # And a little less does not: a quicker configuration of those there are, half the rate
     if mend == "rate":
@@ -64,14 +65,14 @@ def test_undetectable_failure_is_reported_at_the_rate() -> None:
     # Given one invocation in a hundred seconds
     said = report.verdict(examine(0.01))
 
-    assert "No predefined configuration sees it at this rate. The present one would at" in said
+    assert "No predefined configuration detects it at this rate. The current one would at" in said
 
 
 def test_where_nothing_would_help_that_is_said() -> None:
     # Given an alarm that no failure sets off
     said = report.verdict(examine(1, alarms={"A": alarm("Throttles", 1)}))
 
-    assert said.endswith("No predefined configuration sees it at this rate. Nor would more traffic help.")
+    assert said.endswith("No predefined configuration detects it at this rate. More traffic would not help either.")
 
 
 def test_a_group_that_rolls_back_on_nothing_is_told() -> None:
@@ -82,8 +83,8 @@ def test_all_at_once_is_told_with_what_it_means() -> None:
     said = report.verdict(examine(2, "CodeDeployDefault.LambdaAllAtOnce"))
 
     assert said.startswith(
-        "all traffic moves at once, so that no alarm stops a new version; a failure of 5 % hurts 6 invocations a "
-        "minute until somebody acts. Linear10PercentEvery1Minute would see it"
+        "all traffic moves at once, so no alarm stops a new version; a failure of 5 % affects 6 invocations per "
+        "minute until a person acts. Linear10PercentEvery1Minute would detect it"
     )
 
 
@@ -162,8 +163,8 @@ def test_the_picture_shows_chance_and_harm_of_each_function() -> None:
     picture = parsed(draw([found]))
     texts = ["".join(element.itertext()) for element in picture.iter(f"{SVG}text")]
     assert "prod: Canary10Percent5Minutes" in texts
-    assert {"tiny: caught before full traffic", "tiny: hurt until then, in 95 of 100 at most"} <= set(texts)
-    assert texts.count("api, 3 a second") == 2
+    assert {"tiny: caught before full traffic", "tiny: affected until then, 95th percentile"} <= set(texts)
+    assert texts.count("api, 3 per second") == 2
     # A line each, through a point a failure rate
     lines = [element.get("points", "").split() for element in picture.iter(f"{SVG}polyline")]
     assert [len(line) for line in lines] == [len(CURVE)] * 2

@@ -175,7 +175,7 @@ def test_an_alarm_that_is_not_there_is_told() -> None:
     stack = resources()
     del stack["Errors0A1B2C3D"]
 
-    with pytest.raises(RehearsalError, match="leads to no resource of the stack"):
+    with pytest.raises(RehearsalError, match="refers to no resource of the stack"):
         rollout_of(stack)
 
 

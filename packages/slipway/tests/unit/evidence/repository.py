@@ -25,7 +25,7 @@ text = "It rotates; see [the other page](other.md)."
 only_aws = "that it is <em>used</em>."
 
 [[requirement]]
-section = "What only AWS would tell"
+section = "What only AWS can show"
 name = "a key that `logs` may not use"
 """
 

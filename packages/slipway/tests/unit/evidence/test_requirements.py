@@ -25,7 +25,7 @@ def test_rows_have_the_tests_that_are_marked_for_them(repository: Repository) ->
         ("a key of its own", "Every service", ("tests/unit/test_key.py::test_it_rotates",)),
         (
             "a key that `logs` may not use",
-            "What only AWS would tell",
+            "What only AWS can show",
             ("tests/unit/test_key.py::TestUse::test_logs_may",),
         ),
     ]
@@ -40,7 +40,7 @@ def test_services_rows_precede_faults_and_are_removed_with_it(repository: Reposi
         'import pytest\n\npytestmark = pytest.mark.requirement("shop: routes")\n',
     )
 
-    assert list(read_requirements(repository.root).sections) == ["Every service", "`shop`", "What only AWS would tell"]
+    assert list(read_requirements(repository.root).sections) == ["Every service", "`shop`", "What only AWS can show"]
     assert (
         "### routes\nTwo of them.\n- request, on the emulator: `services/shop/tests/local/test_shop.py`"
         in write_page(read_requirements(repository.root))

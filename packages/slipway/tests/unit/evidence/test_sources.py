@@ -75,7 +75,7 @@ def test_a_file_of_tests_without_one_shows_nothing(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_x.py").write_text("def helper(): ...\n", encoding="utf-8")
 
-    assert Sources(tmp_path).missing_test("tests/test_x.py") == "tests/test_x.py holds no test"
+    assert Sources(tmp_path).missing_test("tests/test_x.py") == "tests/test_x.py contains no test"
 
 
 def test_a_file_that_is_no_python_is_one_line(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_reasons_are_in_the_file_not_on_the_terminal(verdict: Verdict) -> None:
     text = printed(verdict)
 
     assert REASON not in text
-    assert text.splitlines()[-2] == "reasons of what is acknowledged: nag.html"
+    assert text.splitlines()[-2] == "acknowledged findings and their reasons: nag.html"
 
 
 def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:

@@ -168,7 +168,7 @@ def test_an_acknowledgement_without_owner_expiry_or_place_turns_red(assembly: As
 @pytest.mark.parametrize(
     ("reason", "says"),
     [
-        ("It is broken.", "is not a sentence of five words or more"),
+        ("It is broken.", "is not a sentence of at least five words"),
         ("So here AwsSolutions-S1 is broken, fine", "repeats the rule"),
     ],
 )
@@ -186,7 +186,7 @@ def test_unqualified_acknowledgement_fails_even_if_unreported(assembly: Assembly
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.startswith(f"{DATA}/Bucket: AwsSolutions-S1 is acknowledged by its bare id")
+    assert fault.startswith(f"{DATA}/Bucket: AwsSolutions-S1 is acknowledged by its unqualified id")
 
 
 @pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])
@@ -195,7 +195,7 @@ def test_a_bare_acknowledgement_above_the_stacks_turns_red(assembly: Assembly, p
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.startswith(f"{path or 'app'}: Serverless-LambdaDLQ is acknowledged by its bare id")
+    assert fault.startswith(f"{path or 'app'}: Serverless-LambdaDLQ is acknowledged by its unqualified id")
 
 
 # --- Stale ones -----------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_unused_acknowledgement_fails_with_its_places(assembly: Assembly) -> Non
 
     (fault,) = faults(verdict)
     assert fault == (
-        f"{AT}: the acknowledgement of AwsSolutions::AwsSolutions-S1 excuses nothing any more, take it out: "
+        f"{AT}: the acknowledgement of AwsSolutions::AwsSolutions-S1 suppresses nothing any more; remove it: "
         f"{DATA}/Bucket, {DATA}/Other"
     )
 
@@ -220,7 +220,7 @@ def test_used_acknowledgement_may_be_stale_elsewhere(assembly: Assembly) -> None
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.endswith(f"take it out: {DATA}/Other")
+    assert fault.endswith(f"remove it:  {DATA}/Other")
 
 
 def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None:
@@ -228,7 +228,7 @@ def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None
 
     (fault,) = faults(judged(assembly))
 
-    assert "CloudFormation-Validate::W3697 excuses nothing" in fault
+    assert "CloudFormation-Validate::W3697 suppresses nothing" in fault
 
 
 @pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])
@@ -237,7 +237,7 @@ def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) ->
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.endswith(f"take it out: {path or 'app'}")
+    assert fault.endswith(f"remove it:  {path or 'app'}")
 
 
 def test_acknowledgement_of_inactive_pack_is_not_stale(assembly: Assembly) -> None:
@@ -307,7 +307,7 @@ def test_report_on_other_templates_fails(assembly: Assembly) -> None:
 
     verdict = judge(folder)
 
-    assert f"AwsSolutions: judged another template of {DATA} than {TEMPLATES[DATA]}" in faults(verdict)
+    assert f"AwsSolutions: judged a template of {DATA} other than {TEMPLATES[DATA]}" in faults(verdict)
 
 
 def test_a_missing_template_turns_red(assembly: Assembly) -> None:
@@ -409,7 +409,7 @@ def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline
     # Then it is named, with what to do
     (fault,) = faults(verdict)
     assert fault.startswith(
-        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, before in 1; "
+        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1;  "
     )
     assert "make baseline" in fault
     # And with the new counts it is green
@@ -428,9 +428,9 @@ def test_less_is_a_note_and_makes_up_for_nothing(assembly: Assembly, baseline: P
 
     assert not without.red
     (note,) = without.cautions
-    assert note.message.startswith("1 of its 2 entries are higher than what is accepted now")
+    assert note.message.startswith("1 of its 2 entries are higher than the current counts")
     (fault,) = faults(judged(assembly, baseline=baseline))
-    assert "accepts AwsSolutions-S10 in 1 place, before in 0" in fault
+    assert "accepts AwsSolutions-S10 in 1 place, the baseline in 0" in fault
 
 
 def test_counts_are_by_service_whatever_the_environment_is_called(assembly: Assembly, baseline: Path) -> None:
@@ -449,7 +449,7 @@ def test_fewer_findings_in_a_part_pass_and_more_fail(assembly: Assembly, baselin
     verdict = judged(assembly, baseline=baseline, complete=False)
 
     (fault,) = faults(verdict)
-    assert "accepts AwsSolutions-IAM5 in 1 place, before in 0" in fault
+    assert "accepts AwsSolutions-IAM5 in 1 place, the baseline in 0" in fault
     assert verdict.cautions == ()
 
 

@@ -63,5 +63,5 @@ def test_each_alarm_of_a_promise_is_foreseen() -> None:
     lines = list(objectives_seen(SETTINGS, services=["catalog"]))
 
     assert len(lines) == 2 * len(WINDOWS)
-    assert lines[0].startswith("prod, catalog: availability fast sees 100 % bad after 48 s, 5 % bad after 16 min;")
+    assert lines[0].startswith("prod, catalog: availability fast detects 100 % bad after 48 s, 5 % bad after 16 min;")
     assert list(objectives_seen(SETTINGS, ["dev"])) == []

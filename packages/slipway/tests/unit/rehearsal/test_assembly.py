@@ -179,7 +179,7 @@ def test_a_stack_knows_which_outputs_it_reads(stage: Path, tmp_path: Path) -> No
 
 
 def test_a_stage_that_was_not_synthesized_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RehearsalError, match="holds no stage dev-nothing; run `make synth`"):
+    with pytest.raises(RehearsalError, match="has no stage dev-nothing; run `make synth`"):
         stage_folder(tmp_path, "dev", "nothing")
 
 

@@ -48,9 +48,9 @@ def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         (["detectability", "--env", "nope"], 2, "unknown environment 'nope'; choose from dev, staging, prod"),
         (["detectability", "--service", "nope"], 2, "unknown service 'nope' in dev"),
         (["detectability", "--failure", "sometimes"], 2, "unknown failure 'sometimes'; use a form such as 5%"),
-        (["detectability", "--failure", "0%"], 2, "a share is above 0 and at most 100 %"),
+        (["detectability", "--failure", "0%"], 2, "a share must be above 0 and at most 100 %"),
         (["detectability", "--rate", "0"], 2, "--rate"),
-        (["detectability", "--docs", "--env", "dev"], 2, "--docs is about all of the configuration"),
+        (["detectability", "--docs", "--env", "dev"], 2, "--docs covers the whole configuration"),
         (["fly"], 2, "No such command"),
     ],
 )

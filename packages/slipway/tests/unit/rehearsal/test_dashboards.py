@@ -77,7 +77,7 @@ def test_what_cannot_be_followed_is_said() -> None:
     # Given a reference to an output that is not there
     templates = stacks(graph(0, 0, 24, title="$function"))
     templates[COMPUTE]["Outputs"] = {}
-    with pytest.raises(RehearsalError, match="leads nowhere"):
+    with pytest.raises(RehearsalError, match="refers to nothing in the stage"):
         read(templates)
 
 

@@ -84,13 +84,13 @@ def test_fault_fits_a_commit_that_is_not_head(repository: Path, tmp_path: Path) 
 
 def test_a_commit_without_the_file_is_told(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
-    with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: it has no services/gone\.py"):
+    with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it has no services/gone\.py"):
         commit_with(present, {"services/gone.py": str}, "A fault", tmp_path / "commit")
 
 
 def test_an_edit_that_changes_nothing_is_told(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
-    with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: it changes nothing"):
+    with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it changes nothing"):
         commit_with(present, {"api.py": str}, "A fault", tmp_path / "commit")
 
 
@@ -99,7 +99,7 @@ def test_a_source_that_was_rewritten_is_told_what_it_lacks(repository: Path, tmp
     edits = [(fault, file, edit) for fault in FAULTS for file, edit in fault.edits.items() if fault.name in _REPLACING]
     assert edits
     for fault, file, edit in edits:
-        with pytest.raises(RehearsalError, match=r"the fault does not fit this commit: .* occurs 0 times"):
+        with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: .* occurs 0 times"):
             commit_with(
                 Commit.of(_with(tmp_path / fault.name, file), "HEAD", branch="main"),
                 {file: edit},
@@ -169,18 +169,18 @@ def test_a_canceled_execution_is_judged() -> None:
     assert judge(CANCELED, record) is None
     # Then nothing of it may have been rolled back
     first.stages.append(PlayedStage("prod-items", "rollback", PlayStatus.SUCCEEDED))
-    assert judge(CANCELED, record) == "what was canceled was rolled back"
+    assert judge(CANCELED, record) == "the canceled execution was rolled back"
 
 
 def test_a_refused_rollback_is_judged() -> None:
-    assert judge(REFUSED, _rolled_back(None)) == "no rollback was tried"
+    assert judge(REFUSED, _rolled_back(None)) == "no rollback was attempted"
     assert judge(REFUSED, _rolled_back(PlayStatus.FAILED, "Key: Action denied by stack policy")) is None
     assert judge(REFUSED, _rolled_back(PlayStatus.SUCCEEDED)) == "the rollback was not refused"
     assert "another reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
 
 
 def test_a_stage_that_has_to_go_back_is_judged() -> None:
-    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not roll back: no rollback was tried"
+    assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not roll back: no rollback was attempted"
     assert judge(GOES_BACK, _rolled_back(PlayStatus.SUCCEEDED, "back")) is None
     assert judge(GOES_BACK, _rolled_back(PlayStatus.FAILED, "no")) == "the stage did not roll back: no"
 
@@ -230,7 +230,7 @@ def _stuck(record: Rehearsal) -> None:
         ),
         (
             _by_another,
-            "it was stopped by another reason than Errors: else",
+            "it was stopped for a reason other than Errors: else",
         ),
         (_undeployed, "nothing was rolled back"),
         (_stuck, "nothing was rolled back"),
@@ -240,7 +240,7 @@ def _stuck(record: Rehearsal) -> None:
             lambda record: setattr(record, "served", {"prod": {"items": "200; live: ApiFunction 2"}}),
             "items of prod serves 200; live: ApiFunction 2, and not 200; live: ApiFunction 1 as before",
         ),
-        (lambda record: setattr(record, "before", {}), "the former answers of prod were not recorded"),
+        (lambda record: setattr(record, "before", {}), "the earlier answers of prod were not recorded"),
     ],
 )
 def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any], complaint: str) -> None:
@@ -251,8 +251,7 @@ def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any],
 
 def test_what_has_to_get_through_and_does_not_is_said() -> None:
     assert (
-        judge(GETS_THROUGH, _stopped())
-        == "it did not get through: prod/compute.Deploy: Errors became active in minute 2"
+        judge(GETS_THROUGH, _stopped()) == "it was not delivered: prod/compute.Deploy: Errors became active in minute 2"
     )
 
 

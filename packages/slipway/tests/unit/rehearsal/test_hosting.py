@@ -47,7 +47,7 @@ def test_a_build_that_may_use_docker_is_named(tmp_path: Path) -> None:
     project = {"Type": "AWS::CodeBuild::Project", "Properties": {"Environment": {"PrivilegedMode": True}}}
     (found,) = find_unhosted(_assembly(tmp_path, project))
 
-    assert (found.reason, found.stops) == ("it may use Docker, which is not here", False)
+    assert (found.reason, found.stops) == ("it may use Docker, which is not available here", False)
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_all_that_was_recorded_is_on_it(tmp_path: Path) -> None:
         "the pipeline changed itself.",
         "Version 3 of the pipeline; virtual time begins at 2026-11-20 15:00 UTC",
         "ApiFunction 1 → 2, Canary10Percent5Minutes; BeforeAllowTraffic Succeeded",
-        "6 requests met the new version, 0 failed",
+        "6 requests to the new version, 0 failed",
         "BeforeEntry DeploymentWindow: Fri 15:00 UTC",
         "failed: tests.smoke::health",
         "1 modify, 1 replaced",
@@ -105,7 +105,7 @@ def test_all_that_was_recorded_is_on_it(tmp_path: Path) -> None:
         "accounts 1.5 s",
     ):
         assert words in re.sub(r" +([;:.,])", r"\1", text)
-    assert "Events that were not heard" not in text
+    assert "Events that were not delivered" not in text
 
 
 def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_the_workers_know_themselves_for_one_run(monkeypatch: pytest.MonkeyPatch
     context = multiprocessing.get_context("spawn")
     monkeypatch.setattr(type(context), "Process", Process)
     monkeypatch.setattr(run, "RESULT", tmp_path / "result.json")
-    with pytest.raises(RehearsalError, match="the work was not done to its end"):
+    with pytest.raises(RehearsalError, match="the run is incomplete"):
         run.examine("dev", (), (), Console(quiet=True), workers=2)
     assert [assignment.number for assignment in started] == [1, 2]
     assert len({assignment.run for assignment in started} - {""}) == 1

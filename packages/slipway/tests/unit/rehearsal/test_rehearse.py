@@ -51,7 +51,7 @@ def test_what_was_stopped_says_all_that_somebody_would_ask() -> None:
     assert verdict(_stopped()) == (
         f"{'c' * 12} stopped at prod: d-1: Errors became active in minute 2; "
         "rolled back: ApiFunction to version 1; "
-        "6 requests met the new version, 2 of them failed; "
+        "6 requests reached the new version, 2 of them failed; "
         "prod serves what it did: items 200; live: ApiFunction 1"
     )
 

@@ -83,7 +83,7 @@ def test_a_canary_is_a_line_beneath_its_action(told: Told, *, failed: bool, mark
     told.show.action(action("compute.Deploy", deployments=[canary(failed=failed)]))
     number = 2 if failed else 0
     assert told.lines[1] == (
-        f"{mark} ApiFunction 1 → 2 Canary10Percent5Minutes, 6 requests met the new version, {number} failed"
+        f"{mark} ApiFunction 1 → 2 Canary10Percent5Minutes, 6 requests to the new version, {number} failed"
     )
 
 

@@ -74,7 +74,7 @@ def test_pipelines_are_those_of_one_account(tmp_path: Path, made: dict[str, Any]
 
 
 def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RehearsalError, match="is not an assembly of the CDK"):
+    with pytest.raises(RehearsalError, match="is not a cloud assembly"):
         Topology.of_assembly(tmp_path)
 
 

@@ -129,7 +129,7 @@ def test_wrong_input_names_what_is_allowed_and_nothing_is_played(
 def test_answer_without_running_rehearsal_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for verb in ("approve", "reject"):
         assert main([verb]) == 1
-        assert capsys.readouterr().err == "no rehearsal runs that could be answered\n"
+        assert capsys.readouterr().err == "no rehearsal is running; start one with `slipway rehearse`\n"
 
 
 # What is delivered
@@ -192,7 +192,7 @@ def test_another_commit_and_another_base_may_be_named(played: Played) -> None:
 def test_a_dirty_tree_is_said_and_not_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     write(played.root, {"a": "dirty", "new": ""})
     assert main(["rehearse"]) == 0
-    assert "2 changes are not committed and so not delivered; SNAPSHOT=yes delivers them" in capsys.readouterr().out
+    assert "2 changes are not committed and will not be delivered; SNAPSHOT=yes" in capsys.readouterr().out
     assert played.call["commit"].sha == played.head
 
 
@@ -569,5 +569,5 @@ def test_while_another_rehearsal_is_at_work_nothing_is_forgotten(
         write(options.scope, {"accounts/codepipeline.json": "{}"})
         with stand.accounts.held():
             assert main(["forget"]) == 1
-    assert "another rehearsal is at work in" in capsys.readouterr().err
+    assert "another rehearsal is running in" in capsys.readouterr().err
     assert (options.scope / "accounts" / "codepipeline.json").exists()

@@ -513,7 +513,7 @@ _set(
 )
 _set("public-access", CRITICAL, "the blocks go", BUCKET, "Bucket.Properties.PublicAccessBlockConfiguration", None)
 _set("public-access", CRITICAL, "a public ACL", BUCKET, "Bucket.Properties.AccessControl", "PublicRead")
-_set("public-access", HIGH, "ACLs count again", BUCKET, "Bucket.Properties.OwnershipControls", None)
+_set("public-access", HIGH, "ACLs are effective again", BUCKET, "Bucket.Properties.OwnershipControls", None)
 _set("public-access", HIGH, "a website", BUCKET, "Bucket.Properties.WebsiteConfiguration", {"IndexDocument": "i.html"})
 REST = {
     "Api": resource(
@@ -1493,7 +1493,7 @@ CASES.append(
         MEDIUM,
         "an artifact that nobody knows",
         of(KEY),
-        replace(of(KEY), unread=("manifest.json (schema 99.0.0) holds an artifact of type new",)),
+        replace(of(KEY), unread=("manifest.json (schema 99.0.0) contains an artifact of type new",)),
         of(KEY),
     )
 )

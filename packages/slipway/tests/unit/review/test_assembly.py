@@ -92,7 +92,7 @@ def test_what_no_schema_knows_is_a_finding(tmp_path: Path) -> None:
     findings = compare(read_assembly(before), read_assembly(after)).findings
 
     assert [(finding.kind, finding.severity) for finding in findings] == [("assembly-unread", "medium")] * 3
-    assert "holds an artifact of type aws:terraform:module" in " ".join(finding.what for finding in findings)
+    assert "contains an artifact of type aws:terraform:module" in " ".join(finding.what for finding in findings)
     assert {finding.severity for finding in compare(read_assembly(after), read_assembly(after)).findings} == {"low"}
 
 
@@ -152,9 +152,9 @@ def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("manifest.json", lambda c: c.pop("version"), "it names no version"),
+        ("manifest.json", lambda c: c.pop("version"), "it has no version"),
         ("manifest.json", lambda c: c.update(artifacts=[]), "artifacts is not an object"),
-        ("manifest.json", lambda c: c.update(artifacts={}), "names no stack"),
+        ("manifest.json", lambda c: c.update(artifacts={}), "contains no stack"),
         ("manifest.json", lambda c: c["artifacts"].update(x=7), "artifact x is not an object"),
         ("manifest.json", lambda c: c["artifacts"]["prod-items-data"].pop("environment"), "names no account"),
         (

@@ -110,4 +110,4 @@ def test_markdown_of_many_findings_fits_a_comment() -> None:
 
     assert len(text) < 65_536
     assert text.count("<details>") == text.count("</details>")
-    assert "see the whole report" in text
+    assert "see the full report" in text

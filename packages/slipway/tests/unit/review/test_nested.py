@@ -62,7 +62,7 @@ def test_nested_stacks_unlimited_role_is_critical() -> None:
 def test_nested_stack_that_leaves_takes_its_table_along() -> None:
     # Given a nested stack with a table, which leaves, retained or not
     parent = stack({"Topic": resource("AWS::SNS::Topic")})
-    for policy, fate in (("Delete", "is deleted"), ("Retain", "stays as an orphan")):
+    for policy, fate in (("Delete", "is deleted"), ("Retain", "remains as an orphan")):
         outer = {"Topic": resource("AWS::SNS::Topic"), "Nested": {**NESTED["Nested"], "DeletionPolicy": policy}}
         bare = {"Table": {key: value for key, value in TABLE["Table"].items() if not key.endswith("Policy")}}
         before = _of(bare, outer)

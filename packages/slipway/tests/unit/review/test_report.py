@@ -42,7 +42,7 @@ def test_the_terminal_says_what_why_and_what_to_do() -> None:
     text = " ".join(printed(outcome()).split())
 
     assert GONE in text
-    assert "stays as an orphan" in text
+    assert "remains as an orphan" in text
     assert KINDS["stateful-removed"].why in text
     assert "prod-items-data" in text
 

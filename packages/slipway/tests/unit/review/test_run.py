@@ -459,7 +459,9 @@ def test_a_revision_that_the_clone_does_not_have_is_named(
 ) -> None:
     _deployed(monkeypatch, "f" * 40)
 
-    with pytest.raises(ReviewError, match=f"{'f' * 40}, which slipway delivered last, is in no branch") as caught:
+    with pytest.raises(
+        ReviewError, match=f"{'f' * 40}, the last revision that slipway delivered, is no longer on any branch"
+    ) as caught:
         reviewed(repository, env=PIPELINE)
     assert "\n" not in str(caught.value)
 
@@ -507,7 +509,7 @@ def test_build_under_older_pipeline_continues_with_new_one(repository: Repositor
     outcome = reviewed(repository, env=env)
     assert outcome.state == ReviewState.NOT_REVIEWED
     assert not outcome.red
-    assert "older than the review" in outcome.notes[0]
+    assert "older definition of the pipeline" in outcome.notes[0]
 
 
 def test_a_build_without_history_is_red(configure: Configure, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_the_newest_deployment_of_a_version_counts(tmp_path: Path) -> None:
 def test_an_alias_without_a_past_stays(tmp_path: Path) -> None:
     found = _moves(Session(tmp_path, _alias("1")))
     assert found.wanted is None
-    assert "no deployment that succeeded put version 1 there" in found.reason
+    assert "no successful deployment of version 1 found" in found.reason
 
 
 def test_an_alias_that_a_canary_moves_stays(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_an_alias_that_a_canary_moves_stays(tmp_path: Path) -> None:
 
 def test_a_deleted_version_is_named(tmp_path: Path) -> None:
     found = _moves(Session(tmp_path, _alias("3"), _past("d-1", "1", "3", ended=100), gone=True))
-    assert found.reason == "version 1, the one before, was deleted"
+    assert found.reason == "the previous version, 1, was deleted"
 
 
 def test_undo_goes_to_what_was_deployed_last(tmp_path: Path) -> None:

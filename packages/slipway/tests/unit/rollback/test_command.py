@@ -21,8 +21,8 @@ SERVICE = ENVIRONMENT.services.names[0]
         ({"alias": True}, "name it with --service"),
         ({"alias": True, "service": "nobody"}, "unknown service 'nobody'"),
         ({"alias": True, "service": SERVICE, "to": "e-1"}, "--to names an execution"),
-        ({"service": SERVICE}, "go with --alias"),
-        ({"undo": True}, "go with --alias"),
+        ({"service": SERVICE}, "require --alias"),
+        ({"undo": True}, "require --alias"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(given: dict[str, Any], words: str) -> None:

@@ -210,7 +210,12 @@ def test_what_stays_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
     prod = specimen.SETTINGS.environments[-1].model_copy(update={"name": "prod"})
     said = "\n".join(describe_plan(_plan(delivered), [prod]))
     assert "together" not in said
-    for words in ("Change a", "takes back  bbbb", "data that the new version wrote stays", "disable-stage-transition"):
+    for words in (
+        "Change a",
+        "takes back  bbbb",
+        "data that the new version wrote is kept",
+        "disable-stage-transition",
+    ):
         assert words in said
 
 

@@ -110,7 +110,7 @@ def test_removing_a_service_forgets_its_accepted_findings(project: Path) -> None
 
 @pytest.mark.parametrize("name", ["Orders", "a", "my-orders", "1st", "class", "names", "foundation", "alpha", "x" * 21])
 def test_a_name_that_cannot_be_used_is_refused(project: Path, name: str) -> None:
-    with pytest.raises(ScaffoldError, match=repr(name) if name != "alpha" else "already there"):
+    with pytest.raises(ScaffoldError, match=repr(name) if name != "alpha" else "already exists"):
         add(project, name, Shape.QUEUE)
 
 
@@ -129,7 +129,7 @@ def test_the_last_service_is_not_removed(project: Path) -> None:
 def test_an_app_of_another_form_is_left_alone(project: Path) -> None:
     (project / "app.py").write_text("build(everything())\n")
 
-    with pytest.raises(ScaffoldError, match="by hand"):
+    with pytest.raises(ScaffoldError, match="manually"):
         add(project, "orders", Shape.QUEUE)
 
 

@@ -284,11 +284,11 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         (_put("prod.toml", "name", "prod"), "config/prod.toml: name = 'prod': comes from the file's name"),
         (
             _put("prod.toml", "account", "111122223333"),
-            "config/prod.toml: account = '111122223333': is the account of dev",
+            "config/prod.toml: account = '111122223333': is also the account of dev",
         ),
         (
             _put("dev.toml", "account", "101112131415"),
-            "dev.toml: account = '101112131415': is the account of the pipeline",
+            "dev.toml: account = '101112131415': is also the account of the pipeline",
         ),
         (
             _put("pipeline.toml", "approval_before", []),

@@ -39,7 +39,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
         _put("prod.toml", "services.catalog.probe.every_minutes", 16),
         (
             "config/prod.toml: services.catalog.probe.every_minutes = 16: must be at most half of "
-            "deployment.bake_minutes, 30: else the bake may see no run of it"
+            "deployment.bake_minutes, 30: otherwise the bake may miss its runs"
         ),
     ),
     "a window that never opens": (
@@ -76,7 +76,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "two environments in one account": (
         _put("staging.toml", "account", "111122223333"),
         (
-            "config/staging.toml: account = '111122223333': is the account of dev too; give each its own, or set "
+            "config/staging.toml: account = '111122223333': is also the account of dev; give each its own, or set "
             "share_accounts = true in pipeline.toml"
         ),
     ),

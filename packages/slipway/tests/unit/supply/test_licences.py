@@ -64,7 +64,7 @@ def test_a_forbidden_licence_among_the_tools_is_red(
 
 
 def test_what_is_bundled_and_cannot_be_read_is_red(tmp_path: Path) -> None:
-    with pytest.raises(SupplyError, match="what is bundled there is not known"):
+    with pytest.raises(SupplyError, match="its bundled packages are unknown"):
         judged(Checkout(tmp_path, notices={"left": "** something else | MIT\n"}))
 
 

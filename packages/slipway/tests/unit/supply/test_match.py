@@ -107,7 +107,7 @@ def more_code(checkout: Checkout) -> None:
     ("plant", "message"),
     [
         (tampered, "items is not a zip in build/assets, so no scan covered it"),
-        (of_this_machine, "layer-local ships layer-local.zip, which is for this machine alone"),
+        (of_this_machine, "layer-local ships layer-local.zip, which is only for this machine"),
         (left_out, "is in no asset manifest"),
         (changed, "differs from the one in items.zip"),
         (built_again, "ships in the layer, but licences did not check it"),
@@ -164,7 +164,7 @@ def test_a_zip_that_is_not_what_was_built_is_refused(checkout: Checkout) -> None
     repository = checkout.write()
     make_zip(repository.layer, {"python/alpha-1.dist-info/METADATA": metadata("alpha", "2.0")})
 
-    with pytest.raises(SupplyError, match=r"build/assets/layer\.zip is not what was built: run `make build`"):
+    with pytest.raises(SupplyError, match=r"build/assets/layer\.zip differs from the last build: run `make build`"):
         built(repository)
 
 

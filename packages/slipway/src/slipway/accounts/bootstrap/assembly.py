@@ -23,10 +23,10 @@ _ROLE_PROPERTY = re.compile(r"(Role|RoleArn|RoleARN|CredentialsArn|CallerArn)$|^
 """Names of role properties in CloudFormation's registry, whose roles are passed to a service."""
 
 _POLICIES = frozenset({"AssumeRolePolicyDocument", "KeyPolicy", "Policies", "PolicyDocument", "ResourcePolicy"})
-"""Properties in which a role is a principal or a resource, and is not passed."""
+"""Properties in which a role is a principal or a resource and isn't passed."""
 
 _PASSED_BY_OTHERS = frozenset({("AWS::CodePipeline::Pipeline", "Configuration")})
-"""Properties whose roles somebody else passes, later: an action's configuration is used by the action's own role.
+"""Properties whose roles are passed later by another role: an action's configuration is used by the action's own role.
 
 https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-CloudFormation.html
 """
@@ -40,9 +40,9 @@ class NamedResource:
         stack: Name of its stack.
         logical_id: Its id in the template.
         type_name: Such as `AWS::SQS::Queue`.
-        properties: As written in the template.
-        physical_id: What CloudFormation calls it, when it exists already. Default: what it would be called.
-        region: Where its stack is. Default: the first region of its account.
+        properties: Its properties, as written in the template.
+        physical_id: Its physical id if it already exists. Default: the id that it would get.
+        region: Region of its stack. Default: the first region of its account.
         passed: ARNs of the roles that its properties pass to a service.
     """
 
@@ -124,11 +124,11 @@ def resolve(value: Any, account: Account, region: str) -> str | None:
 
     Args:
         value: Text, or `Ref`, `Fn::Join` or `Fn::Sub` of pseudo parameters.
-        account: What `AWS::AccountId` and `AWS::Partition` are.
-        region: What `AWS::Region` is.
+        account: Gives the values of `AWS::AccountId` and `AWS::Partition`.
+        region: Value of `AWS::Region`.
 
     Returns:
-        None where it is something else.
+        None if it is anything else.
     """
     known = {"AWS::Partition": account.partition, "AWS::AccountId": account.account, "AWS::Region": region}
     match value:
@@ -213,5 +213,5 @@ def _name_in(physical_id: str, type_name: str) -> str:
         return (
             re.split(r"[:/]", physical_id, maxsplit=5)[5].split(":")[-1].removeprefix("policy/").removeprefix("role/")
         )
-    # A rule on another bus than the default one is called `bus|rule`.
+    # A rule on a bus other than the default one is called `bus|rule`.
     return physical_id.rpartition("/")[2] if physical_id.startswith("http") else physical_id.rpartition("|")[2]

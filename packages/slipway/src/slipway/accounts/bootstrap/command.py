@@ -26,8 +26,8 @@ def print_commands(
     """Write the policies, then print the commands as a shell script: tools account first."""
     settings = config.load(configuration)
     written = write(settings, output if output.is_absolute() else ROOT / output)
-    typer.echo("# Run from the repository's root, as an administrator of each account; put your own profiles in.")
-    typer.echo("# Running it again changes only what has changed.")
+    typer.echo("# Run from the repository's root, as an administrator of each account. Use your own profiles.")
+    typer.echo("# You can run it again: only differences are applied.")
     typer.echo("set -eu")
     for account, lines in commands(settings, output).items():
         typer.echo(f"\n# === {account.label}: {account.account} ===")

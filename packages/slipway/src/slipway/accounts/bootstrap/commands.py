@@ -18,7 +18,7 @@ account.
 """
 
 CDK = "node_modules/.bin/cdk"
-"""The CLI that `package.json` pins: another version writes another bootstrap stack."""
+"""The CLI that `package.json` pins: a different version writes a different bootstrap stack."""
 
 TEMPLATE_FILE = "policies.template.json"
 
@@ -45,13 +45,13 @@ def write(settings: Settings, folder: Path) -> list[Path]:
 
     Args:
         settings: All of `config/`.
-        folder: A folder for each account goes in here.
+        folder: Gets one folder per account.
 
     Returns:
-        The files. What an earlier run left there and nothing names any more is removed.
+        The files. Files of earlier runs that are no longer used are removed.
 
     Raises:
-        SlipwayError: IAM or CloudFormation would refuse what is written for an account.
+        SlipwayError: IAM or CloudFormation would reject an account's files.
     """
     written: list[Path] = []
     for account in accounts(settings):
@@ -73,7 +73,7 @@ def commands(settings: Settings, folder: Path) -> dict[Account, list[Command]]:
 
     Args:
         settings: All of `config/`.
-        folder: Where `write` put the policies.
+        folder: Folder into which `write` put the policies.
     """
     return {account: list(_commands(account, settings, folder)) for account in accounts(settings)}
 

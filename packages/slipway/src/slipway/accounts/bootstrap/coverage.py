@@ -34,7 +34,7 @@ _REFERENCE = "data/AdditionalSpecs/Policies.json"
 NOT_GRANTED: Mapping[str, Mapping[str, str]] = json.loads(
     Path(__file__).with_name("not_granted.json").read_text(encoding="utf-8")
 )
-"""Resource type (or `*`) → action pattern → why the templates never make CloudFormation call it."""
+"""Resource type (or `*`) → action pattern → reason why the templates never make CloudFormation call it."""
 
 _WITHOUT_SCHEMA: Mapping[str, Sequence[str]] = {
     # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodebuild.html
@@ -54,11 +54,11 @@ _BEYOND_SCHEMA: Mapping[str, Sequence[str]] = {
     ),
     # https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
     "AWS::Logs::DeliverySource": ("cloudfront:AllowVendedLogDeliveryForResource",),
-    # The schema has the older prefix alone.
+    # The schema only has the older prefix.
     "AWS::CodePipeline::Pipeline": ("codeconnections:PassConnection",),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "AWS::SecretsManager::Secret": ("kms:Decrypt", "kms:GenerateDataKey"),
-    # Application Auto Scaling asks in the caller's name before it takes a target or a policy:
+    # Application Auto Scaling calls these in the caller's name before it accepts a target or a policy:
     # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html
     "AWS::ApplicationAutoScaling::ScalableTarget": ("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
     "AWS::ApplicationAutoScaling::ScalingPolicy": (
@@ -72,7 +72,7 @@ _VALIDATED_WITHOUT_NAME: Mapping[str, frozenset[str]] = {
     # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html
     "AWS::ApplicationAutoScaling::": frozenset({"cloudwatch:DeleteAlarms", "cloudwatch:PutMetricAlarm"}),
 }
-"""Prefix of a type → actions that are also called on no resource, to see whether the caller may."""
+"""Prefix of a type → actions that are also called without a resource, to check the caller's permission."""
 
 _PASSED_TO = {
     "AWS::ApiGateway::": "apigateway.amazonaws.com",
@@ -103,7 +103,7 @@ _BOOTSTRAP_TAG = "iam:ResourceTag/aws-cdk:bootstrap-role"
 
 @dataclass(frozen=True, order=True)
 class Missing:
-    """An action that CloudFormation will call, and the policies do not allow."""
+    """An action that CloudFormation will call but the policies don't allow."""
 
     stack: str
     type_name: str
@@ -123,15 +123,15 @@ def missing(
     permissions_boundary: str,
     qualifier: str,
 ) -> list[Missing]:
-    """Return what CloudFormation would be refused.
+    """Return the actions that CloudFormation would be denied.
 
     Args:
-        found: The resources to create, read, update and delete; what their properties pass to a service counts too.
-        account: Where they are.
+        found: The resources to create, read, update and delete, with the roles that their properties pass to a service.
+        account: The account that they are in.
         documents: The execution policies.
         limit: The execution role's permissions boundary.
         permissions_boundary: Name of the boundary that roles must carry.
-        qualifier: Of the bootstrap stack.
+        qualifier: Qualifier of the bootstrap stack.
     """
     policies = [parse_policy_document(document) for document in documents]
     boundary = [parse_policy_document(limit)]
@@ -182,10 +182,10 @@ def listed(type_name: str) -> tuple[str, ...]:
 
 
 def has_resource_level(action: str) -> bool:
-    """Return True if IAM checks an action on a resource; any other is allowed on `*`, or not at all.
+    """Return True if IAM checks an action on a resource; any other can only be allowed on `*`.
 
     Args:
-        action: Such as `sqs:ListQueues`. One that the service authorization reference does not have counts as checked.
+        action: Such as `sqs:ListQueues`. An action missing from the service authorization reference counts as checked.
     """
     service, _, name = action.lower().partition(":")
     known = _reference().get(service, {}).get("Actions", {}).get(name)
@@ -209,9 +209,10 @@ def beyond_boundary(given: Iterable[Document], boundary: Document, account: Acco
     """Return the actions that a role is granted but its permissions boundary blocks.
 
     Args:
-        given: Statements of the role's policies; a resource that is not plain text counts as any of its account.
+        given: Statements of the role's policies; a resource that isn't plain text counts as every resource of the
+            account.
         boundary: The permissions boundary.
-        account: Where the role is.
+        account: The account of the role.
     """
     limit = [parse_policy_document(boundary)]
     taken = set()
@@ -219,7 +220,7 @@ def beyond_boundary(given: Iterable[Document], boundary: Document, account: Acco
         # Only the bootstrap's own roles have this tag, and every boundary that allows AssumeRole allows those.
         if statement["Effect"] != "Allow" or _BOOTSTRAP_TAG in json.dumps(statement.get("Condition", {})):
             continue
-        # What the statement asks of a call, the call has.
+        # The call is assumed to meet the statement's conditions.
         context = {
             key.lower(): value
             for operator, keys in statement.get("Condition", {}).items()
@@ -227,7 +228,7 @@ def beyond_boundary(given: Iterable[Document], boundary: Document, account: Acco
             for key, value in keys.items()
         }
         for action in _list(statement["Action"]):
-            # A wildcard is beyond the boundary unless the boundary has that very wildcard or a wider one.
+            # A wildcard exceeds the boundary unless the boundary has the same wildcard or a wider one.
             plain = action.replace("*", "Any")
             for resource in _list(statement.get("Resource", "*")):
                 arn = resource if isinstance(resource, str) else _any_of(resource, account)
@@ -406,7 +407,7 @@ def _arns(resource: NamedResource, action: str, account: Account, qualifier: str
 
 
 def _flag_arns(action: str, own: str) -> list[str]:
-    """Return the ARNs of an application and of what is in it; a deployment's strategy is outside of all."""
+    """Return the ARNs of an application and of its parts; a deployment strategy belongs to no application."""
     strategy, application = f"{own}:deploymentstrategy/a1b2c3d", f"{own}:application/a1b2c3d"
     if action.endswith("DeploymentStrategy"):
         return [strategy]
@@ -424,7 +425,7 @@ def _api_arns(kind: str, own: str) -> list[str]:
 
 
 def _deployment_config(group: NamedResource) -> str:
-    """Return the name of a group's deployment configuration: an own one is named by its stack."""
+    """Return the name of a group's deployment configuration; a custom one is named by its stack."""
     named = group.properties.get("DeploymentConfigName")
     return f"{group.stack}-Shift-{RANDOM}" if isinstance(named, dict) else "CodeDeployDefault.LambdaAllAtOnce"
 

@@ -12,8 +12,8 @@ from slipway.settings import Settings
 from slipway.settings.model import APP
 
 SUPPORT_ALIASES = "support-*"
-"""Aliases of the keys in the support stacks of other regions: under its flag
-`@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName` CDK keeps the end of the stack's name alone."""
+"""Aliases of the keys in the support stacks of other regions. With the flag
+`@aws-cdk/aws-codepipeline:crossAccountKeyAliasStackSafeResourceName`, CDK keeps only the end of the stack's name."""
 
 EDGE_REGION = "us-east-1"
 """Region in which CloudFront stores resources of a distribution, such as its log delivery, wherever the service is.
@@ -37,11 +37,11 @@ class Account:
     Attributes:
         account: The twelve digits.
         partition: `aws`, or that of China or GovCloud.
-        regions: Where it is bootstrapped; the first is where the policies' stack stands.
-        environments: The environments that live there, in the pipeline's order.
-        tools: Whether the pipeline lives there.
-        app: The app that is delivered; another one may live there too.
-        bucket_prefix: What the names of its services' buckets begin with.
+        regions: Regions to bootstrap; the first one gets the policies' stack.
+        environments: The environments in it, in the pipeline's order.
+        tools: True if it contains the pipeline.
+        app: The app that is delivered; the account may contain other apps too.
+        bucket_prefix: Prefix of its services' bucket names.
     """
 
     account: str

@@ -1,7 +1,7 @@
 """The policies of `policies/*.json`, written out for one account.
 
-A file is one managed policy. `accounts` says which kinds of account get it, `For` which kinds a statement is for, and a
-string with placeholders becomes one string for each value: an account with two environments has the names of both.
+A file is one managed policy. `accounts` lists the kinds of account that get it, and `For` the kinds that a statement is
+for. A string with placeholders becomes one string per value: an account with two environments has the names of both.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from slipway.settings.model import CodeConnectionsSource, EnvironmentKind
 TEMPLATES = Path(__file__).with_name("policies")
 
 FAMILIES = ("security", "data", "functions", "messaging", "edge", "observability", "iam", "pipeline")
-"""The execution policies, each a file; which of them an account gets, the file says."""
+"""The execution policies, one file each. Each file says which accounts get it."""
 
 MAX_CHARACTERS = 6_144
-"""Of a managed policy, white space not counted.
+"""Maximum size of a managed policy, characters without white space.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
@@ -188,7 +188,7 @@ def _values(account: Account, settings: Settings) -> dict[str, Sequence[str]]:
         "Role": (
             *(f"{name}*" for name in pipeline_names),
             *(f"{name}-*" for name in account.environments),
-            # One for each environment would not fit into a policy.
+            # One per environment would not fit into a policy.
             *((f"{app}-*-{step}" for step in STEPS) if account.tools else ()),
             *(f"{step_roles(app, name)}*" for name in account.environments),
         ),
@@ -255,7 +255,7 @@ def _connection(source: object) -> Iterator[str]:
 
 
 def _statement(statement: Mapping[str, Any], values: Mapping[str, Sequence[str]]) -> Document | None:
-    """Return an IAM statement; None if no resource remains for it here."""
+    """Return an IAM statement; None if it applies to no resource of this account."""
     resources = _expand(statement["Resource"], values)
     if not resources:
         return None

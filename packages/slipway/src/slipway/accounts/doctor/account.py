@@ -1,4 +1,4 @@
-"""Checks that need an account's credentials; what cannot be asked is reported as not checked."""
+"""Checks that need an account's credentials. Anything that cannot be read is reported as not checked."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from slipway.settings import FunctionSettings, Settings
 from slipway.settings.model import CodeConnectionsSource
 
 UNRESERVED = 100
-"""Executions at once that Lambda keeps unreserved in every account.
+"""Concurrent executions that Lambda keeps unreserved in every account.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 """
@@ -39,7 +39,7 @@ BOOTSTRAP_VERSION = 6
 _CLIENT = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2})
 
 QUOTAS: Mapping[str, tuple[str, str, str]] = {
-    # What is needed → service, quota code, its name. Codes as ListServiceQuotas gives them.
+    # What is needed → service, quota code, its name. ListServiceQuotas returns the codes.
     "read": ("dynamodb", "L-34F6A552", "DynamoDB read units of all provisioned tables"),
     "write": ("dynamodb", "L-34F8CCC8", "DynamoDB write units of all provisioned tables"),
     "table-read": ("dynamodb", "L-CF0CBE56", "DynamoDB read units of one table"),
@@ -66,8 +66,8 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
 
     Args:
         settings: All of `config/`.
-        sessions: Credentials, each of one account; one without is passed over.
-        assembly: What was synthesised last, for what the stacks ask of quotas; it may be missing.
+        sessions: Sessions, one per account; a session without credentials is skipped.
+        assembly: The last assembly, which tells what quotas the stacks need; it may be missing.
     """
     known = {account.account: account for account in accounts(settings)}
     present: dict[str, boto3.Session] = {}
@@ -89,7 +89,7 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
                 caller["Arn"],
                 CheckStatus.WRONG,
                 f"account {caller['Account']} is not in the configuration",
-                "use credentials of a configured account, or put this one into config/*.toml",
+                "use credentials of a configured account, or add this account to config/*.toml",
             )
             continue
         present[caller["Account"]] = session
@@ -103,7 +103,7 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
                 "everything",
                 CheckStatus.UNCHECKED,
                 f"no credentials of {account.account}",
-                "name one with --profile",
+                "pass a profile of the account with --profile",
             )
             continue
         yield from check_account(account, settings, found, assembly)
@@ -115,10 +115,10 @@ def check_account(
     """Yield the results of every check of one account.
 
     Args:
-        account: Which.
+        account: The account.
         settings: All of `config/`.
-        session: Credentials of it.
-        assembly: What was synthesised last; it may be missing.
+        session: Session with its credentials.
+        assembly: The last assembly; it may be missing.
     """
     look = _Look(account, settings, session, assembly)
     checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = []
@@ -164,7 +164,7 @@ class _Look:
                 "connection",
                 CheckStatus.WRONG,
                 "no resource has that ARN",
-                "make it, and put its ARN into config/pipeline.toml",
+                "create the connection, and put its ARN into config/pipeline.toml",
             )
             return
         if status == "AVAILABLE":
@@ -246,7 +246,10 @@ class _Look:
             )
         elif more := sorted(attached - wanted):
             yield self._finding(
-                check, CheckStatus.WARNING, f"has {', '.join(more)} besides", "detach what the bootstrap does not name"
+                check,
+                CheckStatus.WARNING,
+                f"also has {', '.join(more)}",
+                "detach the policies that the bootstrap does not name",
             )
         else:
             yield self._finding(check, CheckStatus.OK, f"has the {len(wanted)} execution policies and no other")
@@ -260,7 +263,7 @@ class _Look:
             )
 
     def policies(self) -> Iterator[CheckResult]:
-        """Check that the policies in the account are those of this checkout."""
+        """Check that the policies in the account match this checkout."""
         iam = self.session.client("iam", region_name=self.account.regions[0])
         missing, stale = [], []
         for policy in policies(self.account, self.settings):
@@ -282,7 +285,7 @@ class _Look:
                 "policies",
                 CheckStatus.WARNING,
                 f"differ from this checkout's: {', '.join(stale)}",
-                "run the aws cloudformation deploy of make bootstrap",
+                "run the `aws cloudformation deploy` that make bootstrap prints",
             )
         if not missing and not stale:
             yield self._finding("policies", CheckStatus.OK, "those of this checkout")
@@ -301,8 +304,8 @@ class _Look:
             yield self._finding(
                 check,
                 CheckStatus.WRONG,
-                f"{total} in all and {reserved} reserved: Lambda keeps {UNRESERVED} unreserved",
-                f"ask for {reserved + UNRESERVED} (Service Quotas, L-B99A9384), or leave reserved_concurrency out of "
+                f"{total} in all, {reserved} wanted: Lambda keeps {UNRESERVED} unreserved",
+                f"request {reserved + UNRESERVED} (Service Quotas, L-B99A9384), or leave reserved_concurrency out of "
                 f"config/{name}.toml",
             )
 
@@ -311,7 +314,10 @@ class _Look:
         needs = _capacity(self.assembly, name)
         if needs is None:
             yield self._finding(
-                f"quotas of {name}", CheckStatus.UNCHECKED, f"{self.assembly.name} holds no stage of it", "make synth"
+                f"quotas of {name}",
+                CheckStatus.UNCHECKED,
+                f"{self.assembly.name} has no stage of this account",
+                "make synth",
             )
             return
         client = self.session.client("service-quotas", region_name=environment.region)
@@ -327,7 +333,7 @@ class _Look:
                     title,
                     CheckStatus.WRONG,
                     f"{value:,.0f}, and {name} scales to {amount:,}",
-                    f"ask for more (Service Quotas, {code}), or lower capacity.maximum in config/{name}.toml",
+                    f"request more (Service Quotas, {code}), or lower capacity.maximum in config/{name}.toml",
                 )
 
     def _role(self, iam: Any, name: str) -> dict[str, Any] | None:

@@ -25,12 +25,12 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
     Args:
         account: The tools account.
         settings: All of `config/`.
-        session: Credentials of it.
-        assembly: What was synthesised last; it may be missing.
+        session: Session with its credentials.
+        assembly: The last assembly; it may be missing.
     """
     template = _pipeline(assembly)
     if template is None:
-        why = f"{assembly.name} holds no pipeline"
+        why = f"{assembly.name} has no pipeline"
         yield CheckResult(account.label, "concurrent builds", CheckStatus.UNCHECKED, why, "make synth")
         return
     client = session.client("service-quotas", region_name=settings.pipeline.region)
@@ -39,14 +39,14 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
         if quota is None:
             name, why = (
                 f"builds of {compute_type.size}",
-                "its quota is not in slipway.settings.quotas",
+                "the quota of this compute type is unknown; add it to slipway.settings.quotas",
             )
             yield CheckResult(account.label, name, CheckStatus.UNCHECKED, why, "add its code")
             continue
         value = int(client.get_service_quota(ServiceCode="codebuild", QuotaCode=quota.code)["Quota"]["Value"])
         needs = f"{value}; an execution starts {builds.of_one_execution}, executions that follow each other "
         needs += f"{builds.of_all} at once"
-        ask = f"ask for {builds.of_all} (Service Quotas, codebuild, {quota.code})"
+        ask = f"request {builds.of_all} (Service Quotas, codebuild, {quota.code})"
         if value < builds.of_one_execution:
             yield CheckResult(account.label, quota.name, CheckStatus.WRONG, needs, ask)
         elif value < builds.of_all:
@@ -64,18 +64,18 @@ def check_rollbacks(
     *,
     now: datetime | None = None,
 ) -> Iterator[CheckResult]:
-    """Say which stages have nothing to go back to soon, since the artifacts of their last good execution expire.
+    """Report stages that soon cannot be rolled back, because the artifacts of their last good execution expire.
 
     Args:
         account: The tools account.
         settings: All of `config/`.
-        session: Credentials of it.
-        assembly: What was synthesised last; it may be missing.
-        now: The time. Default: the present.
+        session: Session with its credentials.
+        assembly: The last assembly; it may be missing.
+        now: The current time. Default: the clock's.
     """
     template = _pipeline(assembly)
     if template is None:
-        why = f"{assembly.name} holds no pipeline"
+        why = f"{assembly.name} has no pipeline"
         yield CheckResult(account.label, "rollbacks", CheckStatus.UNCHECKED, why, "make synth")
         return
     client = session.client("codepipeline", region_name=settings.pipeline.region)

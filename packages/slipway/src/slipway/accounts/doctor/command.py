@@ -42,8 +42,8 @@ def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Ch
 
     Args:
         configuration: Folder of the configuration.
-        assembly: What was synthesised last; it may be missing.
-        profiles: AWS profiles, one for each account to look at. None given: the usual chain of credentials.
+        assembly: The last assembly; it may be missing.
+        profiles: AWS profiles, one per account to check. Empty: the default credential chain.
     """
     found, settings = check_configuration(configuration)
     found += check_versions()
@@ -86,13 +86,13 @@ def table(findings: list[CheckResult]) -> Table:
 
 def doctor(
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="AWS profile; may be repeated, one for each account.")
+        list[str] | None, typer.Option("--profile", help="AWS profile; repeat it for each account.")
     ] = None,
     json_file: JsonOption = None,
     configuration: Annotated[
         Path, typer.Option("--config", help="Folder of the configuration.", exists=True, file_okay=False)
     ] = CONFIG_FOLDER,
-    assembly: Annotated[Path, typer.Option("--assembly", help="What was synthesised last.")] = ROOT / "cdk.out",
+    assembly: Annotated[Path, typer.Option("--assembly", help="Folder of the last assembly.")] = ROOT / "cdk.out",
 ) -> None:
     """Print what prevents a delivery from this checkout, each finding with its fix.
 

@@ -11,11 +11,11 @@ class CheckStatus(StrEnum):
 
     OK = "ok"
     WARNING = "warning"
-    """Works, and is not as it should be."""
+    """It works, but should be changed."""
     WRONG = "wrong"
-    """A delivery fails on it."""
+    """A delivery fails because of it."""
     UNCHECKED = "not checked"
-    """Could not be seen from here; never to be read as good."""
+    """It could not be checked from here, so nothing is known about it."""
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,10 @@ class CheckResult:
     """Result of one check.
 
     Attributes:
-        area: What it belongs to: `configuration`, `versions`, `assets`, `git`, or an account's label.
-        check: What was looked at.
-        status: How it came out.
-        found: What was seen, in one line.
+        area: `configuration`, `versions`, `assets`, `git`, or an account's label.
+        check: What was checked.
+        status: The outcome.
+        found: What was found, in one line.
         mend: How to fix it, in one line; empty when there is nothing to do.
     """
 

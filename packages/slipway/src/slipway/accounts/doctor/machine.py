@@ -35,10 +35,10 @@ def check_configuration(folder: Path) -> tuple[list[CheckResult], Settings | Non
     """Check that `config/` is valid.
 
     Args:
-        folder: Where the files are.
+        folder: Folder of the files.
 
     Returns:
-        The findings, and the settings when there are any.
+        The findings, and the settings if they are valid.
     """
     area = "configuration"
     try:
@@ -81,7 +81,7 @@ def _examples(settings: Settings) -> Iterator[CheckResult]:
             "connection",
             CheckStatus.WARNING,
             "the connection is the example of a fresh clone",
-            "make one (Developer Tools, Connections) and put its ARN into config/pipeline.toml",
+            "create one (Developer Tools, Connections) and put its ARN into config/pipeline.toml",
         )
 
 
@@ -97,7 +97,7 @@ def _connection_place(settings: Settings) -> Iterator[CheckResult]:
             CheckStatus.WRONG,
             f"the connection is of {account} in {region}, the pipeline of {settings.pipeline.account} in "
             f"{settings.pipeline.region}",
-            "make the connection in the pipeline's account and region",
+            "create the connection in the pipeline's account and region",
         )
 
 
@@ -183,7 +183,7 @@ def _cli(root: Path) -> Iterator[CheckResult]:
                 name,
                 CheckStatus.WRONG,
                 f"package.json has {wanted or 'no version'!r}, which is not an exact version",
-                "pin one: the registry's latest may read older assemblies only",
+                "pin one: the registry's latest version may only read older assemblies",
             )
             continue
         in_lock = locked.get(f"node_modules/{name}", {}).get("version")
@@ -200,7 +200,7 @@ def _cli(root: Path) -> Iterator[CheckResult]:
 
 
 def _schema(root: Path) -> Iterator[CheckResult]:
-    """Check the assembly schema that the library writes against those that the two tools read, by running them."""
+    """Run both tools to check that they can read the assembly schema that the library writes."""
     writes = _written_schema()
     yield _read_by(root, "the CLI", "aws-cdk", writes, ["cdk", "list", "--app", ".", "--notices", "false"])
     # The pipeline writes the number that this one reads into the manifests: slipway.delivery.toolchain.
@@ -213,7 +213,7 @@ def _read_by(root: Path, who: str, package: str, writes: int | None, command: li
     reads = _read_schema(root, command)
     if writes is None or reads is None:
         missing = "the library" if writes is None else who
-        return CheckResult("versions", check, CheckStatus.UNCHECKED, f"{missing} did not say", "make install")
+        return CheckResult("versions", check, CheckStatus.UNCHECKED, f"{missing} printed no version", "make install")
     writer = "the library" if package == "aws-cdk" else "the pipeline"
     if writes <= reads:
         return CheckResult("versions", check, CheckStatus.OK, f"{writer} writes {writes}, {who} reads up to {reads}")
@@ -239,7 +239,7 @@ def _written_schema() -> int | None:
 
 
 def _read_schema(root: Path, command: list[str]) -> int | None:
-    """Return a tool's newest schema, which it names when it reads a manifest from the future."""
+    """Return the newest schema that a tool reads, which it names when a manifest is newer."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "manifest.json").write_text('{"version": "9999.0.0"}', encoding="utf-8")
         words = [str(root / "node_modules" / ".bin" / command[0]), *command[1:]]
@@ -274,7 +274,7 @@ def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
             yield CheckResult("locks", path.name, CheckStatus.WRONG, "; ".join(faults[lock]), "make lock")
         else:
             yield CheckResult(
-                "locks", path.name, CheckStatus.OK, f"{len(_locked(path))} packages, all that pyproject.toml asks"
+                "locks", path.name, CheckStatus.OK, f"{len(_locked(path))} packages, all that pyproject.toml requires"
             )
     other = sorted(
         f"{name} {_installed(name) or 'missing'} instead of {pin}"
@@ -289,7 +289,7 @@ def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
 
 
 def _locked(path: Path, *, markers: bool = True) -> dict[str, str]:
-    """Return package → version of a lock; without those for other machines if `markers` is off."""
+    """Return package → version of a lock; without packages for other platforms if `markers` is False."""
     found = {}
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -319,7 +319,7 @@ def check_assets(root: Path = ROOT) -> CheckResult:
     except process.ProcessError as error:
         return CheckResult("assets", "build/assets", CheckStatus.UNCHECKED, str(error), "make build")
     if done.returncode == 0:
-        return CheckResult("assets", "build/assets", CheckStatus.OK, "every zip matches the present sources")
+        return CheckResult("assets", "build/assets", CheckStatus.OK, "every zip matches the current sources")
     said = (done.stdout + done.stderr).strip().splitlines()
     return CheckResult("assets", "build/assets", CheckStatus.WARNING, said[-1] if said else "not built", "make build")
 
@@ -328,7 +328,7 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[CheckRes
     """Check that the files here are what a push would deliver.
 
     Args:
-        settings: For the branch that the pipeline follows. None: the branch is not looked at.
+        settings: Names the branch that the pipeline follows. None: the branch is not checked.
         root: The repository.
     """
     inside = _git(root, "rev-parse", "--is-inside-work-tree")
@@ -352,7 +352,7 @@ def check_git(settings: Settings | None, root: Path = ROOT) -> Iterator[CheckRes
             "changes",
             CheckStatus.WARNING,
             f"{len(changed)} files differ from the last commit",
-            "commit or drop them: the pipeline builds commits",
+            "commit or discard them: the pipeline builds commits",
         )
     else:
         yield CheckResult("git", "changes", CheckStatus.OK, "everything is committed")

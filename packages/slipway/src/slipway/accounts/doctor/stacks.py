@@ -1,4 +1,4 @@
-"""Stacks that no change set reaches any more, names that are taken, and what AWS Backup may back up."""
+"""Check for stuck stacks, taken bucket names, and services that AWS Backup skips."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _DELETE = f"aws cloudformation delete-stack --stack-name {{name}} --region {{reg
 _CONTINUE = "aws cloudformation continue-update-rollback --stack-name {name} --region {region}"
 
 BROKEN: Mapping[str, tuple[str, str]] = {
-    "ROLLBACK_COMPLETE": ("its first deployment failed; it takes no change set", _DELETE),
-    "ROLLBACK_FAILED": ("its first deployment failed, and so did the deletion of what it had made", _DELETE),
+    "ROLLBACK_COMPLETE": ("its first deployment failed; it accepts no change set", _DELETE),
+    "ROLLBACK_FAILED": ("its first deployment failed, and so did the deletion of its resources", _DELETE),
     "CREATE_FAILED": ("its first deployment failed and was not rolled back", _DELETE),
     "DELETE_FAILED": ("its deletion failed", _DELETE),
-    "UPDATE_ROLLBACK_FAILED": ("an update failed, and so did its rollback; it takes no change set", _CONTINUE),
+    "UPDATE_ROLLBACK_FAILED": ("an update failed, and so did its rollback; it accepts no change set", _CONTINUE),
     "UPDATE_FAILED": ("an update failed and was not rolled back", "roll it back: " + _CONTINUE),
     "IMPORT_ROLLBACK_FAILED": ("an import failed, and so did its rollback", _CONTINUE),
 }
@@ -39,13 +39,13 @@ BACKED_UP = ("DynamoDB", "S3")
 
 
 def check_stacks(account: Account, settings: Settings, session: boto3.Session, region: str) -> Iterator[CheckResult]:
-    """Report the stacks of a region that are stuck, and the names of buckets that block new ones.
+    """Report stuck stacks of a region, and existing buckets that block new stacks.
 
     Args:
-        account: Which.
+        account: The account.
         settings: All of `config/`.
-        session: Credentials of it.
-        region: Where to look.
+        session: Session with its credentials.
+        region: The region to check.
     """
     client = session.client("cloudformation", region_name=region)
     stacks: list[StackTypeDef] = [
@@ -85,7 +85,7 @@ def _is_ours(name: str, account: Account, settings: Settings) -> bool:
 def _check_buckets(
     account: Account, environment: Environment, session: boto3.Session, standing: set[str]
 ) -> Iterator[CheckResult]:
-    """Report the names of buckets of data stacks that are still to be created, if somebody has them already."""
+    """Report bucket names of data stacks that are still to be created, if they are already taken."""
     client = session.client("s3", region_name=environment.region)
     for service in sorted(environment.services.names):
         stack = service_stack(environment.name, service, DATA)
@@ -98,8 +98,8 @@ def _check_buckets(
                 code = error.response["Error"]["Code"]
                 if code == "404":
                     continue
-                found = f"the name is taken elsewhere ({code}): {stack} cannot be created"
-                mend = f"set another name_salt in config/{environment.name}.toml"
+                found = f"the name is taken by another account ({code}): {stack} cannot be created"
+                mend = f"set a different name_salt in config/{environment.name}.toml"
             else:
                 found = f"exists already, but {stack} does not: the stack cannot create it"
                 mend = f"empty and delete it, or import it: {_RUNBOOK}"
@@ -113,9 +113,9 @@ def check_backups(account: Account, settings: Settings, session: boto3.Session, 
     (https://docs.aws.amazon.com/aws-backup/latest/devguide/service-opt-in.html).
 
     Args:
-        account: Which.
+        account: The account.
         settings: All of `config/`.
-        session: Credentials of it.
+        session: Session with its credentials.
         name: The environment.
     """
     environment = settings.environment(name)
@@ -132,7 +132,7 @@ def check_backups(account: Account, settings: Settings, session: boto3.Session, 
             check,
             CheckStatus.WRONG,
             f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not opted in for {environment.region}: "
-            "AWS Backup passes over them",
+            "AWS Backup skips them",
             f"aws backup update-region-settings --resource-type-opt-in-preference {on} --region {environment.region}",
         )
     else:

@@ -1,9 +1,9 @@
 """Differences between stacks and their templates, as CloudFormation detects them.
 
 CloudFormation compares the properties that a template sets with what the resources have now
-(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html). It doesn't look at
-defaults, at types without drift detection, or into nested stacks: those are looked at one by one here. It reads with
-the caller's permissions; a resource that it could not read is named, and not taken for one that is in sync.
+(https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-drift.html). It ignores defaults, types
+without drift detection, and the contents of nested stacks, which are therefore compared one by one here. It reads with
+the caller's permissions. A resource that it could not read is reported, not assumed to be in sync.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 5.0
 WAIT_SECONDS = 780.0
-"""How long the detections may take, all together: a function runs for fifteen minutes at most."""
+"""Maximum total duration of the detections, seconds: a function runs for at most fifteen minutes."""
 _ABSENT = "does not exist"
 _NESTED = "AWS::CloudFormation::Stack"
 
 
 @dataclass(frozen=True)
 class PropertyDifference:
-    """A property that has another value than the template says.
+    """A property whose value differs from the template.
 
     Attributes:
-        path: Of the property, such as `/MemorySize`.
-        expected: By the template; JSON for anything but a text.
-        actual: What the resource has.
+        path: Path of the property, such as `/MemorySize`.
+        expected: The template's value; JSON unless it is a string.
+        actual: The resource's value.
     """
 
     path: str
@@ -53,7 +53,7 @@ class DriftedResource:
     differences: tuple[PropertyDifference, ...]
 
     def lines(self) -> Iterator[str]:
-        """Yield what is said of it."""
+        """Yield its description, line by line."""
         place = f"{self.stack}: {self.logical_id} ({self.type}, {self.name})"
         if self.deleted:
             yield f"{place} was deleted"
@@ -66,9 +66,9 @@ class DriftReport:
     """Detected differences.
 
     Attributes:
-        stacks: Names of the stacks that were looked at.
+        stacks: Names of the compared stacks.
         drifted: The resources that differ.
-        unread: What could not be looked at, each with the reason.
+        unread: Resources that could not be compared, each with the reason.
     """
 
     stacks: tuple[str, ...]
@@ -89,11 +89,11 @@ def detect_drift(
 
     Args:
         client: CloudFormation in the stacks' account and region.
-        stacks: Their names; one that does not exist is left out.
-        wait_seconds: How long the detections may take.
-        poll_seconds: How long to wait between two looks.
-        sleep: Waits.
-        skips: Beginnings of types that the caller may not read; not told as unread. Default: none.
+        stacks: Names of the stacks; missing ones are skipped.
+        wait_seconds: Maximum duration of the detections.
+        poll_seconds: Pause between two polls.
+        sleep: Waits for a number of seconds.
+        skips: Prefixes of types that the caller may not read and that are not reported as unread. Default: none.
     """
     unread: list[str] = []
     begun: dict[str, str] = {}
@@ -114,13 +114,13 @@ def detect_drift(
         found, unknown = _drifted(client, name, unread, skips)
         drifted += found
         if reason and not unknown and len(unread) == before:
-            # No resource says why.
+            # No resource gives the reason.
             unread.append(f"{name}: {reason}")
     return DriftReport(tuple(begun), tuple(drifted), tuple(unread))
 
 
 def _with_nested(client: CloudFormationClient, stack: str, unread: list[str]) -> Iterator[str]:
-    """Yield a stack and those nested in it; none that is not there."""
+    """Yield a stack and those nested in it, without missing ones."""
     try:
         pages = list(client.get_paginator("list_stack_resources").paginate(StackName=stack))
     except ClientError as error:
@@ -137,7 +137,7 @@ def _with_nested(client: CloudFormationClient, stack: str, unread: list[str]) ->
 def _ended(
     client: CloudFormationClient, identifier: str, deadline: float, poll: float, sleep: Callable[[float], None]
 ) -> str | None:
-    """Wait for a detection; return why it failed, an empty text if it did not, None if it takes too long."""
+    """Wait for a detection; return the reason if it failed, "" if it succeeded, None if it takes too long."""
     while True:
         found = client.describe_stack_drift_detection_status(StackDriftDetectionId=identifier)
         if found["DetectionStatus"] != "DETECTION_IN_PROGRESS":
@@ -151,7 +151,7 @@ def _ended(
 def _drifted(
     client: CloudFormationClient, stack: str, unread: list[str], skips: tuple[str, ...]
 ) -> tuple[list[DriftedResource], int]:
-    """Return the resources that differ, and how many could not be read."""
+    """Return the resources that differ, and those that could not be read."""
     found, unknown = [], 0
     for resource in _drifts(client, stack):
         status, kind = resource["StackResourceDriftStatus"], resource["ResourceType"]
@@ -179,7 +179,7 @@ def _drifted(
 
 
 def _drifts(client: CloudFormationClient, stack: str) -> Iterator[Mapping[str, Any]]:
-    """Yield what was found of each resource; boto3 has no paginator for it."""
+    """Yield the drift of each resource; boto3 has no paginator for it."""
     token: dict[str, str] = {}
     while True:
         found = client.describe_stack_resource_drifts(StackName=stack, **token)  # type: ignore[arg-type]  # a name and a text

@@ -1,4 +1,4 @@
-"""The function that looks for drift in an environment, once a day, and puts an event where there is some."""
+"""Lambda function that checks an environment for drift once a day, and puts an event if it finds any."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
 DENIED = ("AWS::IAM::",)
-"""Types that no role of the stacks may read, by the permissions boundary; `slipway drift` compares them."""
+"""Types that the permissions boundary forbids reading to every role of the stacks; `slipway drift` compares them."""
 LINES = 100
-"""The most lines of an event: it holds 256 KB
+"""Maximum number of lines in an event, which holds 256 KB
 (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-putevent-size.html)."""
 CHARACTERS = 500
-"""The most characters of a line: a policy or a definition may be a property."""
+"""Maximum length of a line: a property may be a whole policy or definition."""
 
 
 @logger.inject_lambda_context
 def drift_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:  # noqa: ARG001 - Lambda passes both
-    """Look for drift in the environment that the schedule names, and put what was found on the delivery's bus."""
+    """Check the environment that the schedule names for drift, and put the result on the delivery's bus."""
     report = detect_drift(_client(event["role"], event["region"]), event["stacks"], skips=DENIED)
     logger.info("drift", extra={"stacks": report.stacks, "drifted": len(report.drifted), "unread": report.unread})
     if report.drifted or report.unread:
@@ -39,7 +39,7 @@ def drift_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, in
 
 
 def _client(role: str, region: str) -> CloudFormationClient:
-    """Return CloudFormation in an environment's account, as the role that looks for drift there."""
+    """Return a client of CloudFormation in an environment's account, with the role that checks for drift there."""
     given = boto3.client("sts").assume_role(RoleArn=role, RoleSessionName="drift")["Credentials"]
     session = boto3.Session(
         aws_access_key_id=given["AccessKeyId"],
@@ -51,11 +51,11 @@ def _client(role: str, region: str) -> CloudFormationClient:
 
 
 def entry(environment: str, report: DriftReport) -> PutEventsRequestEntryTypeDef:
-    """Return the event that tells of what was found.
+    """Return the event that reports drift.
 
     Args:
-        environment: name of the environment.
-        report: what was found in it.
+        environment: Name of the environment.
+        report: The drift found in it.
     """
     lines = [line for resource in report.drifted for line in resource.lines()]
     detail = {

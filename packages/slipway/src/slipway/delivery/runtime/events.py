@@ -1,6 +1,6 @@
 """Read the events of a delivery from EventBridge.
 
-Four kinds are read as AWS documents them, and one of our own, of the function `drift_handlers`:
+Four kinds are AWS's, read as documented; a fifth kind is our own, from `drift_handlers`:
 - CodePipeline: `CodePipeline Pipeline Execution State Change`, `… Stage Execution State Change` and `… Action Execution
   State Change` (https://docs.aws.amazon.com/codepipeline/latest/userguide/detect-state-changes-cloudwatch-events.html);
 - CodeDeploy: `CodeDeploy Deployment State-change Notification`, relayed from the environments' accounts
@@ -55,7 +55,7 @@ class ApprovalWaiting:
 
 @dataclass(frozen=True)
 class ApprovalCanceled:
-    """A manual approval that waited was canceled: the pipeline was changed."""
+    """A waiting manual approval was canceled because the pipeline was changed."""
 
     at: datetime
     pipeline: str
@@ -93,9 +93,9 @@ class DriftFound:
     """Resources of an environment differ from their templates, or could not be read.
 
     Attributes:
-        resources: how many differ.
-        lines: one for each property that does.
-        unread: what could not be looked at, with the reason.
+        resources: Number of resources that differ.
+        lines: One line per property that differs.
+        unread: Resources that could not be compared, with the reason.
     """
 
     at: datetime

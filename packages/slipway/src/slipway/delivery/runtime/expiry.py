@@ -1,11 +1,11 @@
-"""End a sandbox whose time is over: empty its buckets and delete its stacks, a wave at each call.
+"""Delete an expired sandbox: empty its buckets and delete its stacks, one wave per call.
 
 A schedule calls it every few minutes from the day on which the sandbox expires. Each call does what can be done without
-waiting, so no call lasts long, and whatever fails is tried again at the next one. The last stack that it deletes is its
-own, with the schedule.
+waiting, so it is short, and the next call tries again whatever failed. The last stack that it deletes is its own, with
+the schedule.
 
-It deletes only stacks that carry the tag `Expires` with a time that has passed: a sandbox that was given more time by
-then is left alone.
+It deletes only stacks whose tag `Expires` has a time that has passed: a sandbox that was extended in the meantime is
+kept.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from slipway_runtime import aws
 from slipway_runtime.telemetry import lambda_handler, logger
 
 TAG = "Expires"
-"""Tag of every stack of a sandbox that ends by itself."""
+"""Tag of every stack of a sandbox that expires."""
 
 _PAGE = 1000
 
@@ -32,19 +32,19 @@ Clients = Callable[[str, str], Any]
 
 
 class ExpiredSandbox:
-    """A sandbox that is to end.
+    """An expired sandbox.
 
     Args:
-        waves: Name and region of each stack, those of a wave side by side, the first to delete first.
+        waves: Name and region of each stack, by wave, in the order of deletion.
         clients: Makes the clients.
-        now: The time.
+        now: The current time.
     """
 
     def __init__(self, waves: Sequence[Sequence[Sequence[str]]], clients: Clients, now: datetime) -> None:
         self._waves, self._clients, self._now = waves, clients, now
 
     def step(self) -> list[str]:
-        """Do what can be done now, and return what was done to which stack."""
+        """Do what can be done now, and return the actions by stack."""
         for wave in self._waves:
             found = [(name, region, stack) for name, region in wave if (stack := self._stack(name, region))]
             if not found:
@@ -57,10 +57,10 @@ class ExpiredSandbox:
             return f"waits for {stack['StackStatus']}"
         tags = {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())}
         if TAG not in tags or datetime.fromisoformat(tags[TAG]) > self._now:
-            return f"is left alone: it expires {tags.get(TAG, 'never')}"
+            return f"is kept: it expires {tags.get(TAG, 'never')}"
         for bucket in self._buckets(name, region):
             self._empty(bucket, region)
-        # By the role that CloudFormation has of the deployment: none is passed.
+        # CloudFormation uses the role of the last deployment, so none is passed.
         self._clients("cloudformation", region).delete_stack(StackName=name)
         return "deleting"
 
@@ -68,7 +68,7 @@ class ExpiredSandbox:
         try:
             (stack,) = self._clients("cloudformation", region).describe_stacks(StackName=name)["Stacks"]
         except ClientError as error:
-            # What CloudFormation answers for a name that it does not know.
+            # CloudFormation's answer for an unknown name.
             if error.response["Error"]["Code"] == "ValidationError" and "does not exist" in str(error):
                 return None
             raise
@@ -101,7 +101,7 @@ class ExpiredSandbox:
 
 @lambda_handler()
 def handler(_event: Mapping[str, Any], _context: LambdaContext) -> list[str]:
-    """End the sandbox that the variables name, as far as it can be ended now."""
+    """Delete the sandbox that the variables name, as far as possible now."""
     waves = json.loads(os.environ["WAVES"])
     done = ExpiredSandbox(waves, lambda service, region: aws.client_in(region, service), datetime.now(UTC)).step()
     logger.info("sandbox expires", extra={"done": done or ["nothing is left"]})

@@ -4,14 +4,14 @@ Lead time, deployment frequency, change failure rate and time to restore
 (https://dora.dev/guides/dora-metrics-four-keys):
 - An execution is deployed to an environment once: when the last stage of it succeeds, or the first of them fails.
 - It is a failed change once: a stage of the environment failed, was stopped or was canceled, or the environment was
-  rolled back from it. CodeDeploy rolling a function back makes the stage fail, so its event does not count again; it
-  says earlier when it broke.
+  rolled back from it. If CodeDeploy rolls a function back, the stage fails, so CodeDeploy's event does not count again;
+  it only tells earlier when the environment broke.
 - Lead time runs from the commit to the success of the last stage.
 - Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
   deployment of its own.
 
-EventBridge delivers at least once and in any order. So each occurrence is counted under its own key of execution and
-environment, and never because an event arrived.
+EventBridge delivers events at least once and in any order. So each occurrence is counted once, under a key of execution
+and environment, however many events report it.
 
 The number of active alarms is a level, not a count: CloudWatch keeps no last value of a period, only its largest. If
 two alarms end in the same minute, the first leaves a 1 there. So the number is also put every minute, and a minute
@@ -94,10 +94,10 @@ class ObservedPipeline:
     accounts: Mapping[str, str]
 
     def environment(self, account: str, name: str) -> str | None:
-        """Return the environment whose name the resource's name begins with, as every stack's does.
+        """Return the environment of a resource, whose name begins with the environment's like that of every stack.
 
         Args:
-            account: Where the resource is.
+            account: Account of the resource.
             name: Its name.
         """
         found = [
@@ -112,7 +112,7 @@ def figures(change: Change, delivery: ObservedPipeline, memory: FiguresMemory, e
     """Return the values that an event adds to the metrics.
 
     Args:
-        change: The event, as `events.read` gives it.
+        change: The event, from `events.read`.
         delivery: The pipeline's stages and accounts.
         memory: Storage between events.
         executions: The pipeline's executions.
@@ -214,7 +214,7 @@ def _history(environment: str, memory: FiguresMemory) -> list[tuple[datetime, st
 
 
 def _broken(environment: str, at: datetime, memory: FiguresMemory) -> None:
-    """Remember since when the environment is broken: the earliest failure after the latest success."""
+    """Remember since when the environment has been broken: the earliest failure after the latest success."""
     since, success = memory.get(_broken_key(environment)), memory.get(_success_key(environment))
     if success is not None and at <= datetime.fromisoformat(success):
         return

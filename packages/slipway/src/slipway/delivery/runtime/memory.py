@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 KEEP_SECONDS = 90 * 24 * 60 * 60
-"""Longer than any execution lasts, and longer than EventBridge retries an event (24 hours)."""
+"""Expiry of a record: longer than any execution lasts, and longer than EventBridge retries an event (24 hours)."""
 
 ALARM = "ALARM"
 QUIET = "QUIET"

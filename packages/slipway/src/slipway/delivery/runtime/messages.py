@@ -92,7 +92,7 @@ def message(change: Change, *, region: str, environment_of: Callable[[str, str],
 
 
 def _drift(found: DriftFound) -> Message:
-    """Name what differs from its template."""
+    """Return the notification about drift."""
     said = []
     if found.resources:
         said.append(
@@ -104,5 +104,5 @@ def _drift(found: DriftFound) -> Message:
     lines = [subject, f"Account {found.account}", *found.lines]
     if found.left_out:
         lines.append(f"and {found.left_out} more: `slipway drift --env {found.environment}` lists them")
-    lines += [f"not looked at: {each}" for each in found.unread]
+    lines += [f"not compared: {each}" for each in found.unread]
     return Message(subject[:SUBJECT_LIMIT], "\n".join(lines))

@@ -1,4 +1,4 @@
-"""Extensions inside the emulator's process: requests that it must refuse as AWS does.
+"""Extensions that run inside the emulator's process and make it refuse requests as AWS does.
 
 The emulator enforces IAM on requests, but performs actions of AWS's services in a role's name without checks, and lacks
 some of AWS's limits. The modules here replace functions of the emulator at its start, through `patches.wrap`, which

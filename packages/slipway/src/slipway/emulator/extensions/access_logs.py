@@ -1,7 +1,7 @@
 """Access logs of an API's stage, in the stage's format.
 
-https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html. A value goes in as it is: a quotation
-mark in `$context.error.message` breaks a format of JSON, on AWS too; `$context.error.messageString` is quoted.
+https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-logging.html. Values are inserted unescaped: a
+quotation mark in `$context.error.message` breaks a JSON format, on AWS too; `$context.error.messageString` is quoted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def render(form: str, values: Mapping[str, object]) -> str:
 
     Args:
         form: The stage's format, with variables such as `$context.status`.
-        values: Variable without `context.` → value; what isn't there becomes a `-`.
+        values: Variable without `context.` → value. Missing variables become `-`.
     """
     return _VARIABLE.sub(lambda match: str(values.get(match[1], "-")), form)
 
@@ -49,7 +49,7 @@ async def _execute(  # noqa: PLR0917  # as the emulator calls it
     *rest: Any,
     **named: Any,
 ) -> Any:
-    """Answer a request of an API, and write its line."""
+    """Answer a request of an API, and write its line in the access log."""
     parsed = app._parse_execute_api_url(host, path)
     if parsed is None:
         return await original(host, path, method, headers, body, query_params, *rest, **named)

@@ -41,9 +41,9 @@ def add(
 
     Args:
         service: Its name in signatures and in IAM.
-        operations: Name → what answers a request.
-        target: What `X-Amz-Target` begins with; empty for an API of paths.
-        resource: Gives the ARN that IAM is asked about, by request. Default: `*`.
+        operations: Name → function that answers a request.
+        target: Prefix of `X-Amz-Target`; empty for an API with paths.
+        resource: Returns the ARN to authorise for a request. Default: `*`.
     """
 
     async def handle(method: str, path: str, headers: dict[str, str], body: bytes, query_params: Any) -> Any:

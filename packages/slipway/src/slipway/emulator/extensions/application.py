@@ -1,7 +1,7 @@
 """The ASGI application of the emulator's process, which saves its accounts on request.
 
-The emulator saves at the end of its lifespan (PERSIST_STATE). A server that is asked to stop first waits half a minute
-for each client with an open connection; so the signal here ends only the application's lifespan.
+The emulator saves at the end of its lifespan (PERSIST_STATE). A server that is stopped first waits half a minute for
+each client with an open connection, so the signal here ends only the application's lifespan.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 SAVED = "SLIPWAY_SAVED"
-"""Variable with the file that is made when the accounts are written down."""
+"""Variable with the file that is created once the accounts are saved."""
 
 NOT_SAVED = ".failed"
-"""End of the name of the file that is made instead when not all of them could be: its text says why."""
+"""Suffix of the file that is created instead if some could not be saved; it contains the reason."""
 
 SAVE = signal.SIGUSR1
-"""Signal that tells the process to write its accounts down; it serves nothing of worth after that."""
+"""Signal that makes the process save its accounts. Afterwards it serves no more requests."""
 
 ROOT = str(Path(__file__).resolve().parents[3])
 """Folder from which our modules are imported; functions, which run in their own processes, don't inherit it."""
@@ -46,16 +46,16 @@ class _Failures(logging.Handler):
 
 
 def ended(saved: Path, failures: Sequence[str]) -> None:
-    """Say whether the accounts are written down: all of them, or not.
+    """Report whether all accounts were saved.
 
     Args:
-        saved: The file that SAVED names.
-        failures: What could not be written.
+        saved: The file named by SAVED.
+        failures: The parts that could not be saved.
     """
     if not failures:
         saved.touch()
         return
-    # On the disk that is full there may be no room for it either; then nothing says that they are written.
+    # A full disk may have no room for this file either; then neither file exists.
     with suppress(OSError):
         saved.with_name(f"{saved.name}{NOT_SAVED}").write_text("\n".join(failures), encoding="utf-8")
 
@@ -92,7 +92,7 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
             await send(message)
 
     await emulator(scope, receive_or_end, tell)
-    # The server's own end is still to come, and it waits for an answer to it.
+    # The server's own shutdown still follows, and it waits for this answer.
     if told.is_set():
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
@@ -113,16 +113,16 @@ async def _meets_fault(scope: Message, send: Send) -> bool:
 
 
 BODILESS = frozenset({204, 304})
-"""Statuses of answers without a body, and so without its length: a client of HTTP/2 takes one for a broken stream."""
+"""Statuses of answers without a body and length: an HTTP/2 client treats either as a broken stream."""
 
 
 def without_body(send: Send) -> Send:
-    """Return a `send` that leaves out what an answer without a body may not have.
+    """Return a `send` that removes headers and bodies which such an answer must not have.
 
     https://www.rfc-editor.org/rfc/rfc9110#section-8.6
 
     Args:
-        send: Of the server.
+        send: The server's `send`.
     """
     bodiless = False
 
@@ -140,7 +140,7 @@ def without_body(send: Send) -> Send:
 
 
 def _say_what_matters(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Leave a client that hangs up out of the log."""
+    """Keep disconnecting clients out of the log."""
     if not isinstance(context.get("exception"), (OSError, TimeoutError)):
         loop.default_exception_handler(context)
 

@@ -1,7 +1,7 @@
-"""Asynchronous invocations: retries, the event's age, and where failed events go.
+"""Asynchronous invocations: retries, maximum event age, and destinations of failed events.
 
 https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html. AWS waits one minute before the first
-retry and two before the second; here it is the emulator's seconds.
+retry and two before the second; the emulator waits seconds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Check with IAM what AWS's services may do in a role's name, and record refusals.
+"""Authorise actions of AWS's services in a role's name with IAM, and record refusals.
 
 The evaluation is the emulator's own. A refusal becomes an event of the account's CloudTrail, as on AWS, where the role
-is the event's identity and the service its `invokedBy`: `LookupEvents` shows it. AWS's own `LookupEvents` shows
-management events alone; those of data, such as `GetRecords`, are in a trail's log there.
+is the event's identity and the service its `invokedBy`: `LookupEvents` shows it. AWS's own `LookupEvents` only shows
+management events; data events, such as `GetRecords`, are in a trail's log there.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Refusal:
 
     @property
     def message(self) -> str:
-        """AWS's text."""
+        """The message in AWS's wording."""
         return str(identity_denial_message(self.action, self.principal, self.resource, self.explicit))
 
 
@@ -64,7 +64,7 @@ class Actor:
         Args:
             action: Such as `sqs:ReceiveMessage`.
             resource: ARN, or `*` for an action without a resource.
-            via: Service that asks KMS on the way, such as `sqs`. Default: none.
+            via: Service through which KMS is called, such as `sqs`. Default: none.
         """
         account, name = self.role.split(":")[4], self.role.rpartition("/")[2]
         region = get_region()
@@ -108,8 +108,8 @@ def record(refusal: Refusal, *, invoked_by: str) -> None:
     """Record a refusal in the account's CloudTrail.
 
     Args:
-        refusal: What was refused.
-        invoked_by: The service that asked, such as `lambda.amazonaws.com`.
+        refusal: The refusal.
+        invoked_by: The calling service, such as `lambda.amazonaws.com`.
     """
     key, now = (get_account_id(), refusal), time.monotonic()
     with _lock:

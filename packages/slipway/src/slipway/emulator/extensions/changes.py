@@ -22,7 +22,7 @@ def _indexes(properties: Properties) -> dict[str, Properties]:
 
 
 def _shape(index: Properties) -> Properties:
-    """Return what of an index can't be changed under its name."""
+    """Return the properties of an index that can't be changed under its name."""
     return {"KeySchema": index.get("KeySchema"), "Projection": index.get("Projection")}
 
 
@@ -112,7 +112,7 @@ def _resolve_outputs(original: Callable[..., Any], *arguments: Any) -> Any:
     https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-stack-exports.html
 
     Raises:
-        ValueError: An export in use is removed, renamed or has another value.
+        ValueError: An export in use is removed, renamed or changed.
     """
     outputs, exports = original(*arguments)
     name, stack_id = arguments[-2:]

@@ -1,7 +1,7 @@
-"""Ask IAM about the configuration that a function reads from AppConfig: the emulator asks nothing.
+"""Authorise a function's reads of AppConfig's configurations with IAM, which the emulator doesn't.
 
-The data plane is signed as `appconfig`, so the emulator takes its calls for the control plane's, which has none of
-those paths.
+The data plane is signed as `appconfig`, so the emulator mistakes its calls for the control plane's, which lacks those
+paths.
 
 A session names its configuration when it starts; after that its token stands for it
 (https://docs.aws.amazon.com/appconfig/latest/userguide/retrieving-simplified-methods.html). IAM checks both calls on
@@ -44,7 +44,7 @@ def _resource_arn(original: Callable[..., str], service: str, method: str, path:
 
 
 def _named(request: Mapping[str, Any]) -> str | None:
-    """Return the resource of the configuration that a session is started for; None without one."""
+    """Return the resource of the configuration that a session is started for; None if there is none."""
     application = appconfig._resolve_application_id(request.get("ApplicationIdentifier", ""))
     if not application:
         return None

@@ -1,6 +1,6 @@
-"""CodeDeploy, as far as its hooks report to it; in a rehearsal the player answers them instead.
+"""CodeDeploy's part that hooks report to; in a rehearsal the player replaces it.
 
-A deployment here calls its hooks and waits for what they report. It moves no traffic.
+A deployment here calls its hooks and waits for their reports. It moves no traffic.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ def send(actor: Actor, destination: str, content: str, *, metric: str = "Destina
     """Send a record to a destination.
 
     Args:
-        actor: Lambda in the name of the function's role.
+        actor: Lambda acting in the function's role.
         destination: ARN of a queue, topic or function.
         content: The record, as JSON.
         metric: Metric of the function that counts a failure.
@@ -41,7 +41,7 @@ def send(actor: Actor, destination: str, content: str, *, metric: str = "Destina
     kind = destination.split(":")[2] if destination.startswith("arn:") else ""
     sent = kind in _ACTIONS and _allowed(actor, _ACTIONS[kind], destination) and _put(kind, destination, content)
     if not sent:
-        logger.warning("%s: what failed was not sent to %s", actor.session, destination)
+        logger.warning("%s: the failed event was not sent to %s", actor.session, destination)
         cloudwatch.record_metric("AWS/Lambda", metric, 1, "Count", {"FunctionName": actor.session})
     return sent
 
@@ -96,7 +96,7 @@ def _put_message(queue_arn: str, body: str) -> bool:
 
 
 def timestamp(seconds: float) -> str:
-    """Return a moment as the records of destinations write it, in UTC with milliseconds."""
+    """Return a time in the format of destinations' records, in UTC with milliseconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
 
 

@@ -1,4 +1,4 @@
-"""Have drift detection compare aliases and alarms, too: what people change by hand at night.
+"""Make drift detection compare aliases and alarms too, which operators change manually in an incident.
 
 Both types support it: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resource-import-supported-resources.html.
 """
@@ -48,7 +48,7 @@ def install() -> None:
     """Make the emulator read both.
 
     Raises:
-        UnknownEmulatorError: It is another version of the emulator, which may read them itself.
+        UnknownEmulatorError: The emulator's version differs; it may read them itself.
     """
     readers = drift._DRIFT_READERS
     for kind, reader, properties in (

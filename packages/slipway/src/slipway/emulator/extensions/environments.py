@@ -1,4 +1,4 @@
-"""Execution environments: how many start at once, and the memory that each may use."""
+"""Execution environments: how many start at once, and each one's memory limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway.emulator.extensions.functions import Record
 from slipway.emulator.extensions.patches import wrap
 
 STARTS = os.cpu_count() or 1
-"""Environments that start at once. More would make each other slow: fifty at once took 40 s on two processors."""
+"""Environments that start at once. More would slow each other down: fifty at once took 40 s on two processors."""
 
 WATCH_SECONDS = 0.05
 """Interval at which the memory of busy environments is checked, seconds."""
@@ -144,7 +144,7 @@ def _execute(original: Callable[..., Any], func: Record, event: Any, request_id:
 
 
 def _most_used(_: Callable[..., Any], func: Record) -> int:
-    """Return the most megabytes that the environment of the last invocation used, not more than it has."""
+    """Return the maximum memory of the last invocation's environment, in megabytes, at most its limit."""
     worker = _last.get()
     size = int((func.get("config") or func).get("MemorySize", 128))
     return min(size, round(getattr(worker, "most_bytes", 0) / _MEGABYTE))

@@ -1,6 +1,6 @@
-"""Faults at the edge of an emulated account: what functions ask of AWS fails or is slow, as a file says.
+"""Faults at the edge of an emulated account: functions' calls to AWS fail or are slow, as a file says.
 
-Requests of people and tests pass: a function signs with the key of its role's session. What AWS answers:
+Requests of people and tests are not affected: a function is recognised by the key of its role's session. AWS's errors:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and
 https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/CommonErrors.html.
 """
@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import Any
 
 FAULTS = "SLIPWAY_FAULTS"
-"""Variable with the file that says which faults there are: a JSON object, by name."""
+"""Variable with the file of the faults: a JSON object, by name."""
 
 _CREDENTIAL = re.compile(rb"Credential=(\w+)/\d+/[a-z0-9-]+/([a-z0-9-]+)/aws4_request")
 _SESSION = b"ASIA"
-"""How the keys of sessions begin, and so those of functions."""
+"""Prefix of sessions' access keys, and so of functions'."""
 
 
 @dataclass(frozen=True)
 class EdgeFault:
-    """How some of a function's requests fail.
+    """A way in which some of a function's requests fail.
 
     Attributes:
-        services: those that are asked, as signatures name them.
-        share: how many of the requests it meets, 0 to 1.
-        status: what they are answered, unless they are only late.
-        code: the error's code.
-        seconds: how long they wait before.
+        services: The called services, by their names in signatures.
+        share: Share of the requests that fail, 0 to 1.
+        status: Status of the answer, unless it is only delayed.
+        code: Code of the error.
+        seconds: Delay before the answer.
     """
 
     services: tuple[str, ...]
@@ -44,11 +44,11 @@ class EdgeFault:
 
 
 def write_faults(file: Path, faults: Mapping[str, EdgeFault]) -> None:
-    """Have an emulator meet requests with faults from now on, and with no others.
+    """Set the faults of an emulator from now on.
 
     Args:
-        file: the one that its variable names.
-        faults: by name; empty for none.
+        file: The file that its variable names.
+        faults: Faults by name; empty for none.
     """
     text = json.dumps({name: asdict(fault) for name, fault in faults.items()})
     staging = file.with_suffix(".new")
@@ -57,10 +57,10 @@ def write_faults(file: Path, faults: Mapping[str, EdgeFault]) -> None:
 
 
 class FaultyEdge:
-    """Meets requests with the faults of a file, which may change.
+    """Applies the faults of a file, which may change, to requests.
 
     Args:
-        file: the file; without it there are no faults.
+        file: The file; without it there are no faults.
     """
 
     def __init__(self, file: Path) -> None:
@@ -69,10 +69,10 @@ class FaultyEdge:
         self._asked: Counter[str] = Counter()
 
     def find(self, headers: Mapping[bytes, bytes]) -> EdgeFault | None:
-        """Return the fault that meets a request; None if it passes.
+        """Return the fault that applies to a request; None if none does.
 
         Args:
-            headers: of the request, names in lower case.
+            headers: Headers of the request, names in lower case.
         """
         self._read()
         found = _CREDENTIAL.search(headers.get(b"authorization", b"")) if self._faults else None
@@ -82,7 +82,7 @@ class FaultyEdge:
         for name, fault in self._faults.items():
             if service in fault.services:
                 self._asked[name] += 1
-                # Evenly spread, so that the same run meets the same faults.
+                # Evenly spread, so that a repeated run has the same faults.
                 if int(self._asked[name] * fault.share) > int((self._asked[name] - 1) * fault.share):
                     return fault
         return None
@@ -107,12 +107,12 @@ async def meet(
     scope: MutableMapping[str, Any],
     send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
 ) -> bool:
-    """Answer a request if a fault meets it, and return True; let it wait if it is only to be late.
+    """Answer a request and return True if a fault applies to it; only delay it if the fault has no status.
 
     Args:
-        edge: what meets requests.
-        scope: the request's.
-        send: the server's.
+        edge: Selects the fault of a request.
+        scope: ASGI scope of the request.
+        send: ASGI `send` of the server.
     """
     if scope["type"] != "http":
         return False
@@ -139,8 +139,8 @@ def error_of(fault: EdgeFault, *, as_json: bool) -> tuple[bytes, bytes]:
     """Return the media type and the body of a fault's error.
 
     Args:
-        fault: the fault.
-        as_json: whether the service speaks JSON. Else it speaks XML.
+        fault: The fault.
+        as_json: True if the service uses JSON; otherwise it uses XML.
     """
     if as_json:
         return b"application/x-amz-json-1.0", json.dumps({"__type": fault.code, "message": "planted"}).encode()

@@ -20,11 +20,11 @@ Record = dict[str, Any]
 PRINCIPAL = "lambda.amazonaws.com"
 LOCKED = "KMSAccessDeniedException"
 NOT_HOSTED = "Rehearsal.NotHosted"
-"""Type of the error of every other function."""
+"""Error type of functions in every other runtime."""
 
 
 def actor(config: Record) -> Actor:
-    """Return Lambda in the name of a function's role."""
+    """Return Lambda acting in a function's role."""
     return Actor(config.get("Role", ""), config.get("FunctionName", ""), PRINCIPAL)
 
 
@@ -36,7 +36,10 @@ def base_record(config: Record) -> Record:
 
 
 def _write_log(original: Callable[..., Any], func: Record, *arguments: Any, **named: Any) -> None:
-    """Write the log, if the role may: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html."""
+    """Write the log if the role allows it.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
+    """
     config = func.get("config") or func
     function_arn = config["FunctionArn"].split(":")
     group = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
@@ -48,7 +51,7 @@ def _write_log(original: Callable[..., Any], func: Record, *arguments: Any, **na
 def _locked_variables(config: Record) -> str | None:
     """Return AWS's message if the role may not decrypt the function's environment variables.
 
-    AWS asks when an execution environment starts; here each invocation asks, so a missing permission shows at once.
+    AWS checks when an execution environment starts; here each invocation checks, so a missing permission shows at once.
     """
     key = customer_key(config.get("KMSKeyArn"))
     if key is None or not (config.get("Environment") or {}).get("Variables"):
@@ -66,10 +69,10 @@ def _locked_variables(config: Record) -> str | None:
 def _not_hosted(config: Record) -> str | None:
     """Return why a function cannot run here: the emulator would answer with a mock of status 200."""
     if config.get("PackageType") == "Image":
-        return "it is a container image, and no container runs here"
+        return "it is a container image, and containers don't run here"
     runtime = str(config.get("Runtime") or "")
     if runtime and not runtime.startswith(HOSTED):
-        return f"its runtime {runtime} is not on this machine, only Python and Node.js are"
+        return f"its runtime {runtime} is not available here; only Python and Node.js are"
     return None
 
 
@@ -96,7 +99,8 @@ async def _invoke(  # noqa: PLR0917  # as the emulator calls it
     if "X-Amz-Function-Error" in answered and LOCKED.encode() in body:
         return error_response_json(LOCKED, json.loads(body)["errorMessage"], HTTPStatus.BAD_GATEWAY)
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        # The emulator leaves the type out of what SDKs read (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
+        # The emulator omits the error's type from the header that SDKs read
+        # (https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html).
         answered["x-amzn-errortype"] = "TooManyRequestsException"
         content = json.loads(body)
         content["Message"] = content["message"] = "Rate Exceeded."

@@ -1,4 +1,4 @@
-"""API Gateway and CloudFront's hosts, where the emulator answers otherwise than AWS."""
+"""Make API Gateway and CloudFront's hosts answer as on AWS."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Headers = dict[str, Any]
 
 OVERRIDE = "x-http-method-override"
 REST_SECONDS, HTTP_SECONDS = 29.0, 30.0
-"""Longest that an integration may take: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html."""
+"""Maximum duration of an integration: https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html."""
 
 INVOKE = "execute-api:Invoke"
 _SCOPE = re.compile(r"Credential=[^/]+/[^/]+/[^/]+/([^/]+)/")
@@ -40,10 +40,10 @@ def _owner(api_id: str) -> tuple[str, str] | None:
 async def _execute_api(
     original: Callable[..., Any], host: str, path: str, method: str, headers: Headers, *rest: Any, **named: Any
 ) -> Any:
-    """Take the method of `X-HTTP-Method-Override` for the request's, and refuse callers of another account.
+    """Apply `X-HTTP-Method-Override`, and refuse callers of another account.
 
-    A REST API does the first whatever the request's own method is. A caller of another account needs the API's
-    resource policy, and none of ours has one.
+    A REST API applies the header whatever the request's own method is. A caller of another account needs a resource
+    policy on the API, and ours have none.
     """
     parsed = app._parse_execute_api_url(host, path)
     owner = _owner(parsed[0]) if parsed is not None else None
@@ -61,7 +61,7 @@ async def _execute_api(
 def _request(
     api_id: str, stage_name: str, stage: Mapping[str, Any], *, headers: Headers, query: Any, path: str = ""
 ) -> dict[str, Any]:
-    """Return what a gateway response may refer to."""
+    """Return the variables of a gateway response."""
     return {
         "api_id": api_id,
         "stage_name": stage_name,
@@ -78,7 +78,7 @@ def _request(
 
 
 def _refuse(api_id: str, stage: str, headers: Headers, query: Any, message: str) -> Any:
-    """Answer as the API's own refusal of access: a gateway response of a REST API, or an HTTP API's short answer."""
+    """Refuse access as the API does: with a gateway response of a REST API, or an HTTP API's short answer."""
     scope, stages = apigateway_v1.find_api_scope(api_id), apigateway_v1.stages_for_api(api_id)
     if scope is None or stage not in stages:
         return HTTPStatus.FORBIDDEN, {"Content-Type": "application/json"}, b'{"message":"Forbidden"}'
@@ -129,7 +129,7 @@ def _enforce(
 
 
 def _update_api_key(original: Callable[..., Any], key_id: str, data: Mapping[str, Any]) -> Any:
-    """Disable a key by the text `false` too, the only form in which a patch can say it."""
+    """Also disable a key by the string `false`, the only form that a patch allows."""
     answer = original(key_id, data)
     key = apigateway_v1._api_keys.get(key_id)
     if key is not None and isinstance(key.get("enabled"), str):
@@ -142,7 +142,7 @@ def _update_api_key(original: Callable[..., Any], key_id: str, data: Mapping[str
 
 
 async def _within(seconds: float, answer: Any) -> Any:
-    """Return the answer if it arrives in time; else None. The function itself continues, as on AWS."""
+    """Return the answer if it arrives in time, else None. As on AWS, the function itself continues."""
     task = asyncio.ensure_future(answer)
     done, _ = await asyncio.wait({task}, timeout=seconds)
     return task.result() if done else None

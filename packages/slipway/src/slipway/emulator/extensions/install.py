@@ -1,4 +1,4 @@
-"""Everything that is replaced in the emulator, in its order."""
+"""Install all extensions of the emulator, in order."""
 
 from slipway.emulator.extensions import (
     access_logs,

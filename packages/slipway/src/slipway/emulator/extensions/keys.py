@@ -43,7 +43,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "secretsmanager:GetSecretValue": (DECRYPT,),
     "secretsmanager:PutSecretValue": (DATA_KEY, DECRYPT),
 }
-"""Action → what KMS is asked for in the caller's name."""
+"""Action → the KMS actions that it needs in the caller's name."""
 
 _MESSAGES = {
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html
@@ -56,12 +56,12 @@ _refused: ContextVar[Refusal | None] = ContextVar("refused_key", default=None)
 
 
 def name_refusal(refusal: Refusal) -> None:
-    """Make the refusal of the present request name another action than the request's own."""
+    """Make the refusal of the current request name an action other than the request's own."""
     _refused.set(refusal)
 
 
 def customer_key(reference: object) -> str | None:
-    """Return the ARN of a customer's key, or None for AWS's own keys and for what names no key.
+    """Return the ARN of a customer's key; None for AWS's own keys, and for anything that isn't a key.
 
     Args:
         reference: Id, ARN or alias of a key.
@@ -108,7 +108,7 @@ _KEYS: Mapping[str, Callable[[str], object]] = {
 
 
 def key_of(resource: str) -> str | None:
-    """Return the ARN of the customer's key that encrypts a resource; None without one.
+    """Return the ARN of the customer's key that encrypts a resource; None if none does.
 
     Args:
         resource: ARN of a table or its index, queue, topic, bucket or its object, or secret.
@@ -142,7 +142,7 @@ def _enforce(  # noqa: PLR0917  # as the emulator calls it
 
 
 def _refused_key(access_key_id: str, action: str, key: str, region: str, *, via: str) -> Refusal | None:
-    """Return the refusal of what KMS is asked in a caller's name; the caller is known by then."""
+    """Return the refusal of a KMS call in the caller's name. The caller must already be known."""
     principal = iam_evaluator.resolve_principal(access_key_id or "", get_account_id())
     if isinstance(principal, iam_evaluator.AuthError) or principal.policies is None:
         return None
@@ -188,7 +188,7 @@ _ENCRYPTION, _KEY = "x-amz-server-side-encryption", "x-amz-server-side-encryptio
 
 
 def _written(original: Callable[..., Any], headers: Mapping[str, str], bucket_name: str) -> Any:
-    """Take AWS's own key for a write that asks for KMS and names no key, as S3 does; the emulator refuses it."""
+    """Use AWS's own key for a write that requests KMS without a key, as S3 does; the emulator refuses it."""
     if headers.get(_ENCRYPTION) == "aws:kms" and not headers.get(_KEY):
         headers = {**headers, _KEY: f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3"}
     return original(headers, bucket_name)
@@ -213,7 +213,7 @@ def install() -> None:
 
 
 def bucket_encryption(properties: Mapping[str, Any]) -> str:
-    """Return a bucket's encryption as S3's API has it, from a template's `BucketEncryption`."""
+    """Convert a template's `BucketEncryption` to the format of S3's API."""
     rule = properties["ServerSideEncryptionConfiguration"][0]
     default = rule.get("ServerSideEncryptionByDefault", {})
     key = f"<KMSMasterKeyID>{default['KMSMasterKeyID']}</KMSMasterKeyID>" if "KMSMasterKeyID" in default else ""

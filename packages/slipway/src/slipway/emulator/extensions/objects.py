@@ -1,4 +1,4 @@
-"""Report a missing object only to callers who may list its bucket; to others S3 says that it is forbidden.
+"""Report a missing object only to callers who may list its bucket; others get an access error, as from S3.
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
 """

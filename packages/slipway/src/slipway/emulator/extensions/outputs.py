@@ -14,7 +14,7 @@ _CONTEXT = ("resources", "params", "conditions", "mappings", "stack_name", "stac
 
 
 def _resolve(original: Callable[..., Any], value: Any, *context: Any) -> Any:
-    """Resolve a reference to a stack of another region there: the emulator looks in its own region alone."""
+    """Resolve a reference to a stack of another region there: the emulator only looks in its own region."""
     match value:
         case {"Fn::GetStackOutput": {"Region": str(region)}} if region != responses.get_region():
             here = responses._request_region.set(region)

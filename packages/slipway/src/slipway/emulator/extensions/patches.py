@@ -22,7 +22,7 @@ def wrap(owner: Any, name: str, replacement: Callable[..., Any], *parameters: st
         parameters: Names of the original's parameters, in order.
 
     Raises:
-        UnknownEmulatorError: No such function, or its parameters differ.
+        UnknownEmulatorError: The function doesn't exist, or its parameters differ.
     """
     where = f"{getattr(owner, '__name__', 'the table of handlers')}.{name}"
     original = owner.get(name) if isinstance(owner, dict) else getattr(owner, name, None)

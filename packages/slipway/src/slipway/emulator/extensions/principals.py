@@ -31,7 +31,7 @@ _POLICIES: dict[str, Callable[[str], tuple[Any, str] | None]] = {
 }
 
 _OWNED = frozenset({"cloudwatch.amazonaws.com"})
-"""Principals that come with `aws:SourceOwner`, which the default policy of a topic asks for. EventBridge doesn't:
+"""Principals that send `aws:SourceOwner`, which a topic's default policy requires. EventBridge doesn't:
 https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-troubleshooting.html."""
 
 
@@ -42,7 +42,7 @@ def allowed(principal: str, action: str, resource: str, *, source: str) -> bool:
         principal: The service, such as `events.amazonaws.com`.
         action: Such as `sns:Publish`.
         resource: ARN of a topic, queue, function or key.
-        source: ARN of what the service acts for, such as a rule or an alarm.
+        source: ARN of the resource that the service acts for, such as a rule or an alarm.
     """
     found = _POLICIES[action.partition(":")[0]](resource)
     if found is None:
@@ -51,7 +51,7 @@ def allowed(principal: str, action: str, resource: str, *, source: str) -> bool:
     if principal in _OWNED:
         context["aws:sourceowner"] = get_account_id()
     request = iam_evaluator.EvalContext(
-        # The service itself and no principal of the account, so that a statement for the account doesn't count.
+        # Only the service itself, not a principal of the account, so that a statement for the account doesn't count.
         principal_arn="*",
         principal_type="Service",
         principal_account="",
@@ -73,7 +73,7 @@ def refusal(principal: str, target: str, *, source: str) -> str | None:
     Args:
         principal: The service.
         target: ARN of the topic, queue or function.
-        source: ARN of what the service acts for.
+        source: ARN of the resource that the service acts for.
     """
     service = target.split(":")[2]
     action = _ACTIONS[service]
@@ -92,7 +92,7 @@ def refusal(principal: str, target: str, *, source: str) -> str | None:
 def _alarm_actions(
     original: Callable[..., Any], alarm: dict[str, Any], old_state: str, new_state: str, reason: str
 ) -> None:
-    """Publish an alarm's change of state where the topics allow it, and write down what came of each action.
+    """Publish an alarm's change of state to the topics that allow it, and record the result of each action.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/alarm-actions.html
     """

@@ -1,10 +1,10 @@
-"""Restore a table to what it held at a moment: the emulator itself copies what it holds now.
+"""Restore a table to its content at a point in time; the emulator itself copies the current content.
 
 DynamoDB keeps continuous backups of a table with point-in-time recovery, and restores it as a new table with the exact
 state of any second of its window
 (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/pointintimerecovery_howitworks.html). Here each change
-of such a table is kept with the item before it, and a restore takes back those after the moment. What is kept ends with
-the emulator's process.
+of such a table is recorded with the previous item, and a restore reverts the changes after that time. The record ends
+with the emulator's process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Undo:
 _changes: Any = AccountRegionScopedDict()
 """Table → its changes since `_since`, oldest first."""
 _since: Any = AccountRegionScopedDict()
-"""Table → when its changes began to be kept."""
+"""Table → time from which its changes are recorded."""
 
 
 def _emit(  # noqa: PLR0917  # as the emulator calls it
@@ -50,7 +50,7 @@ def _emit(  # noqa: PLR0917  # as the emulator calls it
     new_item: Item | None,
     replicate: bool = True,
 ) -> Any:
-    """Keep a change of a table with point-in-time recovery. Every write calls this, with or without a stream."""
+    """Record a change of a table with point-in-time recovery. Every write calls this, with or without a stream."""
     table = dynamodb._tables.get(table_name)
     if table and dynamodb._pitr_settings.get(table_name):
         item = new_item or old_item or {}
@@ -72,28 +72,28 @@ def _begin(original: Callable[..., Any], data: Item) -> Any:
 
 
 def _describe(original: Callable[..., Any], data: Item) -> Any:
-    """Say since when a table can be restored."""
+    """Return the times to which a table can be restored."""
     status, headers, body = original(data)
     name = dynamodb._normalize_table_name(data.get("TableName"))
     if status != 200 or not dynamodb._pitr_settings.get(name):
         return status, headers, body
     answer = json.loads(body)
     recovery = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
-    # A moment of whole seconds, which the latest one has to be reachable by.
+    # Times have whole seconds, and the latest one must be restorable.
     recovery["EarliestRestorableDateTime"] = int(_earliest(name))
     recovery["LatestRestorableDateTime"] = time.time()
     return status, headers, json.dumps(answer).encode()
 
 
 def _earliest(name: str) -> float:
-    """Return when recording a table's changes began; for a table of an earlier process, now at the latest."""
+    """Return the time from which a table's changes are recorded, which for an earlier process's table is now."""
     if name not in _since:
         _since[name] = time.time()
     return float(_since[name])
 
 
 def _restore(original: Callable[..., Any], data: Item) -> Any:
-    """Restore a table as it is, then take back what changed after the moment, the newest change first."""
+    """Copy a table as it is, then revert the changes after the time, the newest first."""
     source = data.get("SourceTableName") or dynamodb._normalize_table_name(data.get("SourceTableArn") or "")
     if source in dynamodb._tables and not dynamodb._pitr_settings.get(source):
         return error_response_json(
@@ -118,7 +118,7 @@ def _restore(original: Callable[..., Any], data: Item) -> Any:
 
 
 def _follow(props: Item, physical_id: str) -> None:
-    """Turn recovery on or off as a template says, which the emulator leaves out."""
+    """Turn recovery on or off as a template says, which the emulator ignores."""
     wanted = (props.get("PointInTimeRecoverySpecification") or {}).get("PointInTimeRecoveryEnabled")
     enabled = str(wanted).lower() == "true"
     if enabled != bool(dynamodb._pitr_settings.get(physical_id)):

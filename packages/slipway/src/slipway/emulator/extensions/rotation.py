@@ -58,7 +58,7 @@ def _run_steps(record: Record, secret_arn: str, token: str) -> None:
         event = {"Step": step, "SecretId": secret_arn, "ClientRequestToken": token}
         result = lambda_svc._execute_function_with_config_scope(record, event)
         if result.get("error"):
-            # The version stays pending; the next rotation takes it up again.
+            # The version stays pending; the next rotation continues with it.
             logger.warning("rotation of %s failed in %s: %s", secret_arn, step, result.get("body"))
             return
 
@@ -81,7 +81,7 @@ def _may_invoke(function_arn: str, secret_arn: str) -> bool:
 
 
 def _get_value(original: Callable[..., Any], data: Record) -> Any:
-    """Give a version's value; one that is pending without a value isn't found."""
+    """Return a version's value. A pending version without a value is not found."""
     _, secret = secretsmanager._resolve(data.get("SecretId"))
     stage = data.get("VersionStage", "AWSCURRENT")
     token = data.get("VersionId") or (secretsmanager._find_stage_version(secret, stage)[0] if secret else None)

@@ -1,4 +1,4 @@
-"""Which functions run on this machine. Nothing of the emulator is loaded."""
+"""Runtimes whose functions run on this machine. This module does not import the emulator."""
 
 HOSTED = ("python", "nodejs")
-"""Beginnings of the runtimes whose functions run here."""
+"""Prefixes of the runtimes whose functions run here."""

@@ -1,4 +1,4 @@
-"""Let IAM's policy simulation take the context of a request: the emulator's reads no `ContextEntries`.
+"""Let IAM's policy simulation read `ContextEntries`, which the emulator ignores.
 
 https://docs.aws.amazon.com/IAM/latest/APIReference/API_SimulatePrincipalPolicy.html
 """
@@ -22,7 +22,7 @@ _DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny"}
 
 
 def _entries(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Return the first value of each context key of a request, with the key in lower case as the evaluator has it."""
+    """Return the first value of each context key of a request, with the key in lower case as the evaluator expects."""
     found: dict[str, str] = {}
     for number in count(1):
         entry = f"ContextEntries.member.{number}"

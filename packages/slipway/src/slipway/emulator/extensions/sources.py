@@ -1,4 +1,4 @@
-"""Event source mappings: read queues and streams in the role's name, in batches, with what is configured for failures.
+"""Event source mappings: read queues and streams in the role's name, in batches, with the configured failure handling.
 
 Queues: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html. Streams:
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and
@@ -26,7 +26,7 @@ from slipway.emulator.extensions.keys import DECRYPT, key_of
 from slipway.emulator.extensions.patches import wrap
 
 POLLERS = 5
-"""Batches of a queue under way at once without `MaximumConcurrency`: with how many Lambda begins
+"""Concurrent batches of a queue without `MaximumConcurrency`: the number with which Lambda begins
 (https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html)."""
 
 THROTTLED_SECONDS = 0.2
@@ -42,7 +42,7 @@ def read_refusal(config: Record, source: str, *, deletes: bool = False) -> Refus
     Args:
         config: The function's configuration.
         source: ARN of the queue or stream.
-        deletes: True to ask for what is needed to delete read messages too. Default: only to read.
+        deletes: True to also require the permission to delete messages. Default: only to read.
     """
     lambda_, service = actor(config), source.split(":")[2] if source.startswith("arn:") else ""
     match service:
@@ -61,7 +61,7 @@ def read_refusal(config: Record, source: str, *, deletes: bool = False) -> Refus
 
 
 def _creation_refused(config: Record, source: str) -> str | None:
-    """Return AWS's message if Lambda refuses to make a mapping: the role may not read the source."""
+    """Return AWS's message if Lambda refuses to create a mapping because the role may not read the source."""
     refusal = read_refusal(config, source, deletes=True)
     if refusal is None:
         return None
@@ -99,14 +99,14 @@ def _provision(original: Callable[..., Any], logical_id: str, props: Record, sta
 def _queue_concurrency(
     _: Callable[..., Any], esm: Record, func_rec: Record, config: Record, queue: Record | None = None
 ) -> int:
-    """Return how many batches may be under way; none while the role may not read the queue."""
+    """Return how many batches may be processed at once; 0 while the role may not read the queue."""
     if queue and queue.get("messages") and (refusal := read_refusal(config, esm["EventSourceArn"])) is not None:
         esm["LastProcessingResult"] = f"PROBLEM: {refusal.message}"
         return 0
     del func_rec
     if queue and queue.get("is_fifo"):
         return 1
-    # Whatever the function's reserved concurrency: what is too much for it is throttled, as on AWS.
+    # As on AWS, reserved concurrency doesn't limit this number: excess batches are throttled.
     return int((esm.get("ScalingConfig") or {}).get("MaximumConcurrency") or POLLERS)
 
 
@@ -128,7 +128,7 @@ def _run_queue_batch(  # noqa: PLR0917  # as the emulator calls it
     failed = set(handed) if result.get("error") else set(failed_items(esm, result.get("body"), handed))
     if result.get("error") and not result.get("throttle"):
         lambda_svc._esm_backoff_until[esm["UUID"]] = time.time() + lambda_svc._ESM_BACKOFF_SECONDS
-    # What a filter left out is deleted too.
+    # Filtered messages are deleted too.
     done = {message["receipt_handle"] for message in batch if message["id"] not in failed}
     config, source = func_rec["config"], esm["EventSourceArn"]
     if done and actor(config).refusal("sqs:DeleteMessage", source) is None:
@@ -143,7 +143,7 @@ def failed_items(mapping: Record, answer: object, handed: Sequence[str]) -> Sequ
 
     Args:
         mapping: The event source mapping.
-        answer: What the function returned.
+        answer: The function's answer.
         handed: Identifiers of the items: ids of messages, or sequence numbers of records.
     """
     if "ReportBatchItemFailures" not in (mapping.get("FunctionResponseTypes") or []) or not answer:
@@ -191,10 +191,10 @@ def _scope(account: str, region: str) -> Iterator[None]:
 
 
 def _poll_streams(_: Callable[..., Any]) -> bool:
-    """Pass each mapping of a table's stream its next batch.
+    """Give each mapping of a table's stream its next batch.
 
     Returns:
-        True if there was something to hand over or to pass by.
+        True if there were records to deliver or to skip.
     """
     worked = False
     for account, region, esm in lambda_svc._iter_all_esms():
@@ -232,7 +232,7 @@ def _next_window(esm: Record, table: str) -> _Window | None:
         positions = lambda_svc._dynamodb_stream_positions
         if mapping not in positions:
             positions[mapping] = horizon if esm.get("StartingPosition") == "TRIM_HORIZON" else end
-        # Records that expired since are lost.
+        # Records that have expired in the meantime are lost.
         position = positions[mapping] = max(positions[mapping], horizon)
     with _lock:
         reader = _readers.setdefault(mapping, _Reader())
@@ -244,7 +244,7 @@ def _next_window(esm: Record, table: str) -> _Window | None:
 
 def _run_stream_batch(esm: Record, function: Record, table: str, window: _Window) -> None:
     raw = dynamodb.stream_records_since(table, window.start, window.end - window.start)
-    # Another account of them by position: what is filtered out still has one.
+    # Counted by position, because filtered records have positions too.
     records = lambda_svc._apply_filter_criteria(list(raw), esm)
     young = _young(esm, records)
     if len(young) < len(records):
@@ -261,7 +261,7 @@ def _run_stream_batch(esm: Record, function: Record, table: str, window: _Window
         return
     result = lambda_svc._execute_function(function, {"Records": young})
     if result.get("throttle"):
-        # It was not tried: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
+        # A throttled batch was not tried: https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
         _back_off(esm)
         return
     numbers = [record["dynamodb"]["SequenceNumber"] for record in young]

@@ -1,4 +1,4 @@
-"""X-Ray, as far as Lambda writes to it: a segment for each traced invocation, in the role's name.
+"""X-Ray segments that Lambda writes: one per traced invocation, in the role's name.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html. The subsegments that a function's SDK sends to the
 daemon in its environment aren't kept: there is no daemon.
@@ -23,7 +23,7 @@ from slipway.emulator.extensions.functions import Record, actor
 from slipway.emulator.extensions.patches import wrap
 
 KEPT = 1000
-"""Traces that are kept; older ones are forgotten."""
+"""Number of traces that are kept; older ones are dropped."""
 
 _header: ContextVar[str | None] = ContextVar("trace_header", default=None)
 _ROOT, _PARENT = re.compile(r"Root=([\w-]+)"), re.compile(r"Parent=(\w+)")
@@ -68,7 +68,7 @@ def _put(config: Record, header: str, began: float, *, failed: bool) -> None:
             _traces[get_account_id(), get_region(), root[1]] = segment
             while len(_traces) > KEPT:
                 _traces.popitem(last=False)
-    # What the daemon tells of itself; no API of X-Ray shows it.
+    # The daemon's own metadata, which no API of X-Ray shows.
     lambda_.refusal("xray:PutTelemetryRecords", "*")
 
 

@@ -1,4 +1,4 @@
-"""The function that CloudFormation invokes for the player's custom resources: it hands them over and waits for nothing.
+"""Lambda function for the player's custom resources: it hands them over without waiting.
 
 The player answers CloudFormation itself, at the address in the event. This file is the function's whole code.
 """
@@ -9,7 +9,7 @@ import ssl
 import urllib.request
 
 ENDPOINT = "SLIPWAY_PARTITION"
-"""Variable with the endpoint of the accounts; functions have it from the emulator's process."""
+"""Variable with the endpoint of the accounts; functions inherit it from the emulator's process."""
 
 
 def handler(event, context):  # type: ignore[no-untyped-def]  # runs in the emulator, without our packages

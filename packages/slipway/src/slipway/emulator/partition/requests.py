@@ -16,7 +16,7 @@ _ROLE = re.compile(r"arn:[\w-]+:iam::(?P<account>\d{12}):role/(?P<path>.+)")
 
 
 class ApiError(Exception):
-    """An API's refusal.
+    """An error answer of an API.
 
     Args:
         code: AWS's code, such as `AccessDeniedException`.
@@ -36,33 +36,33 @@ class Requester:
     account: str
     access_key_id: str
     role: str | None = None
-    """Name of the role of a session; None for the root of the account and for what another process made."""
+    """Name of a session's role; None for the account's root and for sessions of another process."""
 
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One HTTP request, whole."""
+    """A complete HTTP request."""
 
     method: str
     path: bytes
-    """As it was sent, escapes and all."""
+    """The path as it was sent, still escaped."""
     query: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
-        """Return a header's value, or an empty text."""
+        """Return a header's value, or an empty string."""
         wanted = name.lower().encode()
         return next((value.decode("latin-1") for key, value in self.headers if key.lower() == wanted), "")
 
     @property
     def host(self) -> str:
-        """The host that the client asked for, without its port."""
+        """The requested host, without its port."""
         return self.header("host").rpartition(":")[0] or self.header("host")
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """The parameters of AWS's query protocol, in the body or the address; of JSON bodies, the texts in them."""
+        """The parameters of AWS's query protocol, in the body or the URL; for a JSON body, its strings."""
         found = {name: values[0] for name, values in parse_qs(self.query.decode("latin-1")).items()}
         kind = self.header("content-type")
         if "json" in kind:
@@ -82,12 +82,12 @@ class HttpRequest:
 
     @property
     def operation(self) -> str:
-        """The operation that is asked for, where the protocol names it."""
+        """The requested operation, if the protocol names it."""
         return self.header("x-amz-target").rpartition(".")[2] or self.parameters.get("Action", "")
 
     @property
     def signature(self) -> tuple[str, str] | None:
-        """Access key and service of the signature (SigV4), in a header or the address; None without one."""
+        """Access key and service of the signature (SigV4), in a header or the URL; None if unsigned."""
         match = _CREDENTIAL.search(self.header("authorization"))
         if match is None:
             signed = parse_qs(self.query.decode("latin-1")).get("X-Amz-Credential", [""])[0]

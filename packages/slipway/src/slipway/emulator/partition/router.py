@@ -24,13 +24,13 @@ Api = Callable[[str, dict[str, Any], Requester], dict[str, Any]]
 """An API that the emulator lacks: a function of operation, request and caller that returns the answer."""
 
 Hook = Callable[[str, dict[str, Any]], None]
-"""Receives what a function of an account forwards: the account and the content."""
+"""Receives content that a function forwards, with its account."""
 
 HANDED_OVER = b"/_rehearsal/"
-"""Path, followed by an account, to which functions of the rehearsal in an account hand what they were given."""
+"""Path, followed by an account, to which functions of the rehearsal forward their events."""
 
 FROM = b"/_from/"
-"""Path, followed by an account, before what functions of that account ask: no one here knows their sessions."""
+"""Path prefix, followed by an account, of requests by that account's functions, whose sessions are unknown here."""
 
 REUSE_SECONDS = 600.0
 """Time for which an issued session is reused, seconds; STS issues it for an hour."""
@@ -45,7 +45,7 @@ _MIRROR = "slipway-mirror"
 
 @dataclass(frozen=True)
 class Session:
-    """A role's session that was given out here."""
+    """A role's session that was issued here."""
 
     account: str
     role: str
@@ -66,8 +66,8 @@ class Partition:
 
     Args:
         accounts: Account → its emulator.
-        apis: Service as signatures name it → who answers for it.
-        on_handed_over: Takes what functions of the rehearsal hand over.
+        apis: Service, by its name in signatures → the API that answers for it.
+        on_handed_over: Receives the events that functions of the rehearsal forward.
     """
 
     def __init__(self, accounts: Mapping[str, Emulator], *, apis: Mapping[str, Api], on_handed_over: Hook) -> None:
@@ -81,7 +81,7 @@ class Partition:
         """Return the emulator of an account.
 
         Raises:
-            ApiError: There is no such account here.
+            ApiError: The account is not part of the rehearsal.
         """
         try:
             return self._accounts[account]
@@ -120,8 +120,8 @@ class Partition:
 
         Args:
             role_arn: The role.
-            name: Of the session.
-            by: Whose credentials. Default: a service of AWS, which the emulator takes for the root of its account.
+            name: Name of the session.
+            by: The caller's credentials. Default: an AWS service, which the emulator treats as the root of its account.
 
         Raises:
             ApiError: The caller or the role's trust does not allow it.
@@ -142,7 +142,7 @@ class Partition:
         return given
 
     def session_of(self, credentials: Credentials) -> Session | None:
-        """Return the role's session of some credentials; None for other credentials."""
+        """Return the role session of credentials; None for credentials that weren't issued here."""
         return self._sessions.get(credentials.access_key_id)
 
     def _caller(self, key: str) -> Requester:
@@ -221,13 +221,13 @@ class Partition:
     def allowed(
         self, account: str, role_arn: str, action: str, resource: str, context: Mapping[str, str] | None = None
     ) -> bool:
-        """Return True if a role's own policies allow an action that no emulator serves.
+        """Return True if a role's own policies allow an action that the emulator doesn't serve.
 
         Args:
             account: The role's account.
             role_arn: The role.
             action: The IAM action.
-            resource: ARN of what it is done to.
+            resource: ARN of the resource.
             context: Condition keys of the request and their values. Default: none.
         """
         return _simulate(self.emulator(account), role_arn, action, resource, context or {})
@@ -246,7 +246,7 @@ class Partition:
         """Return a request to an API's own host name, signed again for the emulator's address of the API.
 
         Raises:
-            ApiError: Nobody here gave out the key, so nobody can sign for it.
+            ApiError: The key wasn't issued here, so the request can't be signed again.
         """
         session = self._sessions.get(key)
         if session is None:
@@ -288,17 +288,17 @@ class Partition:
         return self._in(self._owner(host, self._has_host, region), region)
 
     def _owner(self, name: str, has: Callable[[Emulator, str], bool], region: str | None = None) -> str:
-        """Return the account that has something, by querying each of them once.
+        """Return the account that has a resource, by querying each account once.
 
         Args:
-            name: Of what it has.
-            has: True for the account that has it.
-            region: Where it is. Default: in each account's main region.
+            name: Name of the resource.
+            has: Returns True for the account that has it.
+            region: Region of the resource. Default: each account's main region.
         """
         if name not in self._owners:
             owner = next((each for each in self._accounts if has(self._in(each, region), name)), None)
             if owner is None:
-                raise ApiError("InvalidClientTokenId", f"no account here knows {name}", status=403)
+                raise ApiError("InvalidClientTokenId", f"no account of this rehearsal has {name}", status=403)
             self._owners[name] = owner
         return self._owners[name]
 
@@ -377,11 +377,11 @@ def _send(emulator: Emulator, request: HttpRequest) -> httpx.Response:
 
 
 def forwarded(client: httpx.Client | httpx.AsyncClient, request: HttpRequest) -> httpx.Request:
-    """Return a request for an emulator, byte for byte, since it may be signed.
+    """Return a request for an emulator, unchanged byte for byte, since it may be signed.
 
     Args:
-        client: Of the emulator.
-        request: As it came.
+        client: Client of the emulator.
+        request: The received request.
     """
     path = request.path + (b"?" + request.query if request.query else b"")
     url = client.base_url.copy_with(raw_path=path)

@@ -1,4 +1,4 @@
-"""The endpoint itself: TLS, and a proxy by which AWS's own host names lead here."""
+"""Server of the endpoint: TLS, and a proxy that routes AWS's host names to it."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Server:
     """Serves a partition in its own thread, on the loopback interface.
 
     Args:
-        partition: What is served.
-        regions: Whose host names are served.
+        partition: The accounts and routes to serve.
+        regions: Regions whose host names are served.
         tls: Folder of the certificates.
     """
 
@@ -89,19 +89,19 @@ class Server:
         """Start serving.
 
         Raises:
-            RehearsalError: It did not come up.
+            RehearsalError: It did not start.
         """
         certificates(self._tls, names=self.names)
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="partition", daemon=True)
         self._thread.start()
         if not ready.wait(START_SECONDS) or self._failure is not None:
-            raise RehearsalError(f"the endpoint of the accounts did not come up: {self._failure or 'no answer'}")
+            raise RehearsalError(f"the endpoint of the accounts did not start: {self._failure or 'no answer'}")
 
     def stop(self) -> None:
         """Stop serving."""
         if self._loop is not None and self._stop is not None:
-            with suppress(RuntimeError):  # it has ended by itself
+            with suppress(RuntimeError):  # It has ended by itself.
                 self._loop.call_soon_threadsafe(self._stop.set)
         if self._thread is not None:
             self._thread.join(START_SECONDS)
@@ -116,7 +116,7 @@ class Server:
     async def _serve(self, ready: threading.Event) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._loop.set_exception_handler(_say_what_matters)
-        # Requests wait for accounts in them, and names are looked up in them: four builds may do both at once.
+        # These threads wait for accounts and look up names; four builds may do both at once.
         self._loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="partition"))
         settings = Config()
         settings.bind = [f"{LOOPBACK}:{self.port}"]
@@ -183,7 +183,7 @@ class Server:
         return self._clients[emulator.endpoint]
 
     async def _proxy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Proxy TLS connections: AWS's host names lead here, all others to their own addresses."""
+        """Proxy TLS connections: AWS's host names are routed here, all others to their own addresses."""
         try:
             head = await reader.readuntil(b"\r\n\r\n")
             method, _, rest = head.partition(b" ")
@@ -201,7 +201,7 @@ class Server:
             with suppress(OSError):
                 writer.write(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n")
         except asyncio.CancelledError:
-            # The server ends; asyncio would print a trace for each connection.
+            # The server is stopping; asyncio would print a traceback for each connection.
             return
         finally:
             writer.close()
@@ -257,7 +257,7 @@ async def _whole(scope: Scope, receive: Receive) -> HttpRequest:
 
 
 def _refusal(request: HttpRequest, error: ApiError) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """Return a refusal in the protocol of the request."""
+    """Return an error answer in the protocol of the request."""
     if request.header("x-amz-target") or "json" in request.header("content-type"):
         content = json.dumps({"__type": error.code, "message": error.message}).encode()
         return error.status, [(b"content-type", b"application/x-amz-json-1.1")], content

@@ -49,17 +49,17 @@ class Run:
     remembered: Remembered
     store: ArtifactStore
     clock: datetime
-    """Virtual moment."""
+    """Virtual time."""
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     """Namespace → name → value."""
     files: dict[str, Path] = field(default_factory=dict)
-    """Artifact → its zip, where it is here."""
+    """Artifact → its zip, if it is on this machine."""
     change_sets: dict[tuple[str, str], list[PlayedChange]] = field(default_factory=dict)
-    """Account and stack → what its change set changes."""
+    """Account and stack → changes of its change set."""
     refused: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    """Account and stack → what its execution role may not do that its change set needs."""
+    """Account and stack → actions of its change set that its execution role may not perform."""
     is_current: Callable[[PipelineDefinition], bool] = lambda _: True
-    """Decides if the pipeline still has a given definition."""
+    """Returns True if the pipeline still has a given definition."""
 
     def key(self, artifact: str) -> str:
         """Return an artifact's key in the bucket."""
@@ -67,14 +67,14 @@ class Run:
 
     @property
     def known_variables(self) -> dict[str, dict[str, str]]:
-        """Namespace → name → value, with those that every pipeline has.
+        """Namespace → name → value, including the predefined ones.
 
         https://docs.aws.amazon.com/codepipeline/latest/userguide/reference-variables.html
         """
         return {"codepipeline": {"PipelineExecutionId": self.remembered.id}, **self.variables}
 
     def keep(self, artifact: str, file: Path) -> str:
-        """Take a zip for an artifact of this execution; gives its key in the bucket."""
+        """Register a zip as an artifact of this execution, and return its key in the bucket."""
         self.files[artifact] = file
         self.remembered.artifacts[artifact] = self.key(artifact)
         return self.remembered.artifacts[artifact]
@@ -85,12 +85,12 @@ class Task:
     """One action to execute.
 
     Attributes:
-        run: The execution's.
+        run: State of the execution.
         stage: Name of the stage.
-        definition: Of the action.
+        definition: Definition of the action.
         record: Record of its progress.
         clock: Virtual time of the action.
-        commit: What a source action takes; a rollback has none.
+        commit: The commit for source actions; None for a rollback.
     """
 
     run: Run
@@ -102,17 +102,17 @@ class Task:
 
 
 class Actions:
-    """Does actions.
+    """Executes actions.
 
     Args:
-        accounts: They run.
-        approvals: Where answers come from.
-        place: Where builds run.
-        progress: Is called with an action and what it is at.
-        asked: Is called when somebody is asked.
-        quotas: How many builds run at once.
-        waits: Lets some seconds of virtual time pass in an action.
-        stopping: Set when everything has to end.
+        accounts: The running accounts.
+        approvals: Source of answers to approvals.
+        place: Environment of the builds.
+        progress: Called with an action and a description of its step.
+        asked: Called when an approval is requested.
+        quotas: Quotas of concurrent builds.
+        waits: Lets virtual time pass in an action, seconds.
+        stopping: Set when everything must stop.
     """
 
     def __init__(
@@ -147,9 +147,9 @@ class Actions:
         """Execute an action.
 
         Raises:
-            RehearsalError: It failed, or asks for what the player does not support.
-            ApiError: A role may not do what it needs.
-            ClientError: An account refuses.
+            RehearsalError: It failed, or uses a feature that the player does not support.
+            ApiError: A role lacks a permission.
+            ClientError: An account refuses a call.
         """
         configuration = task.definition.resolved(task.run.known_variables)
         kind = (task.definition.category, task.definition.provider)
@@ -183,7 +183,7 @@ class Actions:
             unpack(zipped, folder)
         self.source = folder
         if configuration.get("OutputArtifactFormat") == "CODEBUILD_CLONE_REF":
-            # The builds clone it: the artifact says what.
+            # Builds clone the repository; the artifact only names the commit.
             reference = zipped.with_name(CLONE)
             content = {"repository": str(commit.repository), "commit": commit.sha}
             reference.write_text(json.dumps(content), encoding="utf-8")
@@ -236,7 +236,7 @@ class Actions:
     def _deploy(self, task: Task, configuration: dict[str, str]) -> None:
         run, action, clock = task.run, task.record, task.clock
         account = task.definition.account or self._accounts.tools
-        # An action that names no region works in the pipeline's own.
+        # An action without a region works in the pipeline's.
         region = task.definition.region or self._accounts.region(self._accounts.tools)
         emulator = self._accounts.emulator(account, region)
         self._replicate(task, configuration)
@@ -266,22 +266,22 @@ class Actions:
                 finally:
                     with self._lock:
                         del self._stacks[key]
-                    # The deployments of a stack run side by side on AWS; here one after the other.
+                    # A stack's CodeDeploy deployments run in parallel on AWS; here they run one after the other.
                     clock.wait(max((each.virtual_seconds for each in action.deployments), default=0.0))
             case mode:
                 raise RehearsalError(f"the player does not support the action mode {mode}")
 
     def _refused(self, run: Run, configuration: dict[str, str], emulator: Emulator) -> list[str]:
-        """Return what the execution role may not do that the emulator does not ask it for."""
+        """Return the actions that the execution role may not perform and that the emulator does not check."""
         artifact, _, path = configuration["TemplatePath"].partition("::")
         try:
             template = json.loads(read_member(self._file(run, artifact), f"{path}{AS_FOR_AWS}"))
         except RehearsalError:
-            return []  # not changed for the accounts
+            return []  # The original template, not converted for the accounts.
         return list(ExecutionRole(emulator, configuration["RoleArn"]).refused(template, configuration["StackName"]))
 
     def _replicate(self, task: Task, configuration: dict[str, str]) -> None:
-        """Copy what an action in another region reads to the bucket there, as CodePipeline does.
+        """Copy the input artifacts of an action in another region to the bucket there, as CodePipeline does.
 
         https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html
         """

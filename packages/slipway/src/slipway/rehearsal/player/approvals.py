@@ -1,4 +1,4 @@
-"""Manual approvals: who is asked, and how an answer comes."""
+"""Manual approvals: ask for them, and receive the answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ApprovalAnswer(StrEnum):
 
 @dataclass
 class Pending:
-    """An approval that waits."""
+    """A pending approval."""
 
     stage: str
     action: str
@@ -41,8 +41,8 @@ class Approvals:
     """The approvals of an execution.
 
     Args:
-        ask: Asks somebody; an answer may also come by CodePipeline's API (`make approve`).
-        stopping: Set when everything has to end.
+        ask: Asks a person. An answer may also come through CodePipeline's API (`make approve`).
+        stopping: Set when everything must stop.
     """
 
     def __init__(self, ask: Ask, stopping: threading.Event) -> None:
@@ -54,11 +54,11 @@ class Approvals:
         """Wait for an answer.
 
         Args:
-            pending: What is asked.
-            while_: Whether it is still asked. Default: as long as nobody answers.
+            pending: The approval.
+            while_: Returns True while the approval is still wanted. Default: until it is answered.
 
         Returns:
-            The answer; None when it is not asked any more, or everything has to end.
+            The answer; None if it is no longer wanted, or if everything must stop.
         """
         with self._lock:
             self._pending[pending.token] = pending
@@ -79,7 +79,7 @@ class Approvals:
             return list(self._pending.values())
 
     def answer(self, token: str, answer: ApprovalAnswer, summary: str) -> bool:
-        """Give an answer; whether an approval of that token waits for one. The first answer counts."""
+        """Answer an approval, and return True if one with the token was pending. Only the first answer counts."""
         with self._lock:
             pending = self._pending.get(token)
             if pending is None or pending.answer is not None:

@@ -23,20 +23,20 @@ _KEY_ACTIONS: Final = {"s3:GetObject": "kms:Decrypt", "s3:PutObject": "kms:Gener
 """KMS actions that S3 calls in the caller's name."""
 
 _STORED = {".zip", ".whl", ".gz"}
-"""Endings of what is compressed already."""
+"""Suffixes of files that are already compressed."""
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-"""Time of every file in an artifact, so that equal content gives equal zips; a zip knows nothing earlier."""
+"""Time of every file in an artifact, the earliest that a zip can store, so that equal content gives equal zips."""
 
 
 class ArtifactStore:
     """The artifact bucket.
 
     Args:
-        emulator: Of the tools account, in the bucket's region.
-        bucket: Its name.
-        partition: What is between the accounts; roles of other accounts read and write the bucket too. Default: those
-            of its own account alone do.
+        emulator: Emulator of the tools account, in the bucket's region.
+        bucket: Name of the bucket.
+        partition: Routes between the accounts, through which roles of other accounts use the bucket too. Default: only
+            roles of its own account do.
     """
 
     def __init__(self, emulator: Emulator, bucket: str, partition: Partition | None = None) -> None:
@@ -44,7 +44,7 @@ class ArtifactStore:
 
     @property
     def expires_after(self) -> int | None:
-        """Days after which the bucket deletes an artifact; None where it keeps them."""
+        """Days after which the bucket deletes an artifact; None if it keeps them."""
         client = self._emulator.session().client("s3")
         try:
             rules = client.get_bucket_lifecycle_configuration(Bucket=self._bucket)["Rules"]
@@ -57,12 +57,12 @@ class ArtifactStore:
         """Upload a zip.
 
         Args:
-            key: Where to.
+            key: Key of the object.
             file: The zip.
-            credentials: Whose.
+            credentials: Credentials of the role.
 
         Raises:
-            RehearsalError: The role may not.
+            RehearsalError: The role lacks the permission.
         """
         try:
             with file.open("rb") as content:
@@ -74,12 +74,12 @@ class ArtifactStore:
         """Download a zip.
 
         Args:
-            key: Where from.
-            file: Where to.
-            credentials: Whose.
+            key: Key of the object.
+            file: File to write.
+            credentials: Credentials of the role.
 
         Raises:
-            RehearsalError: The role may not, or it is not there.
+            RehearsalError: The role lacks the permission, or the object does not exist.
         """
         file.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -93,15 +93,15 @@ class ArtifactStore:
     def _client(self, credentials: Credentials, action: str, key: str) -> Any:
         """Return a client of S3 that acts for a role.
 
-        The process of the tools account knows no session of another account. So the policies that S3 and KMS ask across
-        accounts are asked here: the role's, the bucket's
+        The process of the tools account doesn't know sessions of other accounts, so the policies that S3 and KMS
+        evaluate across accounts are evaluated here: the role's, the bucket's
         (https://docs.aws.amazon.com/AmazonS3/latest/userguide/example-walkthroughs-managing-access-example2.html), and,
-        where objects lie under a customer's key, the role's and the key's for that
-        (https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html).
-        Then the root of the bucket's account does it.
+        if objects are encrypted with a customer's key, the role's and the key's
+        (https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-modifying-external-accounts.html). The call
+        itself is then made by the root of the bucket's account.
 
         Raises:
-            RehearsalError: One of them does not allow it.
+            RehearsalError: A policy does not allow it.
         """
         session = self._partition.session_of(credentials) if self._partition else None
         if session is None or self._partition is None or session.account == self._emulator.account:
@@ -128,7 +128,7 @@ class ArtifactStore:
         """Require a role's own policies and a resource's to allow an action.
 
         Raises:
-            RehearsalError: One of them does not.
+            RehearsalError: A policy does not allow it.
         """
         account = role.split(":")[4]
         refused = f"{role} is not authorized to perform: {action} on {resource} by"
@@ -165,7 +165,7 @@ class ArtifactStore:
 def _allows(policy: Mapping[str, Any], *, role: str, action: str, resource: str, context: Mapping[str, str]) -> bool:
     """Return True if a resource's policy allows a role of another account an action.
 
-    Conditions other than the equality of a known key are taken as unmet.
+    Conditions other than the equality of a known key count as not met.
     """
     account = role.split(":")[4]
     principals = {role, account, f"arn:aws:iam::{account}:root", "*"}
@@ -199,14 +199,14 @@ def _listed(value: Any) -> list[Any]:
 
 
 def pack(files: Iterable[tuple[Path, str]], target: Path) -> int:
-    """Zip files, their permissions with them.
+    """Zip files with their permissions.
 
     Args:
-        files: Each with its name in the zip.
+        files: Files, each with its name in the zip.
         target: The zip.
 
     Returns:
-        How many there are.
+        Number of files.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent)
@@ -234,7 +234,7 @@ def unpack(source: Path, folder: Path) -> None:
         folder: A new folder.
 
     Raises:
-        RehearsalError: It is no zip, or something in it would lie outside the folder.
+        RehearsalError: It is not a zip, or an entry would be outside the folder.
     """
     folder.mkdir(parents=True)
     try:
@@ -248,7 +248,7 @@ def unpack(source: Path, folder: Path) -> None:
 def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
     mode = entry.external_attr >> 16
     target = folder / entry.filename
-    # By its own name, or through a link that came before it.
+    # By its own name, or through an earlier link.
     is_inside = target.parent.resolve().is_relative_to(folder.resolve()) and ".." not in Path(entry.filename).parts
     if not is_inside or target.is_symlink():
         raise RehearsalError(f"{entry.filename} of the artifact would lie outside its folder")
@@ -262,7 +262,7 @@ def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) 
     target.write_bytes(content.read(entry))
     if mode:
         target.chmod(stat.S_IMODE(mode))
-    # Older than whatever a tool installs beside it, as a checkout would be.
+    # Older than everything that tools install beside it, like a checkout.
     os.utime(target, (0, 0))
 
 
@@ -270,10 +270,10 @@ def read_member(source: Path, name: str) -> str:
     """Return the text of one file in an artifact.
 
     Raises:
-        RehearsalError: It is not there.
+        RehearsalError: The artifact lacks the file.
     """
     with zipfile.ZipFile(source) as content:
         try:
             return content.read(name).decode()
         except KeyError:
-            raise RehearsalError(f"the artifact holds no {name}") from None
+            raise RehearsalError(f"the artifact contains no {name}") from None

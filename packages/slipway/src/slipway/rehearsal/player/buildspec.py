@@ -1,7 +1,7 @@
 """Build specifications, as CodeBuild reads them.
 
 https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html, version 0.2: all commands of a build run in
-one shell. What the player does not support stops the build and is named.
+one shell. An unsupported feature stops the build with a message that names it.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _SHELLS = {"bash": "bash", "sh": "sh", "/bin/sh": "sh"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads every scalar as text, and an empty one as nothing.
+    """Loads every scalar as a string, and an empty one as None.
 
-    CodeBuild documents variables, versions and commands as text, but not how it reads `true`, `1.10` or `0123`
-    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html): a Python version `3.10` is not the
-    number 3.1 that YAML reads.
+    CodeBuild documents variables, versions and commands as strings, but not how it reads `true`, `1.10` or `0123`
+    (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html): a Python version `3.10` must not
+    become YAML's number 3.1.
     """
 
 
@@ -56,7 +56,7 @@ class Phase:
     commands: Sequence[str] = ()
     finally_: Sequence[str] = ()
     on_failure: str | None = None
-    """ABORT or CONTINUE. None: what CodeBuild does in that phase."""
+    """ABORT or CONTINUE. None: CodeBuild's default for the phase."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class Files:
                         yield path, name if self.flat else relative
 
     def _bases(self, folder: Path) -> list[Path]:
-        """Return the folders that the base directory means, in order.
+        """Return the folders that the base directory matches, in order.
 
-        One with a wildcard means each that matches; what is found in them is named from the folder that matched
+        With a wildcard, every match counts, and files are named relative to the matched folder
         (https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html#build-spec.artifacts.base-directory).
         """
         if not _WILDCARDS & set(self.base):
@@ -98,7 +98,7 @@ class Files:
 
 @dataclass(frozen=True)
 class ReportGroup:
-    """Test or coverage reports that are kept."""
+    """Test or coverage reports to keep."""
 
     name: str
     files: Files
@@ -179,9 +179,9 @@ class BuildSpec:
 
         The script writes the outcome of each phase to the file that SLIPWAY_PHASES names, one line each, and the
         exported variables to the one that SLIPWAY_EXPORTED names. It exits with the code of the first command that
-        failed. Where a command ends the shell itself (`exit 1`, or a failure under `set -e`) its phase has failed,
-        and what CodeBuild still runs after that is run from the shell's exit trap; an `exit` there leaves a phase in
-        SLIPWAY_PHASES that began and did not end.
+        failed. If a command ends the shell itself (`exit 1`, or a failure under `set -e`), its phase has failed, and
+        the commands that CodeBuild still runs are run from the shell's exit trap; an `exit` there leaves a phase in
+        SLIPWAY_PHASES that began but did not end.
         """
         lines = ["CODEBUILD_BUILD_SUCCEEDING=1; export CODEBUILD_BUILD_SUCCEEDING"]
         lines += [f"_code=0 _at=0 _phase= _part= _last= _left={shlex.quote(' '.join(self._order()))}"]
@@ -211,7 +211,7 @@ class BuildSpec:
         ]
 
 
-# No command runs in a list of `||` or `&&`, nor in a condition: there the shell would not heed a `set -e` of theirs.
+# No command runs in a list of `||` or `&&`, or in a condition, because the shell would ignore its `set -e` there.
 _DRIVER = """\
 _play() {
   _phase=$1 _part=commands _at=0
@@ -306,7 +306,7 @@ def _known(where: str, content: Mapping[str, Any], keys: frozenset[str]) -> None
 
 
 def _mapping(where: str, content: Any) -> Mapping[str, Any]:
-    """Return a mapping; an empty one for nothing."""
+    """Return a mapping; empty for None."""
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -316,18 +316,18 @@ def _mapping(where: str, content: Any) -> Mapping[str, Any]:
 
 
 def _list(where: str, content: Any) -> tuple[str, ...]:
-    """Return a list of texts; a single text becomes a list."""
+    """Return a list of strings; a single string becomes a list."""
     if content is None:
         return ()
     if isinstance(content, str):
         return (content,)
     if not isinstance(content, list):
-        raise RehearsalError(f"{where}: found {content!r}, not a list of texts")
+        raise RehearsalError(f"{where}: found {content!r}, not a list of strings")
     return tuple(_text(where, each) for each in content)
 
 
 def _texts(where: str, content: Any) -> dict[str, str]:
-    """Return a mapping of keys to texts."""
+    """Return a mapping of strings."""
     return {str(name): _text(f"{where}: {name}", value) for name, value in _mapping(where, content).items()}
 
 
@@ -337,7 +337,7 @@ def _is_yes(content: Any) -> bool:
 
 def _text(where: str, content: Any) -> str:
     if not isinstance(content, str):
-        raise RehearsalError(f"{where}: found {content!r}, not a text")
+        raise RehearsalError(f"{where}: found {content!r}, not a string")
     return content
 
 
@@ -347,7 +347,7 @@ def _is_one_of(relative: str, patterns: Sequence[str]) -> bool:
 
 
 def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return True if a path matches: `**` stands for any folders, or for all files, any other part for one name."""
+    """Return True if a path matches: `**` matches any folders or files, any other part a single name."""
     if not pattern:
         return not parts
     if pattern[0] == "**":

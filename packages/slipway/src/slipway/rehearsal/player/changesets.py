@@ -1,4 +1,4 @@
-"""CloudFormation actions: change sets, made and executed under the roles that the pipeline names."""
+"""CloudFormation actions: create and execute change sets under the roles that the pipeline names."""
 
 from __future__ import annotations
 
@@ -43,21 +43,21 @@ _TAKES_CHANGE_SETS = frozenset(
 deleted (https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/view-stack-events.html).
 """
 _STAGING = "rehearsal"
-"""Prefix of the templates in an account's bootstrap bucket: CodePipeline hands them over by itself."""
+"""Prefix of the templates in an account's bootstrap bucket; CodePipeline itself needs no bucket for them."""
 
 
 class ChangeSetFailedError(RehearsalError):
-    """A stack did not become what its template says; the message holds the first reason."""
+    """A stack's change failed. The message contains the first reason."""
 
 
 class ChangeSets:
-    """CloudFormation in one account, as one action meets it.
+    """CloudFormation in one account, for one action.
 
     Args:
-        emulator: Of the account.
-        credentials: Of the action's role.
+        emulator: Emulator of the account.
+        credentials: Credentials of the action's role.
         bucket: The account's bootstrap bucket.
-        stopping: Set when everything has to end.
+        stopping: Set when everything must stop.
     """
 
     def __init__(self, emulator: Emulator, credentials: Credentials, *, bucket: str, stopping: threading.Event) -> None:
@@ -70,11 +70,11 @@ class ChangeSets:
         """Execute `CHANGE_SET_REPLACE`: return what the template would change.
 
         Args:
-            configuration: Of the action.
+            configuration: Configuration of the action.
             template: The template that `TemplatePath` names.
 
         Returns:
-            The changes; none when the stack is as the template says.
+            The changes; empty if the stack already matches the template.
 
         Raises:
             ChangeSetFailedError: CloudFormation refuses the template.
@@ -119,15 +119,15 @@ class ChangeSets:
         """Execute `CHANGE_SET_EXECUTE`: deploy the changes, and wait.
 
         Args:
-            configuration: Of the action.
-            changes: What `replace` gave; each gets its outcome.
-            progress: Is called with each event.
+            configuration: Configuration of the action.
+            changes: Result of `replace`; each change gets its outcome.
+            progress: Called with each event.
 
         Returns:
-            What was done, in a few words.
+            A short description of what was done.
 
         Raises:
-            ChangeSetFailedError: A resource failed; the stack was rolled back.
+            ChangeSetFailedError: A resource failed, and the stack was rolled back.
         """
         self._check(configuration)
         stack, name = configuration["StackName"], configuration["ChangeSetName"]
@@ -159,10 +159,10 @@ class ChangeSets:
         return f"{len(changes)} resources" if changes else "outputs"
 
     def _refuse_denied(self, stack: str, described: Any, changes: list[PlayedChange]) -> None:
-        """Refuse what the stack's policy denies, as CloudFormation does: it fails the update, and puts all back.
+        """Refuse changes that the stack's policy denies. Like CloudFormation, fail the update and roll it back.
 
         Raises:
-            ChangeSetFailedError: It denies something.
+            ChangeSetFailedError: The policy denies a change.
         """
         body = self._root.client("cloudformation").get_stack_policy(StackName=stack).get("StackPolicyBody")
         if not body:
@@ -175,7 +175,7 @@ class ChangeSets:
             raise ChangeSetFailedError(f"{stack}: {logical_id}: {reason}; the stack is UPDATE_ROLLBACK_COMPLETE")
 
     def _guarded(self, stack: str, name: str) -> frozenset[str]:
-        """Return the resources of a change set that are protected against the deletion a failed creation brings."""
+        """Return a change set's resources whose deletion protection would block a creation's rollback."""
         body = self._formation.get_template(StackName=stack, ChangeSetName=name)["TemplateBody"]
         return frozenset(
             logical_id
@@ -185,9 +185,9 @@ class ChangeSets:
         )
 
     def _update_outputs(self, stack: str, described: Any) -> bool:
-        """Apply a template that changes outputs, or what is read of other stacks, alone; whether there was one.
+        """Apply a template that only changes outputs or values read from other stacks; return True if there was one.
 
-        To AWS that is a change like any other; the emulator's change sets see none, its UpdateStack does.
+        On AWS that is a change like any other. The emulator's change sets miss it, but its UpdateStack doesn't.
         """
         pending = self._formation.get_template(StackName=stack, ChangeSetName=described["ChangeSetName"])[
             "TemplateBody"
@@ -227,7 +227,7 @@ class ChangeSets:
         return json.dumps(template, separators=(",", ":"))
 
     def outputs(self, stack: str) -> dict[str, str]:
-        """Return the outputs of a stack; none of one that is not there."""
+        """Return the outputs of a stack; empty if it does not exist."""
         try:
             described = self._root.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
         except ClientError:
@@ -257,18 +257,18 @@ class ChangeSets:
         return described
 
     def _wait(self, stack: str, begun: str, progress: Callable[[str], None]) -> tuple[str, list[Any]]:
-        """Wait until a stack is done; gives its status and the events of it, oldest first.
+        """Wait for the end of a stack's operation; return its status and events, oldest first.
 
         Args:
             stack: Its name.
-            begun: Id of the newest event that it had before.
-            progress: Is called with each event.
+            begun: Id of its newest event before the operation.
+            progress: Called with each event.
         """
         deadline = time.monotonic() + LONGEST_SECONDS
         events: list[Any] = []
         pause = POLL_SECONDS
         while True:
-            # The stack's own status may not have moved yet when it is first asked for.
+            # The stack's own status may not have changed yet at the first poll.
             started = bool(events)
             status = self._status(stack) or "DELETE_COMPLETE"
             new = self._events(stack, after=events[-1]["EventId"] if events else begun)
@@ -281,7 +281,7 @@ class ChangeSets:
             self._pause(deadline, stack, pause)
 
     def _newest(self, stack: str) -> str:
-        """Return the id of the stack's newest event; an empty text without one."""
+        """Return the id of the stack's newest event; empty if there is none."""
         newest = self._formation.describe_stack_events(StackName=stack)["StackEvents"][:1]
         return newest[0]["EventId"] if newest else ""
 
@@ -311,7 +311,7 @@ def settled(emulator: Emulator) -> Iterator[str]:
     """Yield an account's stacks with an operation in progress.
 
     Args:
-        emulator: Of the account.
+        emulator: Emulator of the account.
     """
     formation = emulator.session().client("cloudformation")
     for page in formation.get_paginator("describe_stacks").paginate():
@@ -338,7 +338,7 @@ def _made(events: list[Any]) -> set[str]:
 
 
 def _is_guarded(properties: Mapping[str, Any]) -> bool:
-    """Return whether a resource refuses its deletion: tables and user pools call it by two names."""
+    """Return True if a resource is protected against deletion; tables and user pools have different property names."""
     return str(properties.get("DeletionProtectionEnabled", "")).lower() == "true" or (
         str(properties.get("DeletionProtection", "")).lower() in {"true", "active"}
     )

@@ -1,4 +1,4 @@
-"""Virtual time: as long as the work took here, and as long as AWS would have waited."""
+"""Virtual time: the real duration of the work here, plus AWS's waiting times."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from slipway.settings.model import DeploymentWindow
 from slipway.settings.time_zones import time_zone
 
 REST = timedelta(minutes=5)
-"""Between two executions: an old bug may be played in the minutes before the later one."""
+"""Time between two executions: an old bug may be played in the minutes before the later one."""
 
 
 class VirtualClock:
     """The time of one action, or of one deployment in it.
 
-    Real work passes in real time; a wait is added and not waited for.
+    Work takes real time; a wait is only added.
 
     Args:
-        start: Virtual moment at which it begins.
+        start: Virtual time of its start.
     """
 
     def __init__(self, start: datetime) -> None:
@@ -29,7 +29,7 @@ class VirtualClock:
 
     @property
     def now(self) -> datetime:
-        """The virtual moment."""
+        """The current virtual time."""
         return self.start + timedelta(seconds=time.monotonic() - self._real) + self._waited
 
     @property
@@ -47,12 +47,12 @@ def office_hours(settings: Settings, now: datetime | None = None, *, after: date
 
     Args:
         settings: All of `config/`.
-        now: The present. Default: the machine's.
-        after: The moment up to which the accounts have lived: of two states of an alarm they know the later one, so
-            their time never goes back. Default: they are new.
+        now: The current time. Default: the machine's.
+        after: The accounts' last virtual time. Their time must never go back, because of two states of an alarm the
+            later one counts. Default: the accounts are new.
 
     Returns:
-        Now, or the first full hour after it in which every window is open, in UTC.
+        Now, or the next full hour in which every window is open, in UTC.
     """
     windows = [each.deployment.window for each in settings.environments if each.deployment.window is not None]
     present = now or datetime.now(UTC)
@@ -60,7 +60,7 @@ def office_hours(settings: Settings, now: datetime | None = None, *, after: date
     present = present.replace(microsecond=0)
     full_hour = present.replace(minute=0, second=0)
     moments = [present, *(full_hour + timedelta(hours=hours) for hours in range(1, 24 * 8))]
-    # Two windows may have no hour in common; then no moment serves, and the pipeline says so.
+    # If two windows have no hour in common, there is no such time, and the pipeline reports it.
     return next((moment for moment in moments if all(_is_open(window, moment) for window in windows)), present)
 
 

@@ -30,10 +30,10 @@ def handed_out(session: Callable[[], Credentials]) -> Iterator[Mapping[str, str]
     """Serve a role's credentials while a build runs.
 
     Args:
-        session: Gives a session of the role, a fresh one where the last is old.
+        session: Returns a session of the role, a new one if the last one is old.
 
     Yields:
-        The variables by which the SDKs of the build find them.
+        The variables through which the build's SDKs find them.
     """
     token = secrets.token_urlsafe(32)
     server = ThreadingHTTPServer((LOOPBACK, 0), _handler(session, token))
@@ -53,7 +53,7 @@ def handed_out(session: Callable[[], Credentials]) -> Iterator[Mapping[str, str]
 
 def _handler(session: Callable[[], Credentials], token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # named by the server
+        def do_GET(self) -> None:  # The base class's name.
             if self.path != _PATH or not secrets.compare_digest(self.headers.get("Authorization", ""), token):
                 self.send_error(HTTPStatus.FORBIDDEN)
                 return
@@ -73,6 +73,6 @@ def _handler(session: Callable[[], Credentials], token: str) -> type[BaseHTTPReq
             self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Write nothing: what it answers is a secret."""
+            """Log nothing, because the answers are secret."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""The custom resources by which CloudFormation waits for the player."""
+"""Custom resources through which CloudFormation waits for the player."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class CustomResources:
     """Answers CloudFormation's requests for custom resources.
 
     Args:
-        accounts: They run, or will.
-        memory: Of the pipeline.
+        accounts: The accounts, which run when requests arrive.
+        memory: State of the pipeline.
         codedeploy: Moves aliases.
         events: Receiver of events.
         deploying: Finds the action of a stack.
         requests: The traffic of deployments.
-        pipelines: Name of a pipeline → its memory. Default: there is one pipeline, of `memory`.
+        pipelines: Name of a pipeline → its state. Default: a single pipeline, with `memory`.
     """
 
     def __init__(
@@ -99,18 +99,18 @@ class CustomResources:
         session = self._accounts().emulator(account, request.region).session()
         stack = session.client("cloudformation").describe_stacks(StackName=request.stack)["Stacks"][0]
         if "ROLLBACK" in stack["StackStatus"]:
-            # CloudFormation puts the alias back by itself.
+            # CloudFormation restores the alias itself.
             return
         try:
             old = session.client("lambda").get_alias(FunctionName=request.function, Name=request.alias)
         except ClientError:
-            return  # it is made for the first time
+            return  # The alias is being created.
         if old["FunctionVersion"] == request.version:
             return
         deploying = self._deploying(account, request.stack)
         record = record_of(request, old["FunctionVersion"])
         if deploying is None:
-            # Without a player: the accounts are being launched.
+            # No action deploys the stack: the accounts are being launched.
             return
         action, clock = deploying
         action.deployments.append(record)
@@ -153,4 +153,4 @@ def _answer(event: Mapping[str, Any], status: PlayStatus, *, identifier: str = "
     try:
         httpx.put(str(event["ResponseURL"]), json=content, trust_env=False, timeout=10)
     except httpx.HTTPError:
-        return  # The account is stopped, and with it the waiting stack.
+        return  # The account has been stopped, and the waiting stack with it.

@@ -1,4 +1,4 @@
-"""The pipeline's definition, as CodePipeline has it: from CloudFormation, with every reference resolved."""
+"""The pipeline's definition in CodePipeline, from CloudFormation, with every reference resolved."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class ActionDefinition:
     role_arn: str | None
     timeout_minutes: int | None
     region: str | None = None
-    """Region that it works in; None: the pipeline's own."""
+    """Region of the action; None: the pipeline's region."""
 
     @property
     def account(self) -> str | None:
-        """The account that it works in; None: the pipeline's own."""
+        """Account of the action; None: the pipeline's account."""
         match = _ROLE.match(self.role_arn or "")
         return match[1] if match else None
 
@@ -45,7 +45,7 @@ class ActionDefinition:
             variables: Namespace → name → value.
 
         Raises:
-            RehearsalError: A variable is not there; CodePipeline fails the action too.
+            RehearsalError: A variable does not exist. CodePipeline fails the action too.
         """
 
         def value(match: re.Match[str]) -> str:
@@ -96,8 +96,8 @@ class PipelineDefinition:
     """The pipeline.
 
     Attributes:
-        version: Counts the changes of its structure.
-        buckets: Region → artifact bucket; of a pipeline of one region under an empty text.
+        version: Number of changes of its structure.
+        buckets: Region → artifact bucket. For a pipeline with a single region, the key is empty.
         frozen: Stages that may not be entered, with the reason.
     """
 
@@ -113,7 +113,7 @@ class PipelineDefinition:
         """Return the artifact bucket of a region.
 
         Raises:
-            RehearsalError: The pipeline has none there, so that no action can work there
+            RehearsalError: The pipeline has none there, so no action can work in that region
                 (https://docs.aws.amazon.com/codepipeline/latest/userguide/actions-create-cross-region.html).
         """
         found = self.buckets.get("") or self.buckets.get(region)
@@ -126,17 +126,17 @@ class PipelineDefinition:
         """Return the definition from the properties of an `AWS::CodePipeline::Pipeline`.
 
         Args:
-            properties: With every reference resolved. Numbers and booleans may be texts.
-            version: Of its structure.
+            properties: Properties with every reference resolved. Numbers and booleans may be strings.
+            version: Version of its structure.
 
         Raises:
-            RehearsalError: It asks for something that the player does not support; the message names it.
+            RehearsalError: It uses a feature that the player does not support. The message names it.
         """
         _known("the pipeline", properties, _PIPELINE_KEYS)
         if missing := sorted(_NEEDED - properties.keys()):
             raise RehearsalError(f"the pipeline has no {', '.join(missing)}")
         buckets = _buckets(properties)
-        # One execution is played to its end: none waits in a queue, or between two stages for a newer one to overtake.
+        # Each execution is played to its end, so none waits in a queue or is superseded between two stages.
         # Both cancel it when the pipeline's definition is changed (`Cancelled` in
         # https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_PipelineExecution.html).
         if (mode := properties.get("ExecutionMode", "SUPERSEDED")) not in _MODES:
@@ -178,16 +178,16 @@ _ACTIONS = frozenset(
         *(("Deploy", "CloudFormation"), ("Approval", "Manual")),
     }
 )
-"""Category and provider of what `actions.py` does."""
+"""Category and provider of the actions in `actions.py`."""
 _RULES = frozenset({"CloudWatchAlarm", "DeploymentWindow"})
-"""Providers of what `execution.py` evaluates."""
+"""Providers of the rules that `execution.py` evaluates."""
 _CONDITION_RESULTS = {"BeforeEntry": frozenset({"FAIL"}), "OnSuccess": frozenset({"FAIL", "ROLLBACK"})}
 _FAILURE_RESULTS = frozenset({None, "FAIL", "RETRY", "ROLLBACK"})
 _RETRY_MODES = frozenset({None, "ALL_ACTIONS", "FAILED_ACTIONS"})
 
 
 def _buckets(properties: Mapping[str, Any]) -> dict[str, str]:
-    """Return region → artifact bucket; a pipeline has one store, or one for each region that it works in."""
+    """Return region → artifact bucket; a pipeline has one store, or one per region."""
     if "ArtifactStores" in properties:
         return {each["Region"]: each["ArtifactStore"]["Location"] for each in properties["ArtifactStores"]}
     if "ArtifactStore" not in properties:

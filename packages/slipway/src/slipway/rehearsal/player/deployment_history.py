@@ -1,8 +1,8 @@
-"""The deployments that CodeDeploy remembers of every account, kept with the accounts.
+"""CodeDeploy's past deployments in every account, stored with the accounts.
 
 https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_ListDeployments.html and
 https://docs.aws.amazon.com/codedeploy/latest/APIReference/API_BatchGetDeployments.html. For Lambda, a deployment's
-revision is its AppSpec file, which names the version that the alias had and the one that it was to get:
+revision is its AppSpec file, which names the alias's old version and its new one:
 https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html.
 """
 
@@ -19,9 +19,9 @@ from slipway import paths
 from slipway.emulator.partition import ApiError
 
 MOST = 1_000
-"""Deployments that are kept."""
+"""Maximum number of stored deployments."""
 OF_A_CALL = 25
-"""The most that BatchGetDeployments takes."""
+"""Maximum number of deployments per call of BatchGetDeployments."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class PastDeployment:
     """A deployment that has ended.
 
     Attributes:
-        started: virtual moment, seconds since 1970.
-        ended: the same of its end.
+        started: Virtual time of its start, Unix time in seconds.
+        ended: Virtual time of its end.
     """
 
     id: str
@@ -46,7 +46,7 @@ class PastDeployment:
     ended: float
 
     def describe(self) -> dict[str, Any]:
-        """Return it as CodeDeploy's API gives it."""
+        """Return the deployment in the format of CodeDeploy's API."""
         versions = {"CurrentVersion": self.old_version, "TargetVersion": self.new_version}
         properties = {"Name": self.function, "Alias": self.alias, **versions}
         resource = {"Type": "AWS::Lambda::Function", "Properties": properties}
@@ -67,7 +67,7 @@ class PastDeployment:
         return "Succeeded" if self.succeeded else "Stopped"
 
     def meets(self, request: Mapping[str, Any]) -> bool:
-        """Return whether a request to list deployments asks for it."""
+        """Return True if a request to list deployments matches it."""
         statuses = request.get("includeOnlyStatuses") or [self._status]
         return (
             self._status in statuses
@@ -80,7 +80,7 @@ class DeploymentHistory:
     """Past deployments, oldest first.
 
     Args:
-        file: where they are kept.
+        file: File that stores them.
     """
 
     def __init__(self, file: Path) -> None:
@@ -88,7 +88,7 @@ class DeploymentHistory:
         self._past = [PastDeployment(**each) for each in paths.read_json(file) or []]
 
     def add(self, deployment: PastDeployment) -> None:
-        """Remember a deployment."""
+        """Store a deployment."""
         with self._lock:
             self._past = [*self._past, deployment][-MOST:]
             paths.write_json(self._file, [asdict(each) for each in self._past])
@@ -97,20 +97,20 @@ class DeploymentHistory:
         """Answer an operation of CodeDeploy's API.
 
         Args:
-            operation: its name.
-            request: its parameters.
-            account: whose deployments.
+            operation: Name of the operation.
+            request: Its parameters.
+            account: Account of the deployments.
 
         Raises:
-            ApiError: the operation is unknown, or CodeDeploy refuses it.
+            ApiError: The operation is unknown, or CodeDeploy refuses it.
         """
         with self._lock:
             theirs = [each for each in self._past if each.account == account]
         if operation == "ListDeployments":
             return {"deployments": [each.id for each in reversed(theirs) if each.meets(request)]}
         if operation != "BatchGetDeployments":
-            raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not know {operation}")
+            raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not support {operation}")
         wanted = request.get("deploymentIds", [])
         if len(wanted) > OF_A_CALL:
-            raise ApiError("BatchLimitExceededException", f"at most {OF_A_CALL} deployments can be asked for at once")
+            raise ApiError("BatchLimitExceededException", f"at most {OF_A_CALL} deployments can be requested at once")
         return {"deploymentsInfo": [each.describe() for each in theirs if each.id in wanted]}

@@ -1,7 +1,7 @@
 """CodeDeploy for Lambda: shift an alias to a new version, watch it, and roll back on an alarm.
 
-https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html. CloudFormation waits for it as it
-does for an alias's update policy: by a custom resource that the alias depends on.
+https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-steps-lambda.html. Where CloudFormation waits for an
+alias's update policy on AWS, it waits here for a custom resource that the alias depends on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HOOK_SECONDS = 3_600
 https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html.
 """
 
-# Keys of an alarm in CloudWatch's API that are properties of the resource too.
+# Keys of an alarm in CloudWatch's API that are also properties of the resource.
 _PROPERTIES = (
     *("ComparisonOperator", "DatapointsToAlarm", "Dimensions", "EvaluateLowSampleCountPercentile"),
     *("EvaluationPeriods", "ExtendedStatistic", "MetricName", "Metrics", "Namespace", "Period", "Statistic"),
@@ -47,7 +47,7 @@ _LOOKS = frozenset({"BatchGetDeployments", "ListDeployments"})
 
 @dataclass
 class _Hook:
-    """A hook that is to report."""
+    """A hook whose report is pending."""
 
     role: str
     group: str
@@ -93,10 +93,10 @@ class ShiftRequest:
 
 
 class DeploymentFailedError(RehearsalError):
-    """A deployment stopped; the message says why."""
+    """A deployment was stopped. The message says why."""
 
     event = "DEPLOYMENT_FAILURE"
-    """CodeDeploy's name of what a group may roll back on."""
+    """CodeDeploy's name of the event for automatic rollbacks."""
 
 
 class AlarmRingsError(DeploymentFailedError):
@@ -110,10 +110,10 @@ class VersionRequests:
     """Requests of a deployment to the versions.
 
     Attributes:
-        events: Handler of the hook → what the function is invoked with.
-        a_minute: Account → requests in a virtual minute.
-        by_function: Whether `events` is asked by the function's name, where an app has no contract checks. Default:
-            by the hook's handler.
+        events: Handler of the hook → events for the function.
+        a_minute: Account → requests per virtual minute.
+        by_function: True if the key of `events` is the function's name, for an app without contract checks. Default: it
+            is the hook's handler.
     """
 
     events: Callable[[str], list[dict[str, Any]]]
@@ -121,7 +121,7 @@ class VersionRequests:
     by_function: bool = False
 
     def key(self, function: str, handler: str) -> str:
-        """Return what `events` is asked by."""
+        """Return the key for `events`."""
         return function if self.by_function or not handler else handler
 
 
@@ -129,11 +129,10 @@ class CodeDeploy:
     """CodeDeploy in every account.
 
     Args:
-        accounts: They run.
-        stopping: Set when everything has to end.
-        before_hook: Is called with an account and a function before a hook of its deployment is. Default: nothing
-            happens then.
-        history: Remembers the deployments. Default: nobody does.
+        accounts: The running accounts.
+        stopping: Set when everything must stop.
+        before_hook: Called with an account and a function before a hook of its deployment. Default: nothing.
+        history: Stores the deployments. Default: they are not stored.
     """
 
     def __init__(
@@ -154,7 +153,7 @@ class CodeDeploy:
         """The last shift by account and function, for observers after the deployment."""
 
     def api(self, operation: str, request: dict[str, Any], caller: Requester) -> dict[str, Any]:
-        """Answer CodeDeploy's API, as far as hooks and `slipway rollback` need it.
+        """Answer the operations of CodeDeploy's API that hooks and `slipway rollback` need.
 
         Raises:
             ApiError: It is refused.
@@ -163,14 +162,14 @@ class CodeDeploy:
             self._check(caller, operation)
             return self._history.ask(operation, request, caller.account)
         if operation != "PutLifecycleEventHookExecutionStatus":
-            raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not know {operation}")
+            raise ApiError("InvalidOperationException", f"the player's CodeDeploy does not support {operation}")
         execution = str(request.get("lifecycleEventHookExecutionId", ""))
         with self._lock:
             hook = self._hooks.get(execution)
         if hook is None or hook.account != caller.account:
-            raise ApiError("InvalidLifecycleEventHookExecutionIdException", "no hook of that id is to report")
+            raise ApiError("InvalidLifecycleEventHookExecutionIdException", "no hook with that id has a pending report")
         arn = f"arn:aws:codedeploy:{hook.region}:{hook.account}:deploymentgroup:{hook.group}"
-        # The emulator has no CodeDeploy that would ask; so its IAM is asked what the hook's role may.
+        # The emulator has no CodeDeploy that would authorise the call, so the hook's role is checked with its IAM.
         action = "codedeploy:PutLifecycleEventHookExecutionStatus"
         if not self._accounts.partition.allowed(hook.account, hook.role, action, arn):
             raise ApiError("AccessDeniedException", f"{hook.role} is not authorized to perform: {action} on {arn}")
@@ -183,13 +182,13 @@ class CodeDeploy:
         """Shift an alias to a new version.
 
         Args:
-            request: What CloudFormation asks for.
+            request: CloudFormation's request.
             requests: The traffic.
             clock: Virtual time of the deployment.
             record: Record of its progress.
 
         Raises:
-            DeploymentFailedError: It was stopped, and rolled back as the group says.
+            DeploymentFailedError: It was stopped, and rolled back as the group is configured.
         """
         deployment: _Run | None = None
         try:
@@ -226,7 +225,7 @@ class CodeDeploy:
         """Check with IAM that a caller may read deployments.
 
         Raises:
-            ApiError: It may not.
+            ApiError: The caller lacks the permission.
         """
         if caller.access_key_id == caller.account:
             return
@@ -261,7 +260,7 @@ class CodeDeploy:
         """Find the existing aliases, from the hooks of their deployment groups.
 
         Args:
-            account: Whose.
+            account: The account.
         """
         for emulator in self._accounts.seen(account):
             self._know(account, emulator)
@@ -285,7 +284,7 @@ class CodeDeploy:
                         )
 
     def _report(self, hook: _Hook, execution: str, wait: Callable[[], None]) -> str:
-        """Let a hook run and give what it reported; an empty text when it did not."""
+        """Run a hook and return its report; empty if it made none."""
         with self._lock:
             self._hooks[execution] = hook
         try:
@@ -301,7 +300,7 @@ _Report = Callable[[_Hook, str, Callable[[], None]], str]
 
 @dataclass(frozen=True)
 class Moved:
-    """An alias that was moved, and what requests its function answers."""
+    """A moved alias, and the kind of requests that its function answers."""
 
     function: str
     alias: str
@@ -309,11 +308,11 @@ class Moved:
     new_version: str
     handler: str
     region: str
-    """Where the function is."""
+    """The account and region of the function."""
 
 
 class Measures:
-    """The metrics of the requests to an account's functions, in virtual time: Lambda's, and what they count."""
+    """Metrics of the requests to an account's functions, in virtual time: Lambda's, and the functions' own."""
 
     def __init__(self) -> None:
         self._store = MetricStore()
@@ -324,9 +323,9 @@ class Measures:
 
         Args:
             function: Name of the function.
-            alias: That they were sent to.
-            met: The version that each met, and what became of it.
-            start: Of the minute, seconds since 1970.
+            alias: The alias that they were sent to.
+            met: The version and the outcome of each request.
+            start: Start of the minute, Unix time in seconds.
         """
         with self._lock:
             for place, (version, outcome) in enumerate(met):
@@ -340,9 +339,9 @@ class Measures:
         """Add a minute's answers with 5xx to an API's count.
 
         Args:
-            metric: That count.
-            met: The requests, as of `put`.
-            start: Of the minute, seconds since 1970.
+            metric: The metric of the count.
+            met: The requests, as for `put`.
+            start: Start of the minute, Unix time in seconds.
         """
         with self._lock:
             for place, (_, outcome) in enumerate(met):
@@ -400,14 +399,14 @@ class _Run:
         self._alarms = self._watched(role)
         self._states = dict.fromkeys((alarm.name for alarm in self._alarms), AlarmState.INSUFFICIENT_DATA)
         self.handler = ""
-        """Of the hook; it says which checks the function answers."""
+        """Handler of the hook, which determines the function's checks."""
 
     def begin(self) -> None:
         """Check the alarms: CodeDeploy starts no deployment while one of them is active."""
         now = self._clock.now.timestamp()
         states = {alarm.name: self._measures.state(alarm, now, AlarmState.INSUFFICIENT_DATA) for alarm in self._alarms}
         if ringing := self._ringing(states):
-            raise AlarmRingsError(f"{self._record.id}: {', '.join(ringing)} is in alarm already")
+            raise AlarmRingsError(f"{self._record.id}: {', '.join(ringing)} is already in alarm")
 
     def before(self, report: _Report) -> None:
         """Run the hook before traffic."""
@@ -436,10 +435,10 @@ class _Run:
         self._emulator.recycle(self._request.function, self._record.old_version)
 
     def back(self, failure: DeploymentFailedError) -> None:
-        """Give the old version all traffic again, where the group says so.
+        """Give the old version all traffic again, if the group is configured to.
 
         Args:
-            failure: What stopped the deployment.
+            failure: The failure that stopped the deployment.
         """
         rollback = self._request.group.get("AutoRollbackConfiguration", {})
         event = "DEPLOYMENT_STOP_ON_REQUEST" if self._stopping.is_set() else failure.event
@@ -456,7 +455,7 @@ class _Run:
         start = self._clock.now.timestamp()
         met = traffic.send(self._requests.a_minute[self._emulator.account], old=old, new=new, weight=weight)
         self._measures.put(self._request.function, self._request.alias, met, start)
-        # What the sending took here is part of the minute.
+        # The time for sending the requests is part of the minute.
         self._clock.wait(max(0.0, 60.0 - (self._clock.now.timestamp() - start)))
         for alarm in self._alarms:
             self._states[alarm.name] = self._measures.state(alarm, start + 60.0, self._states[alarm.name])
@@ -508,7 +507,8 @@ class _Run:
         main = self._record.new_version if weight >= 1 else self._record.old_version
         weights = {self._record.new_version: weight} if 0 < weight < 1 else {}
         region, account, name = self._emulator.region, self._request.account, self._request.function
-        # The emulator takes a change of an alias for a list of aliases; so its IAM is asked, and the root does it.
+        # The emulator authorises a change of an alias as a list of aliases, so its IAM is queried here, and the root
+        # makes the change.
         if not self._allowed("lambda:UpdateAlias", f"arn:aws:lambda:{region}:{account}:function:{name}"):
             raise DeploymentFailedError(f"{self._record.id}: the group's role may not move the alias of {name}")
         self._emulator.session().client("lambda").update_alias(
@@ -545,10 +545,10 @@ class _Run:
             # No report will come: CodeDeploy would wait, and then fail.
             self._clock.wait(HOOK_SECONDS)
             self._record.hooks[event] = "TimedOut"
-            raise DeploymentFailedError(f"{self._record.id}: {event} did not report in an hour: {said[:300]}")
+            raise DeploymentFailedError(f"{self._record.id}: {event} did not report within an hour: {said[:300]}")
         self._record.hooks[event] = status
         if status != "Succeeded":
-            raise DeploymentFailedError(f"{self._record.id}: {event} said {status}: {_failures(said)}")
+            raise DeploymentFailedError(f"{self._record.id}: {event} reported {status}: {_failures(said)}")
 
     def _short(self, name: str) -> str:
         """Return an alarm's name without the parts of its stack, its deployment and CloudFormation."""
@@ -566,13 +566,13 @@ def alarm_of(described: Any) -> Alarm:
     """Return the alarm that CloudWatch's API describes."""
     properties = {key: described[key] for key in _PROPERTIES if described.get(key) not in (None, [], "")}
     if "ExtendedStatistic" in properties:
-        # The emulator gives an average beside a percentile; AWS gives one of the two.
+        # The emulator returns both an average and a percentile; AWS returns one of the two.
         properties.pop("Statistic", None)
     return Alarm.from_template(properties, name=described["AlarmName"])
 
 
 def _hook_handler(functions: Any, resources: Sequence[Any], logical_id: str) -> str | None:
-    """Return the handler of a deployment's hook, which is beside it under the construct of `SafeDeployment`."""
+    """Return the handler of a deployment's hook, which belongs to the same `SafeDeployment` construct."""
     # `ApiFunctionLive<hash>Deployment` → `ApiDeploymentHookFunction<hash>`
     name = re.sub(r"(Function)?Live[0-9A-F]{8}Deployment$", "", logical_id)
     for resource in resources:

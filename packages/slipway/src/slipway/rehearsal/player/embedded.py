@@ -15,12 +15,12 @@ from slipway.cloudwatch import Metric
 
 @dataclass(frozen=True)
 class Counted:
-    """Values of one metric from one line of a log.
+    """Values of one metric in one log line.
 
     Attributes:
-        metric: Which.
-        values: Each counts once.
-        unit: CloudWatch's name of it; None where the line names none.
+        metric: The metric.
+        values: The values, each counted once.
+        unit: CloudWatch's name of the unit; None if the line has none.
     """
 
     metric: Metric
@@ -32,7 +32,7 @@ def counted(log: str) -> tuple[Counted, ...]:
     """Return the metrics in a log.
 
     Args:
-        log: Its lines. What is no metric is passed over, and so is a line that was cut off.
+        log: The log. Lines without metrics and truncated lines are skipped.
     """
     return tuple(each for line in log.splitlines() if '"_aws"' in line for each in _of(line))
 

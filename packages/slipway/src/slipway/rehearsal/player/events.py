@@ -1,7 +1,7 @@
 """Deliver events of CodePipeline, CodeDeploy, alarms and schedules by EventBridge's rules to functions.
 
-The emulator accepts no events from AWS's own services; so this module evaluates the rules of a bus for each event, and
-invokes the functions among their targets. Metrics that a function writes are read from its log, as by CloudWatch.
+The emulator accepts no events from AWS's own services, so this module evaluates a bus's rules for each event, and
+invokes the functions among their targets. Metrics that a function writes are read from its log, as CloudWatch does.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Events:
     """The events of a delivery.
 
     Args:
-        accounts: They run.
+        accounts: The running accounts.
     """
 
     def __init__(self, accounts: Accounts) -> None:
@@ -45,12 +45,12 @@ class Events:
         self.told = 0
         """Number of invoked functions."""
         self.faults: list[str] = []
-        """Failures on the way."""
+        """Delivery failures."""
         self.calling: str | None = None
-        """ARN of the role of the function that is being called."""
+        """ARN of the running function's role."""
         self._rules: dict[tuple[str, str, str], list[tuple[str, list[Any]]]] = {}
         self._due: dict[str, datetime] = {}
-        # One after the other, as they come, and nobody waits for them.
+        # Events are delivered one after the other, in order, in the background.
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="events")
 
     def drain(self) -> None:
@@ -87,17 +87,17 @@ class Events:
         """Put an event of AWS's own on an account's default bus.
 
         Args:
-            account: Whose.
+            account: The account.
             source: Such as `aws.codedeploy`.
-            detail_type: Of the event.
-            detail: Of the event.
+            detail_type: Type of the event.
+            detail: Detail of the event.
             moment: Virtual time.
-            resources: ARNs of what it is about. Default: none.
-            region: where. Default: the account's main one.
+            resources: ARNs of the resources concerned. Default: none.
+            region: The region. Default: the account's main one.
         """
         event = self._event(account, source, detail_type, detail, moment, resources=resources)
         event["region"] = region or event["region"]
-        with suppress(RuntimeError):  # closed
+        with suppress(RuntimeError):  # The player is closed.
             self._pool.submit(self._hand_over, account, event, moment)
 
     def _event(
@@ -125,16 +125,16 @@ class Events:
     def minute(self, account: str, moment: datetime) -> None:
         """Run an account's schedules for one virtual minute.
 
-        Rules that run at a rate are run when they are due; those that run at a time of the day would not often be in
-        the minutes that are played. The first run comes due one interval after the first minute that a rule is seen in:
-        "the countdown begins when you create the rule"
+        Rules with a rate run when they are due. Rules with a time of day are ignored, because it would rarely be within
+        the played minutes. The first run is due one interval after the minute in which a rule is first seen: "the
+        countdown begins when you create the rule"
         (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html).
 
         Args:
-            account: Whose.
+            account: The account.
             moment: Virtual time.
         """
-        with suppress(RuntimeError):  # closed
+        with suppress(RuntimeError):  # The player is closed.
             self._pool.submit(self._run_schedules, account, moment)
 
     def _run_schedules(self, account: str, moment: datetime) -> None:
@@ -183,7 +183,7 @@ class Events:
     def _reach(self, account: str, target: Mapping[str, Any], event: Mapping[str, Any], moment: datetime) -> None:
         arn = target["Arn"]
         if ":event-bus/" in arn:
-            # Another account's bus: the role of the target must let EventBridge put the event there.
+            # Another account's bus: the target's role must allow EventBridge to put the event there.
             role = target.get("RoleArn")
             if role is None:
                 self._fault(event, f"the target {arn} names no role")
@@ -214,8 +214,8 @@ class Events:
                 yield from targets
 
     def refresh(self) -> None:
-        """Clear the cached rules: stacks have changed."""
-        with suppress(RuntimeError):  # closed
+        """Clear the cached rules after a change of stacks."""
+        with suppress(RuntimeError):  # The player is closed.
             self._pool.submit(self._rules.clear)
 
     def _call(self, emulator: Emulator, arn: str, event: Mapping[str, Any], moment: datetime) -> None:
@@ -238,7 +238,7 @@ class Events:
         self.told += 1
 
     def _measure(self, line: str, moment: datetime) -> None:
-        """Take the metrics of a log line in the embedded format.
+        """Store the metrics of a log line in the embedded format.
 
         https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
         """

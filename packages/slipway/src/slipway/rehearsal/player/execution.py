@@ -1,7 +1,7 @@
 """The player of the pipeline: stages in order, actions by run order, conditions, self-mutation, retries, rollbacks.
 
-https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html. It plays the definition that the
-tools account has.
+https://docs.aws.amazon.com/codepipeline/latest/userguide/concepts-how-it-works.html. The played definition is the one
+in the tools account.
 """
 
 from __future__ import annotations
@@ -41,10 +41,11 @@ from slipway.rehearsal.player.rules import Window, is_in_window, opens_at
 from slipway.rehearsal.player.source import Commit
 
 Bakes = Callable[[Mapping[str, str], Sequence[str], datetime], tuple[bool, str]]
-"""Plays the rule `CloudWatchAlarm`: its configuration, the environment's account and the moment say whether it held."""
+"""Plays the rule `CloudWatchAlarm` for its configuration, the environments' accounts and a time; returns whether it
+held."""
 
 Passes = Callable[[str, datetime, int], None]
-"""Lets some minutes of an environment pass: its account, the moment at which they begin, and how many."""
+"""Lets minutes of an environment pass, given its account, the start and the number of minutes."""
 
 
 class View(Protocol):
@@ -64,11 +65,11 @@ class View(Protocol):
 
 
 class StageFailedError(Exception):
-    """A stage that failed; the message says why."""
+    """A stage failed. The message says why."""
 
 
 class CanceledError(Exception):
-    """The pipeline changed during the execution; the message says so."""
+    """The pipeline changed during the execution."""
 
 
 _EVENT_STATES = {PlayStatus.CANCELED: "CANCELED", PlayStatus.FAILED: "FAILED", PlayStatus.SUCCEEDED: "SUCCEEDED"}
@@ -82,17 +83,17 @@ class Player:
     """Plays executions.
 
     Args:
-        accounts: They run.
-        memory: Of the pipeline.
-        approvals: Where answers come from.
+        accounts: The running accounts.
+        memory: State of the pipeline.
+        approvals: Source of answers to approvals.
         events: Receiver of events.
-        place: Where builds run.
+        place: Environment of the builds.
         bake: Plays the bakes.
-        view: Who watches.
-        stopping: Set when everything has to end.
-        quotas: How many builds run at once. Default: as many as in a new account.
-        meanwhile: Is called with a stage after each group of its actions. Default: nothing happens meanwhile.
-        window: What a deployment window does while it is closed. Default: the execution fails.
+        view: Shows the progress.
+        stopping: Set when everything must stop.
+        quotas: Quotas of concurrent builds. Default: those of a new account.
+        meanwhile: Called with a stage after each group of its actions. Default: nothing.
+        window: Behaviour of a closed deployment window. Default: the execution fails.
         passes: Lets minutes of an environment pass while a build of its stage waits. Default: nothing happens in them.
     """
 
@@ -120,7 +121,7 @@ class Player:
         self._rolling_back = threading.Lock()
         self._rollback: threading.Thread | None = None
         self.executions: list[Execution] = []
-        """The executions that were started, however they ended."""
+        """All started executions, whatever their result."""
         self.actions = Actions(
             accounts,
             approvals,
@@ -136,11 +137,11 @@ class Player:
         """Deliver a commit.
 
         Args:
-            commit: What the source action takes.
-            start: Virtual moment at which it begins.
+            commit: The commit for the source action.
+            start: Virtual time of its start.
 
         Returns:
-            The execution, and those that changes of the pipeline began: the last one says how it ended.
+            The execution and those that changes of the pipeline started. The last one has the final result.
         """
         self._memory.end_killed()
         before = len(self.executions)
@@ -184,7 +185,7 @@ class Player:
         return record
 
     def _is_current(self, definition: PipelineDefinition) -> bool:
-        """Return whether the pipeline is still the one of a definition."""
+        """Return True if the pipeline still has a definition."""
         return self._memory.has_pipeline and self._memory.definition.version == definition.version
 
     def _go_on(self, run: Run) -> None:
@@ -195,14 +196,14 @@ class Player:
         stage: nothing is retried or rolled back.
 
         Raises:
-            CanceledError: It is another one.
+            CanceledError: The definition has changed.
         """
         if self._is_current(run.definition):
             return
         begins_again = self._memory.has_pipeline and self._memory.definition.restart_on_update
         raise CanceledError(
-            "the pipeline was changed, which cancels what is in flight; "
-            + ("it begins again" if begins_again else "it does not begin again when it is updated")
+            "the pipeline was changed, which cancels running executions; "
+            + ("it begins again" if begins_again else "they do not start again after the update")
         )
 
     def _store(self, definition: PipelineDefinition) -> ArtifactStore:
@@ -234,7 +235,7 @@ class Player:
             self._after_failure(run, stage, record, commit, error)
         else:
             self._closed(run, record, PlayStatus.SUCCEEDED)
-        # The environments of functions that get no more calls: AWS ends them too.
+        # End the environments of functions that get no more calls, as AWS does.
         for account in {action.account or self._accounts.tools for action in stage.actions}:
             self._accounts.emulators[account].recycle()
 
@@ -280,13 +281,13 @@ class Player:
         target = self._memory.last_succeeded(stage.name, version, before=run.record.id)
         record = self._opened(run, stage, "rollback")
         if target is None:
-            reason = f"no execution of the pipeline's present structure (version {version}) succeeded there"
+            reason = f"no execution of the pipeline's current structure (version {version}) succeeded there"
             self._closed(run, record, PlayStatus.FAILED, f"nothing to go back to: {reason}")
             return
         if expired := self._expired(run, target):
             self._closed(run, record, PlayStatus.FAILED, expired)
             return
-        # The rollback is in the stage now, and no longer the execution that failed there.
+        # The stage now contains the rollback instead of the failed execution.
         run.remembered.stages[stage.name] = PlayStatus.FAILED.value
         back = self._begin_back(run.record, run.definition, stage, target, run.clock)
         try:
@@ -295,19 +296,19 @@ class Player:
             run.clock = back.clock
 
     def roll_back(self, stage: str, target: str, at: datetime) -> str:
-        """Begin to roll a stage back by hand, as RollbackStage does; `join_rollback` waits for its end.
+        """Start a manual rollback of a stage, as RollbackStage does; `join_rollback` waits for its end.
 
         https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RollbackStage.html and
         https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html. CodePipeline's pages don't say
-        that a rollback asks the stage's conditions: only its actions are played, as after a failed stage.
+        that a rollback evaluates the stage's conditions, so only its actions are played, as after a failed stage.
 
         Args:
             stage: Name of the stage.
-            target: Id of the execution that it goes back to.
-            at: Virtual moment at which it begins.
+            target: Id of the execution to return to.
+            at: Virtual time of its start.
 
         Returns:
-            Id of the execution that the rollback is.
+            Id of the rollback's own execution.
 
         Raises:
             ApiError: CodePipeline refuses it.
@@ -325,7 +326,7 @@ class Player:
         return record.id
 
     def join_rollback(self) -> None:
-        """Wait until the rollback that `roll_back` began has ended."""
+        """Wait for the end of the rollback that `roll_back` started."""
         if self._rollback is not None:
             self._rollback.join()
 
@@ -363,7 +364,7 @@ class Player:
         at: datetime,
     ) -> Run:
         """Return the execution of type ROLLBACK that enters a stage, with the target's artifacts and variables."""
-        # An automatic one is shown within the execution that failed, and has an id of its own.
+        # An automatic rollback has its own id, but is shown within the failed execution.
         own = record.id if record.id not in {each.id for each in self._memory.executions} else str(uuid4())
         remembered = Remembered(
             own, target.commit, target.message, definition.version, at.isoformat(), target=target.id
@@ -378,7 +379,7 @@ class Player:
         return back
 
     def _play_back(self, back: Run, stage: StageDefinition, record: PlayedStage, target: Remembered) -> None:
-        """Play the actions of a stage with the artifacts of the execution that it goes back to."""
+        """Play the actions of a stage with the artifacts of the execution that it returns to."""
         remembered = back.remembered
         try:
             self._groups(back, record, list(stage.groups()), None)
@@ -459,7 +460,7 @@ class Player:
                 raise RehearsalError(f"the player does not support the rule {rule.provider}")
 
     def _wait(self, task: Task, seconds: float) -> None:
-        """Let virtual time pass in a build: people go on to use what its stage has deployed."""
+        """Let virtual time pass in a build, during which callers use what its stage has deployed."""
         stage = next(each for each in task.run.definition.stages if each.name == task.stage)
         environments = {action.account for action in stage.actions} - {None, self._accounts.tools}
         for account in sorted(filter(None, environments)):
@@ -467,7 +468,7 @@ class Player:
         task.clock.wait(seconds)
 
     def _may_see(self, role_arn: str, alarm: str) -> None:
-        """Check that the pipeline's role may read the alarm, with IAM: the emulator checks the right for all alarms."""
+        """Check with IAM that the pipeline's role may read the alarm; the emulator would check it for all alarms."""
         region, account = self._tools.region, self._tools.account
         arn = f"arn:aws:cloudwatch:{region}:{account}:alarm:{alarm}"
         if not self._accounts.partition.allowed(account, role_arn, "cloudwatch:DescribeAlarms", arn):
@@ -566,8 +567,8 @@ def allowed(accounts: Accounts, events: Events, pipeline: str) -> Allowed:
     """Return a function that decides, with the tools account's IAM, if a caller may act on the pipeline.
 
     Args:
-        accounts: They run.
-        events: Knows whose function is being called.
+        accounts: The running accounts.
+        events: Knows the role of the running function.
         pipeline: The pipeline's name.
     """
 

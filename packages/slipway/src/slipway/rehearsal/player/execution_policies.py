@@ -1,12 +1,13 @@
-"""Check an execution role's permissions that the emulator does not check: passed roles, and scaling.
+"""Check the permissions of an execution role that the emulator ignores: passed roles, and scaling.
 
-CloudFormation creates resources as its execution role. The emulator creates them as itself, and does not host scaling;
-so the calls that no template shows are checked against the role's own policies before a change set is executed:
+CloudFormation creates resources as its execution role. The emulator creates them itself, and does not support scaling.
+So these calls are checked against the role's own policies before a change set is executed:
 
 - `iam:PassRole` for each role that a property names
   (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use_passrole.html);
-- `cloudwatch:PutMetricAlarm` and `DeleteAlarms` without a name, by which Application Auto Scaling looks whether its
-  caller may (https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html).
+- `cloudwatch:PutMetricAlarm` and `DeleteAlarms` without a name, which Application Auto Scaling calls to check its
+caller's permission
+(https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_permission_validation.html).
 """
 
 from __future__ import annotations
@@ -40,17 +41,17 @@ _PASSED_TO = {
     "AWS::Scheduler::": "scheduler.amazonaws.com",
     "AWS::StepFunctions::": "states.amazonaws.com",
 }
-"""Beginning of a type → the service that the role is passed to."""
+"""Prefix of a type → the service that the role is passed to."""
 _RANDOM = "1A2B3C4D5E6F"
 """Random suffix of names that CloudFormation generates."""
 _LONGEST_ROLE = 64
 
 
 class ExecutionRole:
-    """An execution role, as its account's IAM has it.
+    """An execution role in its account's IAM.
 
     Args:
-        emulator: Of the account.
+        emulator: Emulator of the account.
         role_arn: The role.
     """
 
@@ -65,10 +66,10 @@ class ExecutionRole:
         self._limits = [parse_policy_document(self._managed(boundary))] if boundary else []
 
     def refused(self, template: Mapping[str, Any], stack: str) -> Iterator[str]:
-        """Yield what the role may not do that the template requires of CloudFormation or a service in its name.
+        """Yield the actions that the template requires of the role, but that it may not perform.
 
         Args:
-            template: As it is for AWS.
+            template: The original template.
             stack: Name of the stack.
         """
         for logical_id, resource in template.get("Resources", {}).items():

@@ -22,9 +22,9 @@ class Remembered:
     commit: str
     message: str
     version: int
-    """Of the pipeline's structure."""
+    """Version of the pipeline's structure."""
     started: str
-    """Virtual moment, ISO 8601."""
+    """Virtual time, ISO 8601."""
     status: str = "InProgress"
     target: str = ""
     """For a rollback, the execution that it returns to."""
@@ -32,7 +32,7 @@ class Remembered:
     """Artifact → its key in the pipeline's bucket."""
     variables: dict[str, dict[str, str]] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
-    """Stage → how it ended."""
+    """Stage → its result."""
     failed: list[str] = field(default_factory=list)
     """Stages in which an action failed."""
     ended: str = ""
@@ -42,7 +42,7 @@ class Memory:
     """The pipeline's definition and its executions.
 
     Args:
-        file: Where it is kept.
+        file: File that stores it.
     """
 
     def __init__(self, file: Path) -> None:
@@ -54,12 +54,12 @@ class Memory:
         self._pending: dict[str, Any] = content.get("pending", {})
         try:
             self.executions = [Remembered(**each) for each in content.get("executions", [])]
-        except TypeError:  # written by another version
+        except TypeError:  # Written by another version.
             self.executions = []
 
     @property
     def definition(self) -> PipelineDefinition:
-        """Return the pipeline's present definition.
+        """Return the pipeline's current definition.
 
         Raises:
             RehearsalError: It does not exist, or uses something that the player does not support.
@@ -71,7 +71,7 @@ class Memory:
 
     @property
     def latest(self) -> datetime | None:
-        """Virtual moment up to which the accounts have lived; None where nothing was played in them."""
+        """Last virtual time of the accounts; None if nothing was played in them."""
         with self._lock:
             moments = (datetime.fromisoformat(each.ended or each.started) for each in self.executions)
             return max(moments, default=None)
@@ -82,16 +82,16 @@ class Memory:
         return self._properties is not None
 
     def define(self, properties: dict[str, Any]) -> int:
-        """Take a definition; its version counts up when it differs from the one before.
+        """Store a definition; its version increases if it differs from the previous one.
 
         Args:
-            properties: Of the pipeline, with every reference resolved.
+            properties: Properties of the pipeline, with every reference resolved.
 
         Returns:
             The version.
 
         Raises:
-            RehearsalError: It asks for what the player does not support; the one before stays.
+            RehearsalError: It uses a feature that the player does not support. The previous definition is kept.
         """
         PipelineDefinition.read(properties, self._version + 1)
         with self._lock:
@@ -101,7 +101,7 @@ class Memory:
             return self._version
 
     def change(self) -> None:
-        """Change the pipeline as somebody else would: it is another one, and does the same."""
+        """Change the pipeline as somebody else would, without changing what it does."""
         with self._lock:
             if self._properties is not None:
                 self.define({**self._properties, "Triggers": [*self._properties.get("Triggers", []), {}]})
@@ -113,14 +113,14 @@ class Memory:
             self.keep()
 
     def last_succeeded(self, stage: str, version: int, *, before: str) -> Remembered | None:
-        """Return the newest execution that succeeded in a stage, of one version of the pipeline's structure.
+        """Return the newest execution that succeeded in a stage under a version of the pipeline's structure.
 
         A rollback cannot be a target itself: https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
 
         Args:
             stage: Name of the stage.
-            version: Of the structure: a rollback reaches no other.
-            before: Id of the execution that is to be rolled back.
+            version: Version of the structure; a rollback cannot return to an execution of another version.
+            before: Id of the execution to roll back.
         """
         with self._lock:
             found = (
@@ -134,14 +134,14 @@ class Memory:
             return next(found, None)
 
     def rollback_target(self, stage: str, target: str) -> Remembered:
-        """Return the execution that a stage may be rolled back to by hand.
+        """Return the execution that a manual rollback of a stage may return to.
 
         https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RollbackStage.html and
         https://docs.aws.amazon.com/codepipeline/latest/userguide/stage-rollback.html.
 
         Args:
-            stage: name of the stage.
-            target: id of the execution.
+            stage: Name of the stage.
+            target: Id of the execution.
 
         Raises:
             ApiError: CodePipeline refuses it.
@@ -159,7 +159,8 @@ class Memory:
             if found.version != definition.version:
                 raise ApiError(
                     "PipelineExecutionOutdatedException",
-                    f"{target} is of version {found.version} of the pipeline's structure; it has {definition.version}",
+                    f"{target} belongs to version {found.version} of the pipeline's structure, which now has "
+                    f"version {definition.version}",
                 )
             if found.target or found.stages.get(stage) != "Succeeded":
                 why = "is a rollback itself" if found.target else f"did not succeed in {stage}"
@@ -197,7 +198,7 @@ class Memory:
             return dict(self._pending)
 
     def keep(self) -> None:
-        """Write it down."""
+        """Store the state."""
         with self._lock:
             content = {
                 "definition": self._properties,

@@ -1,4 +1,4 @@
-"""CodePipeline's API, as far as this repository's own functions, builds and verbs ask it."""
+"""The operations of CodePipeline's API that this repository's functions, builds and verbs use."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from slipway.rehearsal.player.memory import Memory, Remembered
 
 
 class Allowed(Protocol):
-    """Asks IAM whether a caller may do an action on the pipeline, or on one of its stages."""
+    """Checks with IAM if a caller may perform an action on the pipeline, or on one of its stages."""
 
     def __call__(self, caller: Requester, action: str, stage: str = "", /) -> bool:
-        """Return whether it may."""
+        """Return True if it is allowed."""
 
 
 RollBack = Callable[[str, str], str]
-"""Begins to roll a stage back to an execution, and returns the id of the rollback's own execution."""
+"""Starts a rollback of a stage to an execution, and returns the id of the rollback's own execution."""
 
 
 def _cannot(stage: str, target: str) -> str:
-    raise ApiError("UnableToRollbackStageException", f"nobody plays now: {stage} cannot be rolled back to {target}")
+    raise ApiError("UnableToRollbackStageException", f"no player is running: {stage} cannot be rolled back to {target}")
 
 
 class PipelineApi:
     """CodePipeline's API.
 
     Args:
-        memory: Of the pipeline.
-        approvals: Of the execution that runs.
-        allowed: Asks IAM.
-        roll_back: Rolls a stage back. Default: nobody plays that could.
+        memory: State of the pipeline.
+        approvals: Approvals of the running execution.
+        allowed: Checks permissions with IAM.
+        roll_back: Rolls a stage back. Default: no player is running.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class PipelineApi:
         Raises:
             ApiError: It is refused.
         """
-        # Of these operations, this one alone names a stage, and not the pipeline, as its resource:
+        # Only this operation has a stage instead of the pipeline as its resource:
         # https://docs.aws.amazon.com/service-authorization/latest/reference/list_awscodepipeline.html
         stage = str(request.get("stageName")) if operation == "RollbackStage" else ""
         if not self._allowed(caller, f"codepipeline:{operation}", *([stage] if stage else [])):
@@ -68,7 +68,7 @@ class PipelineApi:
             case "PutApprovalResult":
                 return self._answer(request)
             case _:
-                raise ApiError("InvalidAction", f"the player's CodePipeline does not know {operation}")
+                raise ApiError("InvalidAction", f"the player's CodePipeline does not support {operation}")
 
     def _state(self) -> dict[str, Any]:
         definition = self._memory.definition
@@ -97,7 +97,7 @@ class PipelineApi:
         return {"pipelineName": definition.name, "pipelineVersion": definition.version, "stageStates": stages}
 
     def _listed(self, request: dict[str, Any]) -> list[Remembered]:
-        """Return the executions, newest first; by a filter, those that succeeded in a stage of the present structure.
+        """Return the executions, newest first; with a filter, those that succeeded in a stage of the current structure.
 
         https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_SucceededInStageFilter.html
         """
@@ -110,7 +110,7 @@ class PipelineApi:
         ]
 
     def _retry(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Refuse to retry a stage: as CodePipeline does, or because the player plays each execution to its end.
+        """Refuse to retry a stage, with CodePipeline's error or because the player plays each execution to its end.
 
         https://docs.aws.amazon.com/codepipeline/latest/APIReference/API_RetryStageExecution.html
         """
@@ -127,7 +127,7 @@ class PipelineApi:
                 "Unable to retry. The pipeline structure or state might have changed while actions awaited retry, or "
                 "the stage contains no failed actions.",
             )
-        raise ApiError("InvalidAction", "the player retries nothing by hand: deliver the commit again")
+        raise ApiError("InvalidAction", "the player does not support manual retries: deliver the commit again")
 
     def _latest(self, stage: str) -> Remembered | None:
         """Return the newest execution that entered a stage."""
@@ -178,9 +178,9 @@ class PipelineApi:
             (each for each in (ApprovalAnswer.APPROVED, ApprovalAnswer.REJECTED) if each == result.get("status")), None
         )
         if answer is None:
-            raise ApiError("ValidationException", "result.status is Approved or Rejected")
+            raise ApiError("ValidationException", "result.status must be Approved or Rejected")
         if not self._approvals.answer(str(request.get("token")), answer, str(result.get("summary", ""))):
-            raise ApiError("InvalidApprovalTokenException", "no approval of that token waits")
+            raise ApiError("InvalidApprovalTokenException", "no approval with that token is pending")
         return {}
 
 

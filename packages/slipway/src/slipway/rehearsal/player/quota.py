@@ -15,8 +15,8 @@ class BuildQuotas:
     """The quotas of concurrently running builds of an account.
 
     Args:
-        limits: Compute type → how many builds of it run at once. Default: what AWS gives a new account. A compute type
-            that is not there has no quota here.
+        limits: Compute type → maximum number of concurrent builds. Default: the quotas of a new account. A compute type
+            without an entry is unlimited.
     """
 
     def __init__(self, limits: Mapping[ComputeType, int] | None = None) -> None:
@@ -26,18 +26,18 @@ class BuildQuotas:
 
     @contextmanager
     def taken(self, project: str, compute_type: ComputeType) -> Iterator[None]:
-        """Take a place for a build while it runs.
+        """Count a build while it runs.
 
-        CodeBuild queues builds beyond the quota by one of its pages and refuses them by its users' experience; a
-        pipeline that never starts more is right under both. So here it refuses
+        According to one of its pages CodeBuild queues builds beyond the quota; according to users it refuses them. A
+        pipeline that never exceeds the quota works either way, so the player refuses
         (https://docs.aws.amazon.com/codebuild/latest/APIReference/API_StartBuild.html, AccountLimitExceededException).
 
         Args:
             project: Name of the build project.
-            compute_type: Of the project.
+            compute_type: Compute type of the project.
 
         Raises:
-            RehearsalError: As many run as may.
+            RehearsalError: The quota is used up.
         """
         limit = self._limits.get(compute_type)
         with self._lock:

@@ -1,7 +1,7 @@
-"""Records of a rehearsal: every stage, action, change and request of it, as data.
+"""Records of a rehearsal: every stage, action, change and request, as data.
 
-The terminal, the page and `result.json` show only these. Times are seconds: real ones from the machine's clock, virtual
-ones as they would have passed on AWS. Times of day are virtual, ISO 8601 in UTC.
+The terminal, the page and `result.json` show only these. Times are seconds, either real, from the machine's clock, or
+virtual, as they would have passed on AWS. Times of day are virtual, ISO 8601 in UTC.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NO_API = "no API"
 
 
 class PlayStatus(StrEnum):
-    """How something ended, in CodePipeline's words."""
+    """A status, in CodePipeline's terms."""
 
     IN_PROGRESS = "InProgress"
     SUCCEEDED = "Succeeded"
@@ -24,19 +24,19 @@ class PlayStatus(StrEnum):
     SKIPPED = "Skipped"
     """It was not played: the execution ended before it."""
     CANCELED = "Cancelled"
-    """The pipeline was changed meanwhile: the actions in progress were completed, and nothing was rolled back."""
+    """The pipeline was changed meanwhile. The actions in progress were completed, and nothing was rolled back."""
 
 
 @dataclass
 class PlayedChange:
-    """One resource in a change set, and what became of it."""
+    """One resource in a change set, and its outcome."""
 
     logical_id: str
     type: str
     action: str
     """Add, Modify, Remove, or Import."""
     replacement: str = ""
-    """True, False or Conditional, as CloudFormation foresaw it."""
+    """CloudFormation's prediction: True, False or Conditional."""
     outcome: str = ""
     """The last status of the resource, such as UPDATE_COMPLETE; after a failure, the failed one, without the
     rollback's.
@@ -75,11 +75,11 @@ class PlayedDeployment:
     status: PlayStatus = PlayStatus.IN_PROGRESS
     reason: str = ""
     hooks: dict[str, str] = field(default_factory=dict)
-    """Lifecycle event → how its hook ended."""
+    """Lifecycle event → its hook's result."""
     minutes: list[PlayedMinute] = field(default_factory=list)
     virtual_seconds: float = 0
     met_new: int = 0
-    """Requests that met the new version."""
+    """Requests to the new version."""
     failed_new: int = 0
     """Failed requests among them: by an error of the function, or by a fault that it counted."""
     substituted: str = ""
@@ -97,7 +97,7 @@ class Tests:
 
 @dataclass
 class PlayedAction:
-    """One action of a stage, as it was played."""
+    """One played action of a stage."""
 
     name: str
     provider: str
@@ -122,7 +122,7 @@ class PlayedAction:
 
 @dataclass
 class PlayedCondition:
-    """A condition of a stage, as it was evaluated."""
+    """An evaluated condition of a stage."""
 
     kind: str
     """BeforeEntry, OnSuccess or OnFailure."""
@@ -134,7 +134,7 @@ class PlayedCondition:
 
 @dataclass
 class PlayedStage:
-    """One stage, as it was played."""
+    """One played stage."""
 
     name: str
     kind: str = "deliver"
@@ -156,14 +156,14 @@ class Execution:
     virtual_start: str
     status: PlayStatus = PlayStatus.IN_PROGRESS
     reason: str = ""
-    """In one line, why it did not reach its end."""
+    """Why it did not complete, in one line."""
     seconds: float = 0
     virtual_seconds: float = 0
     stages: list[PlayedStage] = field(default_factory=list)
 
     @property
     def stopped(self) -> PlayedStage | None:
-        """The stage that stopped it: the last that failed, since one may have failed and held when it was retried."""
+        """The stage that stopped it: the last failed one, since earlier ones may have succeeded when retried."""
         return next((stage for stage in reversed(self.stages) if stage.status is PlayStatus.FAILED), None)
 
 
@@ -183,29 +183,29 @@ class Rehearsal:
     verdict: str = ""
     """The last line of the run."""
     phases: dict[str, float] = field(default_factory=dict)
-    """Name → real seconds of what comes before and after the executions."""
+    """Phase before or after the executions → its real seconds."""
     executions: list[Execution] = field(default_factory=list)
     substitutions: list[dict[str, Any]] = field(default_factory=list)
     """Used rows of the table: `subject`, `stand_in`, `unproven`, `resources`."""
     before: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Environment → service → what answered before the first execution."""
+    """Environment → service → its answer before the first execution."""
     served: dict[str, dict[str, str]] = field(default_factory=dict)
-    """The same at the end."""
+    """Environment → service → its answer at the end."""
     event_faults: list[str] = field(default_factory=list)
-    """Failures while events were delivered to functions."""
+    """Failures of the delivery of events to functions."""
     refusals: list[str] = field(default_factory=list)
-    """Calls that AWS's services were refused in the name of a role, or by a resource's policy."""
+    """Refused calls of AWS's services in a role's name or against a resource's policy."""
     lost: list[str] = field(default_factory=list)
-    """Accounts that died, or could not be kept, with why."""
+    """Accounts that died or could not be saved, with the reason."""
     in_alarm: dict[str, list[str]] = field(default_factory=dict)
-    """Environment → its alarms that an old bug had triggered before the first execution."""
+    """Environment → its alarms that an old bug triggered before the first execution."""
     taken_back: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Step of a rollback by hand → service → what answered the request that had found the fault."""
+    """Step of a manual rollback → service → its answer to the request that had found the fault."""
     memory_mb: float = 0
-    """Most that the accounts' processes held together, megabytes (proportional set size)."""
+    """Maximum memory of the accounts' processes together, megabytes (proportional set size)."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the record as in `result.json`."""
+        """Return the record in the format of `result.json`."""
         return asdict(self)
 
 

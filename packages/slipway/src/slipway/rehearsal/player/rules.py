@@ -28,15 +28,15 @@ class Window(StrEnum):
 
 
 _LONGEST_WAIT = timedelta(days=8)
-"""Within a week a window of days and hours opens."""
+"""Maximum wait for a window: one of days and hours opens within a week."""
 
 
 def opens_at(configuration: Mapping[str, str], moment: datetime) -> datetime | None:
-    """Return the first full hour after a time that is in a `DeploymentWindow`; None if none is within a week.
+    """Return the first full hour after a time that is in a `DeploymentWindow`; None if there is none within a week.
 
     Args:
-        configuration: Of the rule.
-        moment: The moment.
+        configuration: Configuration of the rule.
+        moment: The time.
     """
     hour = moment.replace(minute=0, second=0, microsecond=0)
     hours = (hour + timedelta(hours=number) for number in range(1, int(_LONGEST_WAIT / timedelta(hours=1))))
@@ -44,7 +44,7 @@ def opens_at(configuration: Mapping[str, str], moment: datetime) -> datetime | N
 
 
 _OPEN = 9_999
-"""Later than any value of a field."""
+"""Greater than any value of a field."""
 _DAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 
@@ -53,12 +53,12 @@ def is_in_window(configuration: Mapping[str, str], moment: datetime) -> bool:
     """Return True if a time is in a `DeploymentWindow`.
 
     Args:
-        configuration: Of the rule: `Cron` of seconds, minutes, hours, day of the month, month, day of the week (and
-            year), and `TimeZone`.
-        moment: The moment.
+        configuration: Configuration of the rule: `Cron` with seconds, minutes, hours, day of the month, month, day of
+            the week (and year), and `TimeZone`.
+        moment: The time.
 
     Raises:
-        RehearsalError: The expression cannot be read, or there is no such time zone.
+        RehearsalError: The expression is invalid, or the time zone does not exist.
     """
     cron, zone = configuration["Cron"], configuration.get("TimeZone", "UTC")
     try:
@@ -69,7 +69,7 @@ def is_in_window(configuration: Mapping[str, str], moment: datetime) -> bool:
     if len(fields) not in {6, 7}:
         raise RehearsalError(f"the cron expression {cron!r} has {len(fields)} fields, not 6 or 7")
     values = (local.second, local.minute, local.hour, local.day, local.month, local.isoweekday() % 7 + 1, local.year)
-    # Seconds are written and not read.
+    # Seconds are required, but ignored.
     return all(
         _meets(field, value, place, cron)
         for field, value, place in list(zip(fields, values, _FIELDS, strict=False))[1:]
@@ -78,7 +78,7 @@ def is_in_window(configuration: Mapping[str, str], moment: datetime) -> bool:
 
 @dataclass(frozen=True)
 class _Field:
-    """A field: the first of its values, and the names of them."""
+    """A field: its first value, and the names of its values."""
 
     first: int
     names: tuple[str, ...] = ()
@@ -96,14 +96,14 @@ def _meets(text: str, value: int, field: _Field, cron: str) -> bool:
 def _in_part(part: str, value: int, field: _Field, cron: str) -> bool:
     match = re.fullmatch(r"(?P<from>\w+|\*)(?:-(?P<to>\w+))?(?:/(?P<step>[1-9]\d*))?", part)
     if match is None:
-        raise RehearsalError(f"{part!r} in the cron expression {cron!r} cannot be read")
+        raise RehearsalError(f"{part!r} in the cron expression {cron!r} is invalid")
     first = field.first if match["from"] == "*" else _number(match["from"], field, cron)
     if match["to"]:
         last = _number(match["to"], field, cron)
     else:
         last = _OPEN if match["from"] == "*" or match["step"] else first
     if last < first:
-        # Over the end: 22-3 are the hours of a night.
+        # A range may wrap around: 22-3 are the hours of a night.
         if match["step"]:
             raise RehearsalError(
                 f"{part!r} in the cron expression {cron!r} is not supported: it exceeds the range in steps"
@@ -117,4 +117,4 @@ def _number(text: str, field: _Field, cron: str) -> int:
         return int(text)
     if text.upper() in field.names:
         return field.names.index(text.upper()) + 1
-    raise RehearsalError(f"{text!r} in the cron expression {cron!r} is not known")
+    raise RehearsalError(f"{text!r} in the cron expression {cron!r} is unknown")

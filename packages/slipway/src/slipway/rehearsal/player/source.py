@@ -11,13 +11,13 @@ from slipway.errors import RehearsalError
 
 @dataclass(frozen=True)
 class Commit:
-    """A commit that is delivered.
+    """A commit to deliver.
 
     Attributes:
-        repository: A repository that has it.
+        repository: A repository that contains it.
         sha: Forty hexadecimal digits.
-        branch: By which it is delivered.
-        message: Its first line.
+        branch: The branch that it is delivered from.
+        message: First line of its message.
         author_date: ISO 8601.
     """
 
@@ -32,9 +32,9 @@ class Commit:
         """Return the commit of any revision name.
 
         Args:
-            repository: A repository that has it.
+            repository: A repository that contains it.
             revision: Such as `HEAD`.
-            branch: By which it is delivered.
+            branch: The branch that it is delivered from.
 
         Raises:
             RehearsalError: It does not exist.
@@ -78,10 +78,10 @@ class Commit:
             git.run(self.repository, "fetch", "--quiet", "--no-write-fetch-head", str(elsewhere), sha)
 
     def archive(self, target: Path) -> None:
-        """Write its files as a zip.
+        """Write the commit's files as a zip.
 
         Raises:
-            RehearsalError: git cannot.
+            RehearsalError: git fails.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         done = git.run(self.repository, "archive", "--format=zip", "-1", f"--output={target}", self.sha)
@@ -89,10 +89,10 @@ class Commit:
             raise RehearsalError(f"git cannot archive {self.sha[:12]}: {git.reason(done)}")
 
     def clone(self, target: Path) -> None:
-        """Clone it into an existing folder and check it out, with its history.
+        """Clone the commit with its history into an existing folder, and check it out.
 
         Raises:
-            RehearsalError: git cannot.
+            RehearsalError: git fails.
         """
         commands = (
             ("init", "--quiet"),
@@ -109,10 +109,11 @@ class Commit:
 def check_readable(repository: Path) -> None:
     """Refuse a folder whose commits git cannot read, and say how to fix it.
 
-    git asks who owns a repository before it reads it (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
+    git checks the owner of a repository before it reads it
+    (https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory).
 
     Raises:
-        RehearsalError: It is no repository, or belongs to somebody else.
+        RehearsalError: It is not a repository, or belongs to another user.
     """
     said = git.run(repository, "rev-parse", "--git-dir").stderr
     if "not a git repository" in said:

@@ -1,6 +1,7 @@
-"""Stack policies, as CloudFormation holds an update against them.
+"""Evaluate stack policies, as CloudFormation does at an update.
 
-https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html. The emulator stores them.
+https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/protect-stack-resources.html. The emulator only stores
+them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ def denials(policy: Mapping[str, Any], changes: Sequence[PlayedChange]) -> Itera
     """Yield the changes that a stack policy denies, each with CloudFormation's reason.
 
     Args:
-        policy: The stack's policy. What no statement allows is denied.
-        changes: Of the change set. A replacement that CloudFormation calls conditional counts as an update in place:
-            it is decided when the change set is executed.
+        policy: The stack's policy. Changes that no statement allows are denied.
+        changes: Changes of the change set. A conditional replacement counts as an update in place, because
+            CloudFormation only decides it when it executes the change set.
 
     Raises:
-        RehearsalError: The policy asks for what the player does not support.
+        RehearsalError: The policy uses a feature that the player does not support.
     """
     statements = policy.get("Statement", [])
     statements = [statements] if isinstance(statements, Mapping) else statements
@@ -47,7 +48,7 @@ def denials(policy: Mapping[str, Any], changes: Sequence[PlayedChange]) -> Itera
 
 
 def _action(change: PlayedChange) -> str | None:
-    """Return the action of a stack policy that a change is; None for what policies do not speak of."""
+    """Return the stack policy's action for a change; None if policies don't cover it."""
     match change.action:
         case "Remove":
             return "Update:Delete"

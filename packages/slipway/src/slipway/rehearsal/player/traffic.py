@@ -1,4 +1,4 @@
-"""Send real requests to the versions of a function: those of its own contract tests."""
+"""Send the requests of a function's own contract checks to its versions."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class RequestOutcome:
     throttled: bool
     milliseconds: float
     cold: bool
-    """It may have started an environment: the time of that is not in Lambda's Duration."""
+    """Whether it may have started an environment, whose start is not part of Lambda's Duration."""
     counted: tuple[Counted, ...] = ()
-    """Metrics that the function counted, in the last 4 KB of its log: Lambda returns no more of a long one."""
+    """Metrics that the function counted in the last 4 KB of its log, which is all that Lambda returns."""
     server_error: bool | None = None
     """True if an API answers it with 5xx; None if it is not an API's request."""
 
@@ -55,9 +55,10 @@ def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dic
     """Return the events of a function's contract check.
 
     Args:
-        handler: Of the hook, such as `services.<service>.runtime.hooks.api_handler`; its checks are `API_CHECKS` there.
-        source: The checkout that was delivered.
-        variables: Of the process that reads them.
+        handler: Handler of the hook, such as `services.<service>.runtime.hooks.api_handler`; its checks are
+            `API_CHECKS` there.
+        source: Checkout of the delivered commit.
+        variables: Environment of the process that reads them.
 
     Raises:
         RehearsalError: They cannot be read.
@@ -73,13 +74,13 @@ def events(handler: str, source: Path, variables: Mapping[str, str]) -> list[dic
 
 
 class PlayedTraffic:
-    """Requests to two versions of a function, by weight.
+    """Sends requests to two versions of a function, by weight.
 
     Args:
-        emulator: Of the account.
+        emulator: Emulator of the account.
         function: Name of the function.
-        requests: What they send, in turn.
-        stopping: Set when everything has to end.
+        requests: Events to send, in turn.
+        stopping: Set when everything must stop.
     """
 
     def __init__(
@@ -100,24 +101,25 @@ class PlayedTraffic:
         """Send some requests.
 
         Args:
-            number: How many.
-            old: Version that the rest goes to.
-            new: Version that `weight` of them goes to.
+            number: Number of requests.
+            old: Version that receives the rest.
+            new: Version that receives the share `weight`.
             weight: Share for the new version, 0 to 1.
 
         Returns:
-            The version that each met, and what became of it, in the order in which they were sent.
+            The version and the outcome of each request, in the order in which they were sent.
         """
         versions = []
         # Without requests, the function is not called.
         for _ in range(number if self._any else 0):
-            # Evenly, so that a small share of few requests is met as surely as of many.
+            # Evenly spread, so that a small share is kept even with few requests.
             self._owed += weight
             versions.append(new if self._owed >= 1 - 1e-9 else old)
             if versions[-1] == new:
                 self._owed -= 1
         work = [(version, next(self._payloads)) for version in versions]
-        # One after the other: each request at the same time needs an execution environment, a process here.
+        # One after the other, because each concurrent request would need another execution environment, which is a
+        # process here.
         return [(version, self._one(version, payload)) for version, payload in work]
 
     def _one(self, version: str, payload: bytes) -> RequestOutcome:
@@ -139,7 +141,7 @@ class PlayedTraffic:
                 raise RehearsalError(f"{self._function}:{version} cannot be called: {error}") from error
             failed, found, server_error = False, (), None
         if failed:
-            # The emulator starts another environment after a failure, where Lambda continues with the same one.
+            # After a failure the emulator starts a new environment, whereas Lambda keeps the same one.
             self._met.discard(version)
         else:
             self._met.add(version)

@@ -1,7 +1,7 @@
 """The program `sleep` in a build: it lets virtual time pass, with the events in it.
 
-A build that watches for half an hour would take half an hour here. So the builds' PATH contains another `sleep`, which
-asks the player to let that time pass.
+A build that watches for half an hour would take half an hour here. So the builds' PATH contains a `sleep` that asks the
+player to let the time pass.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ except urllib.error.HTTPError as error:
 
 
 def install(folder: Path) -> None:
-    """Put the program where the builds' PATH begins.
+    """Write the program into the first folder of the builds' PATH.
 
     Args:
-        folder: The first of the PATH.
+        folder: The folder.
     """
     file = folder / "sleep"
     if not file.is_file() or file.read_text(encoding="utf-8") != _PROGRAM:
@@ -53,10 +53,10 @@ def passing(wait: Callable[[float], None]) -> Iterator[Mapping[str, str]]:
     """Let time pass for the `sleep` of a build while it runs.
 
     Args:
-        wait: Lets some seconds of virtual time pass.
+        wait: Lets virtual time pass, seconds.
 
     Yields:
-        The variable by which the program finds the player.
+        The variable through which the program finds the player.
     """
     token = secrets.token_urlsafe(32)
     server = ThreadingHTTPServer((LOOPBACK, 0), _handler(wait, token))
@@ -73,7 +73,7 @@ def passing(wait: Callable[[float], None]) -> Iterator[Mapping[str, str]]:
 
 def _handler(wait: Callable[[float], None], token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:  # named by the server
+        def do_POST(self) -> None:  # The base class's name.
             said, _, seconds = self.path.removeprefix("/").partition("/")
             if not secrets.compare_digest(said, token):
                 self._answer(HTTPStatus.FORBIDDEN, "not of this build")
@@ -87,7 +87,7 @@ def _handler(wait: Callable[[float], None], token: str) -> type[BaseHTTPRequestH
 
         def _answer(self, status: HTTPStatus, text: str) -> None:
             content = text.encode()
-            # A build that is ended meanwhile waits for no answer.
+            # A build that has been stopped meanwhile does not wait for the answer.
             with suppress(ConnectionError):
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(content)))
@@ -95,6 +95,6 @@ def _handler(wait: Callable[[float], None], token: str) -> type[BaseHTTPRequestH
                 self.wfile.write(content)
 
         def log_message(self, *_: object) -> None:
-            """Write nothing: the path has the build's token."""
+            """Log nothing, because the path contains the build's token."""
 
     return Handler

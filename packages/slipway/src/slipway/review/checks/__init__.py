@@ -1,4 +1,4 @@
-"""Find what a change loosens, by resource type. Importing a module registers its checks."""
+"""Checks by resource type. Importing a module registers its checks."""
 
 from slipway.review.checks import (
     answers,

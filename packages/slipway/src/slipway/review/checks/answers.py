@@ -1,4 +1,4 @@
-"""The four questions of every change, answered per resource type; and changes without an answer."""
+"""Answer the four questions of every change per resource type, and report changes without an answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROLE = re.compile(r"arn:[\w-]+:(?:iam|sts)::")
 
 @on(ANY, judges=lambda _: False)
 def answer(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Yield findings on what a resource's change does to data, service and monitoring."""
+    """Yield findings on the effects of a resource's change on data, service and monitoring."""
     if pair.after is None:
         yield from _removed(pair, context)
     elif pair.before is None:
@@ -45,7 +45,7 @@ def _removed(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
         # These change with each asset; a missing publisher is reported with the pipeline.
         return
     if resource.type == _FUNCTION and _only_provides(resource, context):
-        # What it provided for is reported separately.
+        # The resources that it provided for are reported separately.
         return
     if known is None:
         # A resource that contains data, or has an address, is reported by its content.
@@ -58,7 +58,7 @@ def _removed(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _only_provides(function: ReviewedResource, context: CheckContext) -> bool:
-    """Return True if a function served only custom resources, which are deleted with it: CDK's own providers do."""
+    """Return True if a function only served custom resources that are deleted with it, as CDK's own providers do."""
     before, after = context.matching.before, context.matching.after
     served = [
         one
@@ -83,7 +83,7 @@ def _changed(pair: Pair, after: ReviewedResource, context: CheckContext) -> Iter
     unknown: list[Difference] = []
     for leaf in pair.settings:
         if pair.renamed and leaf.path[-1].endswith("Name") and _is_replacing(pair, leaf.path):
-            # Another logical id makes another resource of it anyway.
+            # A different logical id creates a new resource anyway.
             continue
         asked = [setting for setting in (answers.settings if answers else ()) if matches(setting.path, leaf.path)]
         for setting in asked:
@@ -198,7 +198,7 @@ def _told(
 def _foreign(
     resource: ReviewedResource, changes: tuple[Difference, ...], context: CheckContext
 ) -> Iterator[ChangeFinding]:
-    """Yield references to resources in foreign accounts: they receive what is sent, or decide what runs."""
+    """Yield references to resources in foreign accounts, which receive data or decide what runs."""
     policies = [place.split(".")[1:2] for place in resource.documents]
     answers = answers_of(resource.type)
     destinations = Destinations(context.matching)

@@ -1,4 +1,4 @@
-"""Cache keys: answers are no longer distinguished by a removed part of the key."""
+"""Check cache keys: answers are no longer distinguished by a removed part of the key."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def cache_policy(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             what = f"answers are distinguished by {after_key} of the {plural.lower()}, and no longer by {before_key}"
             yield found("cache-key-narrowed", after, what, detail=plural)
         elif not before_key.holds(after_key):
-            what = f"the origin gets, and answers are kept by, {after_key} of the {plural.lower()}"
+            what = f"the origin receives, and answers are cached by, {after_key} of the {plural.lower()}"
             yield found("interface-changed", after, what, severity=Severity.LOW, detail=plural)
 
 

@@ -1,4 +1,4 @@
-"""Access to a resource from outside: public access, authorization, network, countries, firewall, TLS."""
+"""Check access from outside: public access, authorization, network, countries, firewall, TLS."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def bucket(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     if before is None:
         return
     if _owner(before) == "BucketOwnerEnforced" != _owner(after):
-        what = "ACLs count again: its object ownership is no longer BucketOwnerEnforced"
+        what = "ACLs are effective again: its object ownership is no longer BucketOwnerEnforced"
         yield found("public-access", after, what, severity=Severity.HIGH, detail="OwnershipControls")
     if after.get("WebsiteConfiguration") and not before.get("WebsiteConfiguration"):
         what = "it serves a website, without TLS"
@@ -77,7 +77,7 @@ def function_url(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     if after is None or after.get("AuthType") != "NONE":
         return
     if pair.before is None or pair.before.get("AuthType") != "NONE":
-        yield found("open-route", after, "the function's URL takes requests without a signature")
+        yield found("open-route", after, "the function's URL accepts unsigned requests")
 
 
 @on(
@@ -93,7 +93,7 @@ def route(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     name = _route_name(after)
     if before is None:
         if _is_open(after) and not truth(after.get("ApiKeyRequired")):
-            yield found("open-route", after, f"{name} comes without authorization", severity=Severity.HIGH)
+            yield found("open-route", after, f"{name} is new and has no authorization", severity=Severity.HIGH)
         return
     if _is_open(after) and not _is_open(before):
         what = f"{name} goes from {before.get('AuthorizationType')} to no authorization"
@@ -103,14 +103,14 @@ def route(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         other = Severity.INFO if _is_open(before) else Severity.MEDIUM
         yield found("authorizer-loosened", after, what, severity=other, detail="AuthorizationType")
     elif before.get("AuthorizerId") != after.get("AuthorizerId"):
-        what = f"{name} asks another authorizer"
+        what = f"{name} uses a different authorizer"
         yield found("authorizer-loosened", after, what, severity=Severity.MEDIUM, detail="AuthorizerId")
     # A token needs any one of the scopes: one more lets in more, and none lets in every token.
     ones, others = (words(side.get("AuthorizationScopes")) for side in (before, after))
     if ones and not others:
-        yield found("authorizer-loosened", after, f"{name} wants no scope any more", detail="AuthorizationScopes")
+        yield found("authorizer-loosened", after, f"{name} no longer requires a scope", detail="AuthorizationScopes")
     elif ones and (more := others - ones):
-        what = f"{name} takes the scope {', '.join(sorted(more))} too"
+        what = f"{name} also accepts the scope {', '.join(sorted(more))}"
         yield found("authorizer-loosened", after, what, detail="AuthorizationScopes")
     if truth(before.get("ApiKeyRequired")) and not truth(after.get("ApiKeyRequired")):
         severity = Severity.CRITICAL if _is_open(after) else None
@@ -138,7 +138,7 @@ def _route_name(resource: ReviewedResource) -> str:
     judges="AuthorizerType AuthorizerUri IdentityValidationExpression JwtConfiguration ProviderARNs Type",
 )
 def authorizer(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check whom an authorizer lets in."""
+    """Check the callers that an authorizer accepts."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -164,7 +164,7 @@ def endpoint(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         return
     before, after = sides
     if truth(before.get("DisableExecuteApiEndpoint")) and not truth(after.get("DisableExecuteApiEndpoint")):
-        what = "it answers at AWS's own address too, past the domain's checks"
+        what = "it also answers at AWS's own address, which bypasses the domain's checks"
         yield found("network-opened", after, what, severity=Severity.MEDIUM, detail="DisableExecuteApiEndpoint")
     kinds = words(before.get("EndpointConfiguration.Types")), words(after.get("EndpointConfiguration.Types"))
     if "PRIVATE" in kinds[0] and "PRIVATE" not in kinds[1]:
@@ -193,7 +193,7 @@ def cors(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     for name, pattern in (("origin", _ORIGINS), ("method", _METHODS)):
         ones, others = (frozenset(_named(side.properties, pattern, "")) for side in (before, after))
         more = sorted(value for value in others - ones if not covered(value.lower(), frozenset(map(str.lower, ones))))
-        # A resource that said nothing of origins let in none.
+        # A resource without a list of origins allowed none.
         if more:
             kind = Severity.HIGH if "*" in more else None
             what = f"CORS allows the {name} {', '.join(map(readable, more))}"
@@ -222,7 +222,7 @@ def _named(value: Json, pattern: re.Pattern[str], path: str) -> Iterator[str]:
 
 _SWITCHES: Final[Mapping[str, str]] = {
     "PubliclyAccessible": "it gets a public address",
-    "MapPublicIpOnLaunch": "what starts in it gets a public address",
+    "MapPublicIpOnLaunch": "instances in it get a public address",
     "AssociatePublicIpAddress": "it gets a public address",
     "EndpointPublicAccess": "its endpoint is public",
 }
@@ -378,7 +378,7 @@ def edge(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     ones, others = (_behaviours(side) for side in sides)
     for name, behaviour in others.items():
         if "TrustedKeyGroups" in ones.get(name, {}) and "TrustedKeyGroups" not in behaviour:
-            yield found("open-route", after, f"{name} takes requests that are not signed", detail=f"signed-{name}")
+            yield found("open-route", after, f"{name} accepts unsigned requests", detail=f"signed-{name}")
         was = ones.get(name, {}).get("ViewerProtocolPolicy", "https-only")
         if behaviour.get("ViewerProtocolPolicy") == "allow-all" != was:
             yield found("tls-lowered", after, f"{name} answers without TLS", detail=f"viewers-{name}")
@@ -420,7 +420,7 @@ def tls(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             continue
         whole = difference.path[: difference.path.index(name) + 1]
         if difference.after is None and value_at(pair.after.properties, whole) is not None:
-            # In a list of protocols, removing one only makes it stricter.
+            # Removing a protocol from a list only makes it stricter.
             continue
         old, new = _oldest(difference.before), _oldest(difference.after)
         if old is not None and (new is None or new < old):
@@ -448,13 +448,13 @@ def _oldest(value: Json) -> tuple[int, int] | None:
     judges="DefaultAction Rules/*/Action Rules/*/OverrideAction Rules/*/Statement Rules/*/Name ResourceArn",
 )
 def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Check what a firewall blocks, and what it protects."""
+    """Check the rules and the protected resource of a firewall."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         if before.type == "AWS::WAFv2::LoggingConfiguration":
             yield found("logging-dropped", before, "the firewall's log is removed")
             return
-        # What it protected may be deleted with it.
+        # The protected resource may be deleted too.
         target = before.get("ResourceArn")
         subject = shown(target) if target else "it"
         yield found("waf-loosened", before, f"no firewall protects {subject} any more")
@@ -467,7 +467,7 @@ def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
             yield found("waf-loosened", after, what, detail="ResourceArn")
         return
     if "Block" in fields(before.get("DefaultAction")) and "Block" not in fields(after.get("DefaultAction")):
-        what = "what no rule names is let through"
+        what = "requests that match no rule are allowed"
         yield found("waf-loosened", after, what, severity=Severity.CRITICAL, detail="DefaultAction")
     ones = {str(rule.get("Name")): rule for rule in before.entries("Rules")}
     others = {str(rule.get("Name")): rule for rule in after.entries("Rules")}
@@ -478,7 +478,7 @@ def firewall(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
             yield found("waf-loosened", after, f"the rule {name} {why}", detail=name)
     for name in others.keys() - ones.keys():
         if "Allow" in fields(others[name].get("Action")):
-            yield found("waf-loosened", after, f"the rule {name} lets through what it names", detail=name)
+            yield found("waf-loosened", after, f"the new rule {name} allows the requests that it matches", detail=name)
 
 
 def _weaker(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
@@ -498,7 +498,7 @@ def _weaker(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
             for rule in (before, after)
         )
         if more := new_names - old_names:
-            return f"no longer stops by {', '.join(sorted(more))}"
+            return f"no longer blocks by {', '.join(sorted(more))}"
     if _bare(before.get("Statement")) != _bare(after.get("Statement")):
         return "inspects other requests"
     return None
@@ -523,7 +523,7 @@ def _bare(value: Json) -> Json:
     "Policies/PasswordPolicy UserPoolAddOns/AdvancedSecurityMode Schema",
 )
 def user_pool(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check how hard it is to create an account and to break into one."""
+    """Check rules for new accounts and passwords."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -592,7 +592,7 @@ def user_pool_client(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             what = f"{name} goes from {shown(old)} to {shown(new)} {shown(units[1])}"
             yield found("sign-in-loosened", after, what, severity=Severity.MEDIUM, detail=name)
     if before.get("PreventUserExistenceErrors") == "ENABLED" != after.get("PreventUserExistenceErrors"):
-        yield found("sign-in-loosened", after, "answers tell which users there are", detail="existence")
+        yield found("sign-in-loosened", after, "answers reveal which users exist", detail="existence")
     if truth(before.get("EnableTokenRevocation", True)) and not truth(after.get("EnableTokenRevocation", True)):
         yield found("sign-in-loosened", after, "tokens cannot be revoked", detail="revocation")
 
@@ -645,7 +645,7 @@ _LOGGING_TYPES = ("AWS::CloudTrail::Trail", "AWS::EC2::FlowLog", "AWS::Logs::Del
     ),
 )
 def logging(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check for logs that end."""
+    """Check for removed logs."""
     if not (sides := both(pair)):
         return
     before, after = sides

@@ -1,4 +1,4 @@
-"""Feature flags: what a change of AppConfig's content opens, closes, or decides otherwise."""
+"""Check feature flags: what a change of AppConfig's content opens, closes or decides differently."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from slipway.review.resources import Pair, ReviewedResource
 
 @on("AWS::AppConfig::HostedConfigurationVersion", judges="Content")
 def flags(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Yield a finding for each flag that requests may meet in another state than before.
+    """Yield a finding for each flag whose state may change for requests.
 
-    A closed flag that is new or goes changes nothing. Content that is not a document of flags is reported as a whole.
+    Adding or removing a closed flag changes nothing. Content that isn't a document of flags is reported as a whole.
     """
     if pair.after is None:
         return
@@ -23,7 +23,7 @@ def flags(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     after = _flags(pair.after)
     if before is None or after is None:
         if pair.before is not None and pair.before.get("Content") != pair.after.get("Content"):
-            yield found("flag-changed", pair.after, "functions get another configuration")
+            yield found("flag-changed", pair.after, "functions get a different configuration")
         return
     for name in sorted(before.keys() | after.keys()):
         if what := _change(before.get(name, _CLOSED), after.get(name, _CLOSED)):
@@ -45,7 +45,7 @@ def _flags(version: ReviewedResource) -> dict[str, Mapping[str, Any]] | None:
 
 
 def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return the change of a flag; empty without one."""
+    """Return a description of a flag's change; empty if it doesn't change."""
     parts = []
     if before["default"] != after["default"]:
         parts.append(f"goes from {_state(before['default'])} to {_state(after['default'])}")
@@ -53,7 +53,7 @@ def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     parts += [f"is decided by the new rule {name}: {_rule(new[name])}" for name in sorted(new.keys() - old.keys())]
     parts += [f"is no longer decided by the rule {name}" for name in sorted(old.keys() - new.keys())]
     parts += [
-        f"is decided otherwise by the rule {name}: {_rule(new[name])}"
+        f"is decided differently by the rule {name}: {_rule(new[name])}"
         for name in sorted(old.keys() & new.keys())
         if old[name] != new[name]
     ]

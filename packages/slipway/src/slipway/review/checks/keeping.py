@@ -1,4 +1,4 @@
-"""Safeguards of data: retention, recovery, encryption, protection; and a function's reserved capacity."""
+"""Check safeguards of data: retention, recovery, encryption, protection; and a function's reserved capacity."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ FOREVER = float("inf")
 
 @dataclass(frozen=True)
 class Period:
-    """A time for which something is kept.
+    """A retention period.
 
     Args:
-        path: The property. Without a default of AWS what is kept is kept for ever.
-        unit: Of the figure.
-        off: The figure that means nothing is kept, or for ever.
-        kind: Kind of the finding when it gets shorter.
+        path: The property. Without a default of AWS, retention is unlimited.
+        unit: Unit of the value.
+        off: The value that means no retention, or unlimited retention.
+        kind: Kind of the finding if it gets shorter.
     """
 
     path: str
@@ -45,7 +45,7 @@ PERIODS: Final[Mapping[str, tuple[Period, ...]]] = {
     "AWS::SQS::Queue": (Period("MessageRetentionPeriod", "seconds"),),
     "AWS::Synthetics::Canary": (Period("FailureRetentionPeriod"), Period("SuccessRetentionPeriod")),
 }
-"""Figures that say how long something is kept."""
+"""Retention periods by resource type."""
 
 
 @on(*PERIODS, judges=lambda path: any(path == tuple(one.path.split(".")) for kind in PERIODS.values() for one in kind))
@@ -106,12 +106,12 @@ def backups(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
 
 
 _STRICT: Final = ("COMPLIANCE", "GOVERNANCE")
-"""Modes of a lock, the one that nobody can lift first."""
+"""Modes of a lock, the strictest first."""
 
 
 @on("AWS::S3::Bucket", judges="ObjectLockConfiguration ObjectLockEnabled")
 def object_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check for how long objects cannot be deleted, and by whom."""
+    """Check the retention of objects that cannot be deleted, and who can lift it."""
     if not (sides := both(pair)):
         return
     rule = "ObjectLockConfiguration.Rule.DefaultRetention"
@@ -121,7 +121,7 @@ def object_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         yield found("retention-shortened", sides[1], what, detail="ObjectLock")
     was, is_now = (side.get(f"{rule}.Mode") for side in sides)
     if was == _STRICT[0] != is_now:
-        what = f"the lock of new objects is {shown(is_now)} instead of {was}: some may lift it"
+        what = f"the lock of new objects is {shown(is_now)} instead of {was}: privileged users can lift it"
         yield found("protection-dropped", sides[1], what, detail="ObjectLockMode")
 
 
@@ -132,7 +132,7 @@ def _locked_days(bucket: ReviewedResource, rule: str) -> float:
 
 @on("AWS::Backup::BackupVault", judges="LockConfiguration")
 def vault_lock(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check for how long backups cannot be deleted."""
+    """Check the retention of backups that cannot be deleted."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -191,7 +191,7 @@ def backup_plans(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _left_out(before: ReviewedResource, after: ReviewedResource, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Yield what a selection no longer backs up, unless another one does."""
+    """Yield resources that a selection no longer backs up, unless another one does."""
     selection = "BackupSelection"
     left = {
         context.rename(str(name))
@@ -201,17 +201,17 @@ def _left_out(before: ReviewedResource, after: ReviewedResource, context: CheckC
     for name in before.items(f"{selection}.Resources"):
         if str(name) not in left:
             text = shown(name)
-            yield found("backup-dropped", after, f"{text} is backed up no more", detail=f"resource-{text}")
+            yield found("backup-dropped", after, f"{text} is no longer backed up", detail=f"resource-{text}")
     for part in ("ListOfTags", "Conditions"):
         old, new = (side.get(f"{selection}.{part}") for side in (before, after))
         if any(differences(old, new, is_set=lambda _: True)):
-            what = f"it backs up what is {shown(new)} instead of what is {shown(old)}"
+            what = f"it backs up resources with {shown(new)} instead of {shown(old)}"
             yield found("backup-dropped", after, what, detail=part)
     more = set(map(str, after.items(f"{selection}.NotResources"))) - set(
         map(str, before.items(f"{selection}.NotResources"))
     )
     for text in map(shown, sorted(more)):
-        yield found("backup-dropped", after, f"{text} is left out", detail=f"without-{text}")
+        yield found("backup-dropped", after, f"{text} is excluded", detail=f"without-{text}")
 
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges="TimeToLiveSpecification")
@@ -231,7 +231,7 @@ def expiry(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         yield found("retention-shortened", after, what, severity=severity, detail="ttl")
 
 
-# What of a rule says to which objects it applies.
+# Keys of a rule that select its objects.
 _SCOPE = ("Prefix", "TagFilters", "ObjectSizeGreaterThan", "ObjectSizeLessThan", "Filter", "Status")
 
 
@@ -248,7 +248,7 @@ def lifecycle_rules(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         return
     before, after = sides
     rules = "LifecycleConfiguration.Rules"
-    # A rule that exists before and after does nothing new, whatever its number or name.
+    # An unchanged rule has no new effect, whatever its position or name.
     ones, others = ([_unnamed(rule) for rule in side.entries(rules)] for side in sides)
     if before.get(rules) == after.get(rules):
         return
@@ -263,12 +263,12 @@ def lifecycle_rules(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             detail = f"{name}-{what.replace(' ', '-')}"
             if days < was:
                 since = "for ever" if was == FOREVER else f"{shown(was)} days"
-                text = f"{what} go after {shown(days)} days instead of being kept {since} (rule {name})"
-                # Old versions are what a mistake is undone with; objects are the data itself.
+                text = f"{what} are deleted after {shown(days)} days instead of being kept {since} (rule {name})"
+                # Old versions serve to undo mistakes; objects are the data itself.
                 severity = Severity.CRITICAL if was == FOREVER and what != _OLD_VERSIONS else None
                 yield found("retention-shortened", after, text, severity=severity, detail=detail)
             elif any(rule.get(part) != old.get(part) for part in _SCOPE):
-                text = f"{what} go after {shown(days)} days where they did not (rule {name})"
+                text = f"{what} are deleted after {shown(days)} days, and were not before (rule {name})"
                 yield found("retention-shortened", after, text, severity=Severity.MEDIUM, detail=detail)
 
 
@@ -355,7 +355,9 @@ def encryption(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
         where, old, new = leaf.name, leaf.before, leaf.after
         if _holds_key(leaf.path) and old:
             if not new:
-                yield found("encryption-dropped", after, f"{where} is removed: no customer key any more", detail=where)
+                yield found(
+                    "encryption-dropped", after, f"{where} is removed: no customer key is used any more", detail=where
+                )
             elif str(old) != context.rename(str(new)):
                 what = f"the key is {shown(new)} instead of {shown(old)}"
                 yield found("key-changed", after, what, detail=where)
@@ -392,7 +394,7 @@ def rotation(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     """Check for secrets that no longer rotate, or less often."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
-        yield found("protection-dropped", before, "the secret rotates no more")
+        yield found("protection-dropped", before, "the secret no longer rotates")
         return
     if not (sides := both(pair)):
         return
@@ -431,12 +433,12 @@ def concurrency(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     name = "ReservedConcurrentExecutions"
     old, new = (number(side.get(name)) for side in sides)
     if new == 0 != old:
-        what = "it may run nowhere: its reserved concurrency is 0"
+        what = "it cannot run: its reserved concurrency is 0"
         yield found("service-stopped", sides[1], what, detail=name)
     elif old is not None and new is None:
-        yield found("concurrency-dropped", sides[1], f"its {shown(old)} reserved executions go", detail=name)
+        yield found("concurrency-dropped", sides[1], f"its {shown(old)} reserved executions are removed", detail=name)
     elif old is not None and new is not None and new < old:
-        what = f"it has {shown(new)} executions at once instead of {shown(old)}"
+        what = f"it has {shown(new)} concurrent executions instead of {shown(old)}"
         yield found("concurrency-dropped", sides[1], what, severity=Severity.LOW, detail=name)
 
 
@@ -450,7 +452,7 @@ def scaling(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     before = pair.before
     if before is not None and pair.after is None:
         scaled = shown(before.get("ResourceId") or before.get("PolicyName"))
-        yield found("concurrency-dropped", before, f"{scaled} scales no more")
+        yield found("concurrency-dropped", before, f"{scaled} no longer scales")
         return
     if not (sides := both(pair)):
         return
@@ -488,4 +490,4 @@ def failures(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     for target in objects(before.get("Targets")):
         name = str(target.get("Id"))
         if target.get("DeadLetterConfig") and name in left and not left[name].get("DeadLetterConfig"):
-            yield found("failures-dropped", after, f"events that {name} did not take are lost", detail=name)
+            yield found("failures-dropped", after, f"events that {name} failed to process are lost", detail=name)

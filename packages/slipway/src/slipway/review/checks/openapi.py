@@ -1,4 +1,4 @@
-"""APIs that are written as an OpenAPI document within the template."""
+"""Check APIs that are defined by an OpenAPI document in the template."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
             if difference.path[0] not in {_SECURITY, _INTEGRATION, "x-amazon-apigateway-auth"}
         ]
         if rest:
-            what = f"{name} takes or answers something else: {', '.join(rest[:5])}"
+            what = f"the requests or answers of {name} change: {', '.join(rest[:5])}"
             yield found("interface-changed", after, what, detail=name)
     for name in new.keys() - old.keys():
         if _is_open(document, new[name]) and not _is_preflight(name):
@@ -102,9 +102,9 @@ def _security(
 ) -> Iterator[ChangeFinding]:
     if _is_open(*new):
         if not _is_open(*old) and not _is_preflight(name):
-            yield found("open-route", after, f"{name} no longer asks who calls", detail=name)
+            yield found("open-route", after, f"{name} no longer authenticates callers", detail=name)
     elif _asked(*old) != _asked(*new) and not _is_open(*old):
-        what = f"{name} asks for {shown(_asked(*new))} instead of {shown(_asked(*old))}"
+        what = f"{name} requires {shown(_asked(*new))} instead of {shown(_asked(*old))}"
         yield found("authorizer-loosened", after, what, severity=Severity.MEDIUM, detail=name)
 
 
@@ -113,15 +113,15 @@ def _integration(
 ) -> Iterator[ChangeFinding]:
     ones, others = fields(old.get(_INTEGRATION)), fields(new.get(_INTEGRATION))
     if ones.get("uri") != others.get("uri"):
-        what = f"{name} leads to {shown(others.get('uri'))} instead of {shown(ones.get('uri'))}"
+        what = f"{name} calls {shown(others.get('uri'))} instead of {shown(ones.get('uri'))}"
         severity = Destinations(context.matching).grade(ones.get("uri"), others.get("uri"))
         yield found("destination-changed", after, what, severity=severity, detail=name)
     elif ones != others:
-        yield found("interface-changed", after, f"{name} leads on in another way", detail=f"{name}-integration")
+        yield found("interface-changed", after, f"{name} has a different integration", detail=f"{name}-integration")
 
 
 def _definitions(after: ReviewedResource, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[ChangeFinding]:
-    """Check what is written beside the operations: authorizers, validators and policies."""
+    """Check the document's parts outside the operations: authorizers, validators and policies."""
     one, other = (
         {key: value for key, value in side.items() if key not in {"paths", "info", "openapi"}} for side in (old, new)
     )

@@ -1,4 +1,4 @@
-"""The pipeline itself: its order, its approvals, its conditions, its source, its builds."""
+"""Check the pipeline itself: its order, approvals, conditions, source and builds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _Action = Mapping[str, Any]
 _APPROVAL, _SOURCE, _DEPLOY = "Approval", "Source", "Deploy"
 _CONDITIONS = ("BeforeEntry", "OnSuccess", "OnFailure")
 _EXECUTIONS: Final = ("SUPERSEDED", "PARALLEL", "QUEUED")
-# What a value begins with that is a specification in a file, as values are resolved.
+# Prefix of a resolved value that is a specification in a file.
 _IN_FILE = "FileAsset: "
 
 _Publishes = Callable[[_Action], bool]
-"""Decides if an action only publishes assets."""
+"""Returns True if an action only publishes assets."""
 
 
 @on(
@@ -60,7 +60,7 @@ def pipeline(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 
 def _publishing(side: Side) -> _Publishes:
-    """Tell the actions that publish assets by the projects that they run."""
+    """Identify actions that publish assets by their build projects."""
 
     def publishes_assets(action: _Action) -> bool:
         project = fields(action.get("Configuration")).get("ProjectName")
@@ -88,7 +88,7 @@ def _without_assets(stage: _Stage, now: _Stage | None, were: _Publishes, are: _P
 def _publish_no_more(
     after: Side, old: tuple[Mapping[str, _Stage], _Publishes], new: tuple[Mapping[str, _Stage], _Publishes]
 ) -> bool:
-    """Return whether nothing publishes assets any more, although something that is deployed is made from them."""
+    """Return True if nothing publishes assets any more, although deployed resources need them."""
     were, are = (
         any(publishes_assets(action) for stage in stages.values() for action in objects(stage.get("Actions")))
         for stages, publishes_assets in (old, new)
@@ -147,7 +147,7 @@ def _order(
     kept = [name for name in ones if name in others]
     if kept != [name for name in others if name in ones]:
         yield found(
-            "pipeline-loosened", after, "the stages come in another order", severity=Severity.HIGH, detail="order"
+            "pipeline-loosened", after, "the order of the stages changes", severity=Severity.HIGH, detail="order"
         )
 
 
@@ -164,12 +164,12 @@ def _within(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> Ite
         if any(ones[first] < ones[later] and others[first] >= others[later] for first in kept if first != later)
     ]
     if early:
-        what = f"{', '.join(early)} of {name} no longer waits for what came before it"
+        what = f"{', '.join(early)} of {name} no longer waits for the actions before it"
         yield found("pipeline-loosened", after, what, detail=f"{name}-order")
 
 
 def _self_mutation(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
-    """Check the action with which the pipeline changes itself, and without which nothing changes it any more."""
+    """Check the action with which the pipeline updates itself."""
     old, new = (dict(_updates(side)) for side in (before, after))
     if old and not new:
         what = f"{', '.join(old)} is removed: the pipeline no longer deploys its own stack"
@@ -181,18 +181,18 @@ def _self_mutation(before: ReviewedResource, after: ReviewedResource) -> Iterato
     updating = {place.partition("/")[0] for place in new}
     for name in sorted(frozen[1] - frozen[0]):
         if name in updating:
-            what = f"the stage {name} takes no changes any more, and so the pipeline does not change itself"
+            what = f"the stage {name} is closed, so the pipeline no longer updates itself"
             yield found("self-mutation-removed", after, what, detail=name)
         else:
-            what = f"the stage {name} takes no changes any more"
+            what = f"the stage {name} is closed"
             yield found("pipeline-loosened", after, what, detail=f"frozen-{name}")
 
 
 def _updates(pipeline: ReviewedResource) -> Iterator[tuple[str, _Action]]:
     """Yield the actions that deploy the pipeline's own stack, as CDK Pipelines names and orders them.
 
-    https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all that is
-    deployed; its action is a build that runs `cdk deploy` on the stack that defines the pipeline.
+    https://docs.aws.amazon.com/cdk/v2/guide/cdk-pipeline.html: the stage `UpdatePipeline` comes before all deployments;
+    its action is a build that runs `cdk deploy` on the stack that defines the pipeline.
     """
     for name, stage in _stages(pipeline).items():
         for action in objects(stage.get("Actions")):
@@ -208,7 +208,7 @@ def _actions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> It
         category = _category(action)
         place = f"{name}/{label}"
         if label not in kept:
-            # A removed approval is reported by what it guarded.
+            # A removed approval is reported with the stage that it guarded.
             if category != _APPROVAL:
                 severity = Severity.MEDIUM if category == _DEPLOY else None
                 yield found("stage-removed", after, f"the action {place} is removed", severity=severity, detail=place)
@@ -223,7 +223,7 @@ def _actions(after: ReviewedResource, name: str, old: _Stage, new: _Stage) -> It
                 difference.name
                 for difference in differences(action.get("Configuration"), kept[label].get("Configuration"))
             )
-            what = f"the action {place} runs otherwise: {names}"
+            what = f"the action {place} changes: {names}"
             yield found("build-changed", after, what, severity=Severity.MEDIUM, detail=place)
 
 
@@ -306,7 +306,9 @@ def _transitions(before: ReviewedResource, after: ReviewedResource) -> Iterator[
     )
     for name in ones.keys() - others.keys():
         reason = ones[name].get("Reason")
-        yield found("transition-enabled", after, f"{name} takes changes again; it was closed: {reason}", detail=name)
+        yield found(
+            "transition-enabled", after, f"the stage {name} is open again; it was closed because: {reason}", detail=name
+        )
 
 
 def _source(before: ReviewedResource, after: ReviewedResource) -> Iterator[ChangeFinding]:
@@ -328,7 +330,7 @@ def _source(before: ReviewedResource, after: ReviewedResource) -> Iterator[Chang
                 severity = Severity.INFO if difference.name == "OutputArtifactFormat" else None
                 yield found("source-changed", after, what, severity=severity, detail=difference.name)
     if before.get("Triggers") != after.get("Triggers"):
-        what = "it is started by other pushes"
+        what = "its triggers change"
         yield found("source-changed", after, what, severity=Severity.MEDIUM, detail="Triggers")
 
 
@@ -337,7 +339,7 @@ def _source(before: ReviewedResource, after: ReviewedResource) -> Iterator[Chang
     judges="Environment/EnvironmentVariables Environment/Image Environment/PrivilegedMode Source/BuildSpec",
 )
 def build(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check what a build runs, and with what."""
+    """Check a build's commands and environment."""
     if not (sides := both(pair)):
         return
     before, after = sides
@@ -367,7 +369,7 @@ def _specification(before: ReviewedResource, after: ReviewedResource) -> Iterato
     if tools and [line for line in ones if not installs_tool(line)] == [
         line for line in others if not installs_tool(line)
     ]:
-        what, severity, details = "it installs another version of CDK's tools", Severity.LOW, tools
+        what, severity, details = "it installs a different version of CDK's tools", Severity.LOW, tools
     yield found("build-changed", after, what, severity=severity, detail="BuildSpec", details=details)
 
 

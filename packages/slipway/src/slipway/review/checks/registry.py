@@ -18,7 +18,7 @@ from slipway.review.values import readable
 _LONGEST = 200
 
 ANY = "*"
-"""Stands for every resource type."""
+"""Matches every resource type."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class CheckContext:
 
     Args:
         matching: All resources.
-        rename: Writes references to what was renamed as they were.
+        rename: Restores the former names in references to renamed resources.
         protected: Types that a stack policy protects from deletion.
     """
 
@@ -51,9 +51,9 @@ def on(*types: str, judges: str | Judges = "") -> Callable[[_Check], _Check]:
 
     Args:
         types: `AWS::S3::Bucket`, …; `ANY` for all.
-        judges: The settings that the check looks at: paths apart by spaces, with `/` between names and `*` for any name
-            or item, or what tells it of a path. What no check looks at is `unjudged`. Default: none, only that a
-            resource comes, goes or changes.
+        judges: The settings that the check covers: paths separated by spaces, with `/` between names and `*` for any
+            name or item, or a function of a path. Settings that no check covers are `unjudged`. Default: none; the
+            check only looks at whether a resource is added, removed or changed.
     """
 
     def register(check: _Check) -> _Check:

@@ -10,7 +10,7 @@ from slipway.review.findings import ChangeFinding, found
 from slipway.review.resources import Pair
 
 RESTARTED: Final = "pipeline-restarted"
-"""Kind of the finding; the build checks for it before it lets such a change through."""
+"""Kind of the finding, which the build checks before it accepts such a change."""
 
 _APART: Final = frozenset({"Tags"})
 """Properties that CloudFormation changes without an update of the pipeline."""
@@ -28,5 +28,5 @@ def restart(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     before, after = ({name: value for name, value in side.properties.items() if name not in _APART} for side in sides)
     if before != after:
         names = ", ".join(sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name)))
-        what = f"this change restarts the pipeline and cancels what is in flight: {names}"
+        what = f"this change restarts the pipeline and cancels running executions: {names}"
         yield found(RESTARTED, sides[1], what)

@@ -22,5 +22,5 @@ def rollback(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     if pair.before is not None or after is None or after.type not in context.protected:
         return
     if after.stack.key in {stack.key for stack in context.matching.before.assembly.stacks}:
-        what = f"this change cannot be rolled back by itself: the stack policy refuses to delete the new {after.type}"
+        what = f"no automatic rollback of this change: the stack policy refuses to delete the new {after.type}"
         yield found("not-rolled-back", after, what)

@@ -1,4 +1,4 @@
-"""Safeguards of a new version before it gets all traffic."""
+"""Check the safeguards of a new version before it gets all traffic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.settings.shifts import Shift
 
 
 def _shift(name: Json, side: Side) -> Shift | None:
-    """Return how traffic moves by a configuration's name or reference; None for one that is not known."""
+    """Return the traffic shift of a configuration by its name or reference; None if it is unknown."""
     own = next((side.of(reference) for reference in references(name)), None)
     try:
         return Shift.named(str(name)) if own is None else Shift.of_template(own.properties)
@@ -29,7 +29,7 @@ def deployment_group(pair: Pair, context: CheckContext) -> Iterator[ChangeFindin
     """Check pace, alarms and rollback."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
-        yield found("rollback-loosened", before, "the deployment group is removed: versions move without it")
+        yield found("rollback-loosened", before, "the deployment group is removed: traffic shifts without it")
         return
     if not (sides := both(pair)):
         return
@@ -90,7 +90,7 @@ def alias(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 
 @on("AWS::CodeDeploy::DeploymentConfig", judges=lambda _: True)
 def deployment_config(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Find an own configuration that moves more traffic at first, or all of it sooner."""
+    """Check for a custom configuration that moves more traffic at first, or all of it sooner."""
     if not (sides := both(pair)) or not pair.differences:
         return
     before, after = sides

@@ -1,4 +1,4 @@
-"""Users of a replaced resource that keep the old one, because nothing of their own changes."""
+"""Check for users of a replaced resource that keep the old one, because they don't change themselves."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def staying(matching: Matching, effects: Mapping[ResourceKey, PlannedUpdate]) ->
     CloudFormation does not update the stacks that read it by `Fn::GetStackOutput`.
 
     Args:
-        matching: Which resource is which.
-        effects: Predicted action on each resource that stays.
+        matching: The matched resources of both assemblies.
+        effects: Predicted action on each resource that exists before and after.
     """
     replaced = {place for place, outcome in effects.items() if outcome.effect == Effect.REPLACED}
     if not replaced:
@@ -63,7 +63,7 @@ def _unchanged_readers(
     """Map each stack whose template stays the same to its first reader and the replaced resources that it reads."""
     readers: defaultdict[StackKey, list[tuple[ReviewedResource, list[str]]]] = defaultdict(list)
     before, after = matching.before.assembly.by_key, matching.after.assembly
-    # A nested stack is updated with its parent where what the parent passes changes.
+    # A nested stack is updated with its parent if the passed parameters change.
     outermost = {stack.key: after.outermost(stack).key for stack in after.stacks}
     for resource in matching.after.resources.values():
         key = resource.stack.key

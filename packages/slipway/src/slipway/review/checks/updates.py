@@ -1,4 +1,4 @@
-"""Changes that AWS refuses in place, and changes that it executes before the code that needs them."""
+"""Check for changes that AWS refuses in place, and changes that it executes before the code that needs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FREE = frozenset(
 
 @on("AWS::DynamoDB::Table", "AWS::DynamoDB::GlobalTable", judges=f"{_INDEXES} AttributeDefinitions/*/AttributeType")
 def indexes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
-    """Check a table's indexes: an update may add or remove one, and cannot change any.
+    """Check a table's indexes: an update may add or remove one index, but cannot change one.
 
     https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html
     """
@@ -38,7 +38,7 @@ def indexes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
     for name in sorted(ones.keys() & others.keys()):
         changed = [part for part in _parts(ones[name], others[name]) if part not in _FREE]
         if changed:
-            what = f"the index {name} has another {' and '.join(changed)}; an index cannot become another"
+            what = f"the index {name} changes its {' and '.join(changed)}; an index cannot be changed"
             do = (
                 "add an index under a new name, deliver the code that queries it, then remove the old one; each in "
                 "its own commit"
@@ -77,5 +77,5 @@ def attributes(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
             yield found("update-refused", sides[1], what, do="keep it, or add another attribute", detail=name)
     for name in others.keys() - ones.keys():
         if others[name].get("Required") in {True, "true"}:
-            what = f"the attribute {name} is added and required; what is added cannot be required"
+            what = f"the new attribute {name} is required; new attributes cannot be required"
             yield found("update-refused", sides[1], what, do="add it without Required", detail=name)

@@ -1,4 +1,4 @@
-"""Alarms, and their recipients."""
+"""Check alarms and their recipients."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ _ALARMS: Final = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     ),
 )
 def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
-    """Check for alarms that are removed, trigger later, or notify nobody."""
+    """Check for alarms that are removed, trigger later, or no longer notify anybody."""
     before, after = pair.before, pair.after
     if before is not None and after is None:
         what = f"the alarm on {before.get('MetricName') or 'several metrics'} is removed"
@@ -59,7 +59,7 @@ def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     rolls_back = after.place in guards(context.matching.after) or before.place in guards(context.matching.before)
     for name, why in _looser(before, after, context):
         severity = Severity.HIGH if rolls_back else None
-        what = f"{why}; a new version is rolled back by it" if rolls_back else why
+        what = f"{why}; it rolls back new versions" if rolls_back else why
         yield found("alarm-loosened", after, what, severity=severity, detail=name)
     if truth(before.get("ActionsEnabled", True)) and not truth(after.get("ActionsEnabled", True)):
         yield found("alarm-silenced", after, "its actions are disabled", detail="ActionsEnabled")
@@ -73,7 +73,7 @@ def alarm(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
 def guards(side: Side) -> frozenset[ResourceKey]:
     """Return the alarms that trigger a rollback or stop a stage.
 
-    A deployment group or a condition of a stage names them; what a composite alarm is made of counts as well.
+    A deployment group or a condition of a stage names them; the components of a composite alarm count as well.
     """
     named: set[str] = set()
     for group in side.by_type.get("AWS::CodeDeploy::DeploymentGroup", ()):
@@ -109,7 +109,7 @@ def _looser(before: ReviewedResource, after: ReviewedResource, context: CheckCon
     for name in _WATCHED:
         old, new = before.get(name), after.get(name)
         if old != new and str(old) != context.rename(str(new)):
-            yield name, f"it watches another {name}: {shown(old)} becomes {shown(new)}"
+            yield name, f"it watches a different {name}: {shown(old)} becomes {shown(new)}"
     old_way, new_way = (str(side.get("ComparisonOperator")) for side in (before, after))
     old_limit, new_limit = (number(side.get("Threshold")) for side in (before, after))
     way = next((order for order in (_UPWARD, _DOWNWARD) if old_way in order), None)
@@ -149,11 +149,11 @@ def _datapoints(before: ReviewedResource, after: ReviewedResource) -> Iterator[t
         return
     old, new = f"{shown(wanted[0])} of {shown(of[0])}", f"{shown(wanted[1])} of {shown(of[1])}"
     if wanted[1] > wanted[0] or of[1] < of[0]:  # type: ignore[operator]
-        yield "DatapointsToAlarm", f"it speaks at {new} periods instead of {old}"
+        yield "DatapointsToAlarm", f"it triggers after {new} periods instead of {old}"
 
 
 _COUNTING: Final = frozenset({"SampleCount", "Sum"})
-"""Statistics of which a shorter period holds less, so that a threshold is reached later."""
+"""Statistics that are lower in a shorter period, so that a threshold is reached later."""
 
 
 @on("AWS::SNS::Subscription", judges="Endpoint FilterPolicy")
@@ -187,5 +187,5 @@ def rule(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     old, new = before.get("EventPattern"), after.get("EventPattern")
     if old is not None and old != new:
         yield found(
-            "subscriber-removed", after, "it answers other events", severity=Severity.LOW, detail="EventPattern"
+            "subscriber-removed", after, "it matches different events", severity=Severity.LOW, detail="EventPattern"
         )

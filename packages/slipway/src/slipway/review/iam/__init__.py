@@ -1,1 +1,1 @@
-"""Compare permissions: the policies of two assemblies as sets of permissions, and the gains and losses."""
+"""Compare the policies of two assemblies as sets of permissions."""

@@ -41,7 +41,7 @@ def access(matching: Matching) -> Iterator[ChangeFinding]:
     """Yield findings on permissions.
 
     Args:
-        matching: Which resource is which. What was renamed counts as what it was.
+        matching: The matched resources of both assemblies. A renamed resource keeps its identity.
     """
     rename = renaming(matching)
     before, after = policies_of(matching.before), policies(matching.after, rename)
@@ -91,7 +91,7 @@ class _Subject:
         self._is_new = one is None and self._comes()
 
     def _own(self, fallback: ReviewedResource) -> ReviewedResource:
-        """Return the identity if it is one of ours, because the permissions are its own; else the fallback."""
+        """Return the identity if it is in the assembly, because the permissions are its own; otherwise the fallback."""
         for reference in references(self._subject.name):
             for side in (self._matching.after, self._matching.before):
                 if (target := side.of(reference)) is not None:
@@ -209,12 +209,12 @@ class _Subject:
 
     def _identity_grade(self, permission: Permission) -> Severity:
         action, resource = permission.action.lower(), permission.resource
-        # What only the deployment knows may be everything.
+        # A value that only the deployment knows may match everything.
         unknown = next(unknowns(action), None) is not None
         anywhere = "*" in resource or "?" in resource or resource.startswith("everything but")
         anywhere = anywhere or next(unknowns(resource), None) == readable(resource)
         if permission.known == 0:
-            # Nothing that AWS has today.
+            # The pattern matches no current action of AWS.
             return Severity.LOW
         if action == "*" or action.startswith("everything but"):
             return Severity.CRITICAL
@@ -244,7 +244,7 @@ class _Subject:
             kind = "access-added" if self._is_new else "access-widened"
             yield found(kind, self._resource, what, severity=severity, detail=readable(arn))
         for arn in sorted(before - after):
-            what = f"no longer allowed: what {readable(arn)} allows"
+            what = f"no longer allowed: everything that {readable(arn)} allows"
             yield found("access-narrowed", self._resource, what, detail=readable(arn))
 
     def _boundary(self) -> Iterator[ChangeFinding]:

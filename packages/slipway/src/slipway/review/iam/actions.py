@@ -1,4 +1,4 @@
-"""The actions that IAM knows, from the list that cfn-lint brings along."""
+"""IAM's actions, from the list in cfn-lint."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def matching_actions(pattern: str) -> frozenset[str]:
     """Return the existing actions that a lower-case pattern matches.
 
     Args:
-        pattern: `s3:get*`; an action without wildcards is given back, known or not.
+        pattern: `s3:get*`; an action without wildcards is returned as it is, even if it is unknown.
     """
     if "*" not in pattern and "?" not in pattern:
         return frozenset({pattern})

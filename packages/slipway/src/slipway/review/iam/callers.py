@@ -1,7 +1,7 @@
-"""Determine whom a statement of a resource policy lets in, considering its conditions.
+"""Determine the callers that a resource policy's statement admits, considering its conditions.
 
-A principal of everybody is only as open as its conditions. A condition narrows only if it cannot hold without its key:
-a negated operator, `…IfExists` and `ForAllValues:` hold for a request without the key
+A statement for everybody is only as open as its conditions. A condition only restricts it if it cannot hold without its
+key: a negated operator, `…IfExists` and `ForAllValues:` hold for a request without the key
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_condition_operators.html), unless a `Null`
 condition beside them requires the key.
 """
@@ -32,10 +32,11 @@ class Caller(StrEnum):
 
 
 _WIDEST_FIRST = (Caller.EVERYBODY, Caller.STRANGER, Caller.LIMITED, Caller.SERVICE, Caller.OWN)
-"""Of the values of one condition, any of which is enough, the widest counts."""
+"""Order of groups within a condition: any value is enough, so the widest counts."""
 
 _DECIDING_FIRST = (Caller.OWN, Caller.STRANGER, Caller.SERVICE, Caller.LIMITED, Caller.EVERYBODY)
-"""Of several conditions, all of which have to hold, the one that says most counts: an account before a network."""
+"""Order of groups across conditions: all must hold, so the most specific counts, such as an account before a
+network."""
 
 _POSITIVE = frozenset(
     {"stringequals", "stringequalsignorecase", "stringlike", "arnequals", "arnlike", "ipaddress", "bool"}
@@ -61,7 +62,7 @@ _AUDIENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "sandboxes.cloud": ("aud",),
     "www.amazon.com": ("app_id",),
 }
-"""Providers that tell tenants by another claim than the subject, and that claim
+"""Providers that identify tenants by a claim other than the subject, with that claim
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_providers_oidc_secure-by-default.html)."""
 
 _CLUSTER = re.compile(r"oidc\.eks\.[^/:]+")
@@ -70,7 +71,8 @@ _CLUSTER = re.compile(r"oidc\.eks\.[^/:]+")
 _NAMING: Final = tuple(
     (re.compile(begins), re.compile(names))
     for begins, names in (
-        # GitHub: `repo:owner/repository:ref:refs/heads/main`. What ends within the repository's name names others too.
+        # GitHub: `repo:owner/repository:ref:refs/heads/main`. A pattern that ends within the repository's name also
+        # matches others.
         (r"repo:", r"repo:[^/:]+/[^/:]+:"),
         # GitLab: `project_path:group/project:ref_type:branch:ref:main`, with subgroups in between.
         (r"project_path:", r"project_path:[^/:]+/[^:]+:"),
@@ -83,13 +85,13 @@ _NAMING: Final = tuple(
 
 
 def callers(principal: str, action: str, conditions: Collection[Condition], accounts: Collection[str]) -> Caller:
-    """Return whom a statement lets in through one of its principals.
+    """Return the callers that a statement admits through one of its principals.
 
     Args:
-        principal: As `read_principals` writes it.
-        action: What is allowed.
-        conditions: The statement's.
-        accounts: Those that the assembly delivers to.
+        principal: The principal in the format of `read_principals`.
+        action: The allowed action.
+        conditions: Conditions of the statement.
+        accounts: Target accounts of the assembly.
     """
     if principal.startswith("federated:"):
         return _federated(principal.removeprefix("federated:"), action, conditions)
@@ -97,7 +99,7 @@ def callers(principal: str, action: str, conditions: Collection[Condition], acco
     if principal == "*" or principal.startswith("everybody but"):
         return narrowed
     if principal.startswith("service:"):
-        # Without a source, or with one that is not known, any resource may have the service call.
+        # Without a known source, the service may call on behalf of any resource.
         return Caller.STRANGER if narrowed == Caller.STRANGER else Caller.SERVICE
     if (named := _ACCOUNT_OF_ARN.match(principal)) is not None:
         if named[1] == _CLOUDFRONT:
@@ -122,7 +124,7 @@ def _narrowed(conditions: Collection[Condition], accounts: Collection[str]) -> C
 
 
 def _narrowing(conditions: Collection[Condition]) -> list[Condition]:
-    """Return the conditions that restrict the value of a key, and do not hold without the key."""
+    """Return the conditions that restrict the value of a key and require the key."""
     positive = [condition for condition in conditions if condition.comparison in _POSITIVE]
     demanded = {condition.key for condition in positive if condition.needs_key}
     demanded |= {
@@ -155,7 +157,7 @@ def _arn(value: str, accounts: Collection[str]) -> Caller:
     text = _VARIABLE.sub(lambda found: found[0].replace(":", "/"), REFERENCE.sub(_UNKNOWN, value))
     fields = text.split(":")
     if len(fields) <= _ARN_FIELDS:
-        # A wildcard covers all fields that are not written.
+        # A wildcard covers all missing fields.
         return Caller.EVERYBODY if _is_open(text) else Caller.LIMITED
     account = fields[_ARN_FIELDS - 1].replace("${aws/", "${aws:")
     if account == _CLOUDFRONT:
@@ -226,7 +228,7 @@ _JUDGED: Final[Mapping[str, _Judge]] = {
 }
 """Keys about the caller or the caller's network
 (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html). A tag, a transport, a time or
-the calling service do not restrict: every account has those.
+the calling service does not restrict access: every account can satisfy those.
 """
 
 

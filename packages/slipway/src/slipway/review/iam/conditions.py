@@ -1,4 +1,4 @@
-"""Conditions of policy statements, and when one is bound to hold whenever another does."""
+"""Conditions of policy statements, and which conditions imply others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IF_EXISTS = "ifexists"
 _LIKE = frozenset({"stringlike", "arnlike", "arnequals"})
 """Operators whose values may contain wildcards; ArnEquals is another name for ArnLike."""
 
-# Which operators hold whenever another does with the same values.
+# Operator → operators that it implies for the same values.
 _FOLLOWING: Final[Mapping[str, frozenset[str]]] = {
     "stringequals": frozenset({"stringequals", "stringequalsignorecase", "stringlike"}),
     "stringlike": frozenset({"stringlike"}),
@@ -34,12 +34,12 @@ _COMPARED = re.compile(r"(numeric|date)(less|greater)than(equals)?")
 
 @dataclass(frozen=True, order=True)
 class Condition:
-    """One key of a condition block: it holds when one of the values does, or none of them where the operator says not.
+    """One key of a condition block. It holds if one of the values matches, or if none does for a negated operator.
 
     Args:
-        operator: `stringequals`, … in small letters, with its prefix and suffix.
-        key: `aws:sourcearn`, … in small letters.
-        values: What the request's value is compared with.
+        operator: `stringequals`, … in lower case, with its prefix and suffix.
+        key: `aws:sourcearn`, … in lower case.
+        values: Values to compare the request's value with.
     """
 
     operator: str
@@ -51,7 +51,7 @@ class Condition:
 
     @property
     def comparison(self) -> str:
-        """Its operator without what says how it treats sets and absent keys: `stringlike`."""
+        """Its operator without the parts about sets and missing keys: `stringlike`."""
         return _parts(self.operator)[1]
 
     @property
@@ -106,7 +106,7 @@ def _implies(given: Condition, wanted: Condition) -> bool:
         return False
     (given_set, given_operator, given_optional) = _parts(given.operator)
     (wanted_set, wanted_operator, wanted_optional) = _parts(wanted.operator)
-    # Optional: it holds too where the request does not have the key.
+    # Optional: it also holds if the request lacks the key.
     if given_set != wanted_set or (given_optional and not wanted_optional):
         return False
     if (one := _COMPARED.fullmatch(given_operator)) and (other := _COMPARED.fullmatch(wanted_operator)):

@@ -1,4 +1,4 @@
-"""The policies of an assembly by whom or what they are about."""
+"""Collect the policies of an assembly by subject."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class PolicySubject:
     """Subject of a policy.
 
     Args:
-        about: What it is about.
+        about: Kind of the subject.
         name: The identity or resource: a reference, a name, or a place in the template.
     """
 
@@ -46,9 +46,9 @@ class Policy:
     """All policy statements about a subject.
 
     Args:
-        resource: The resource whose finding it is: the role, or where the policy stands.
-        statements: What is allowed and denied.
-        attached: Managed policies that are attached by their ARN alone, and groups.
+        resource: The resource to report: the role, or the resource with the policy.
+        statements: The statements.
+        attached: Managed policies that are attached only by their ARN, and groups.
         boundary: The permissions boundary of an identity.
     """
 
@@ -82,7 +82,7 @@ TARGETS: Final[Mapping[str, str]] = {
     "AWS::SQS::QueuePolicy": "Queues",
     "AWS::SecretsManager::ResourcePolicy": "SecretId",
 }
-"""Types that are nothing but the policy of something else, and the property that names what."""
+"""Types that are only the policy of another resource, with the property that names that resource."""
 
 SAYS_WHO: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(_IDENTITY_POLICIES, ("Roles", "Users", "Groups", *_OWNERS)),
@@ -117,7 +117,7 @@ def policies(side: Side, rename: Callable[[str], str] | None = None) -> dict[Pol
 
     Args:
         side: The assembly's resources.
-        rename: Writes references to renamed resources as they were. Default: nothing was renamed.
+        rename: Restores the former names in references to renamed resources. Default: nothing was renamed.
     """
     return _Gathering(side, rename).gather()
 
@@ -181,7 +181,7 @@ class _Gathering:
         owners += [properties[name] for name in _OWNERS if name in properties]
         for owner in map(str, owners):
             self._policy(About.IDENTITY, self._names.get(owner, owner), resource).statements.extend(statements)
-        # By itself too: it may be attached from elsewhere, or be a boundary.
+        # As its own subject too, because it may be attached elsewhere, or be a boundary.
         if resource.type == "AWS::IAM::ManagedPolicy" and not owners:
             own = self._name(str(Reference(resource.stack.key, resource.logical_id, "Ref")))
             self._policy(About.IDENTITY, own, resource).statements.extend(statements)

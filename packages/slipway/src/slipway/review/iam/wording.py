@@ -1,4 +1,4 @@
-"""Permissions as people read them."""
+"""Describe permissions for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def line(permission: Permission) -> str:
     """Return a permission as text for people."""
     who = f"{readable(permission.principal)}: " if permission.principal else ""
     if permission.known == 0:
-        more = " (only actions that AWS may add)"
+        more = " (only future actions of AWS)"
     elif permission.examples:
         more = f" ({permission.known} more actions: {', '.join(permission.examples)}"
         more += ", …)" if permission.known > len(permission.examples) else ")"

@@ -29,9 +29,9 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     **storage.ANSWERS,
     **watching.ANSWERS,
 }
-"""Answers by type. For other types the general answers apply, and `unjudged`."""
+"""Answers by type. Other types get the general answers, and `unjudged`."""
 
-_HANDLER: Final = "its handler alone knows: each change is `may-be-replaced`, and each removal `unjudged`"
+_HANDLER: Final = "only its handler knows: each change is `may-be-replaced`, and each removal `unjudged`"
 
 _ANSWERS_OF_CUSTOM: Final = Answers(
     removed=Removal("unjudged", "its handler is asked to delete what it created, which is unknown here"),
@@ -40,7 +40,7 @@ _ANSWERS_OF_CUSTOM: Final = Answers(
 
 
 def answers_of(resource_type: str) -> Answers | None:
-    """Return a type's answers; None if nobody has written them.
+    """Return a type's answers; None if there are none.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …; custom resources have one answer.

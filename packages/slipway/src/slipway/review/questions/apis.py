@@ -26,10 +26,12 @@ from slipway.review.questions.model import (
 )
 
 _HOLDS_NOTHING = {Question.LOSES_DATA: "it holds no data"}
-_UNWATCHED = {Question.LOSES_WATCH: "nothing watches by it: logs, metrics and alarms belong to stages and functions"}
-_NO_ACCESS = {Question.GETS_DATA: "it grants no access, and sends nothing"}
-_SERVES_NOBODY = {Question.LOSES_SERVICE: "no request is answered by it"}
-_ANSWERED = "callers get other answers than the contract says"
+_UNWATCHED = {
+    Question.LOSES_WATCH: "no monitoring depends on it: logs, metrics and alarms belong to stages and functions"
+}
+_NO_ACCESS = {Question.GETS_DATA: "it grants no access and sends no data"}
+_SERVES_NOBODY = {Question.LOSES_SERVICE: "it serves no requests"}
+_ANSWERED = "callers get answers that differ from the contract"
 
 ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::ApiGateway::Account": Answers(
@@ -38,15 +40,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
     ),
     "AWS::ApiGateway::ApiKey": Answers(
-        removed=Removal("service-stopped", "callers that have the key are refused", HIGH),
+        removed=Removal("service-stopped", "callers with the key are refused", HIGH),
         settings=(
-            *off("Enabled", "service-stopped", "callers that have the key are refused", HIGH),
+            *off("Enabled", "service-stopped", "callers with the key are refused", HIGH),
             *goes("StageKeys/*", "service-stopped", "the key is refused there", HIGH),
         ),
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Deployment": Answers(
-        removed="a deployment is a snapshot; which of them answers, the stage says",
+        removed="a deployment is a snapshot; the stage decides which one answers",
         no={
             **_HOLDS_NOTHING,
             **_NO_ACCESS,
@@ -67,10 +69,10 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Method": Answers(
-        removed=Removal("route-removed", "its callers get 403, as for any path that is not there"),
+        removed=Removal("route-removed", "its callers get 403, as for any unknown path"),
         settings=(
             *changes("Integration/Uri Integration/ConnectionId", "destination-changed", "requests go elsewhere"),
-            *goes("Integration/CacheKeyParameters/*", "cache-key-narrowed", "the cache no longer tells by it"),
+            *goes("Integration/CacheKeyParameters/*", "cache-key-narrowed", "the cache no longer distinguishes by it"),
             *changes("HttpMethod ResourceId RestApiId", "route-removed", "the old route is removed"),
             *falls("Integration/TimeoutInMillis", "limit-lowered", "slow answers are cut off sooner"),
             *changes(
@@ -78,85 +80,104 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "Integration/RequestParameters Integration/ContentHandling Integration/ResponseTransferMode "
                 "Integration/ConnectionType Integration/CacheNamespace",
                 "interface-changed",
-                "the code behind gets other requests",
+                "the code behind receives different requests",
             ),
-            *changes("Integration/PassthroughBehavior", "interface-changed", "other requests reach the code behind"),
+            *changes(
+                "Integration/PassthroughBehavior", "interface-changed", "different requests reach the code behind"
+            ),
             *changes("Integration/IntegrationResponses MethodResponses", "interface-changed", _ANSWERED),
             *differs(
                 "RequestModels RequestParameters RequestValidatorId",
                 "interface-changed",
-                "requests reach the code that were refused, or the other way round",
+                "requests that were refused reach the code, or vice versa",
             ),
             *comes(
                 "RequestModels RequestParameters RequestValidatorId", "interface-changed", "requests are refused", LOW
             ),
         ),
-        harmless={"OperationName": "a name for generated clients; requests go by path and method"},
+        harmless={"OperationName": "a name for generated clients; requests are routed by path and method"},
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Model": Answers(
-        removed=Removal("interface-changed", "what its schema refused reaches the code"),
-        settings=changes("Schema ContentType Name", "interface-changed", "other bodies are refused, or reach the code"),
+        removed=Removal("interface-changed", "bodies that its schema refused reach the code"),
+        settings=changes(
+            "Schema ContentType Name", "interface-changed", "different bodies are refused or reach the code"
+        ),
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::ApiGateway::RequestValidator": Answers(
-        removed=Removal("interface-changed", "what it refused reaches the code"),
+        removed=Removal("interface-changed", "requests that it refused reach the code"),
         settings=(
-            *off("ValidateRequestBody ValidateRequestParameters", "interface-changed", "what it refused gets through"),
+            *off(
+                "ValidateRequestBody ValidateRequestParameters",
+                "interface-changed",
+                "requests that it refused are accepted",
+            ),
             *on("ValidateRequestBody ValidateRequestParameters", "interface-changed", "requests are refused", LOW),
         ),
         harmless={"Name": "methods refer to it by its id"},
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Resource": Answers(
-        removed=Removal("route-removed", "the path and all below it are not there any more"),
-        settings=changes("ParentId PathPart RestApiId", "route-removed", "the old path is not there any more"),
+        removed=Removal("route-removed", "the path and everything below it no longer exist"),
+        settings=changes("ParentId PathPart RestApiId", "route-removed", "the old path no longer exists"),
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::ApiGateway::RestApi": Answers(
-        removed=Removal("route-removed", "the whole API is not there any more", CRITICAL),
+        removed=Removal("route-removed", "the whole API no longer exists", CRITICAL),
         settings=(
             *changes("BinaryMediaTypes ApiKeySourceType SecurityPolicy", "interface-changed", _ANSWERED),
             *changes("EndpointConfiguration", "interface-changed", "its addresses change", HIGH),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
-            *changes("CloneFrom Mode Parameters", "interface-changed", "its routes come from elsewhere"),
+            *changes("CloneFrom Mode Parameters", "interface-changed", "its routes come from a different source"),
             *changes("BodyS3Location", "open-route", "its routes come from a file that the review does not read", HIGH),
         ),
         harmless={
-            "FailOnWarnings": "it decides whether an import with warnings fails, which the deployment then says",
-            "MinimumCompressionSize": "clients say themselves whether they take a compressed answer",
-            "Name": "a name for people; callers know its id",
-            "Version": "a name for people",
+            "FailOnWarnings": "it decides if an import with warnings fails, which the deployment reports",
+            "MinimumCompressionSize": "clients request compression themselves",
+            "Name": "a display name; callers use its id",
+            "Version": "a display name",
         },
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGateway::Stage": Answers(
-        removed=Removal("route-removed", "its address answers no more", CRITICAL),
+        removed=Removal("route-removed", "its address no longer answers", CRITICAL),
         settings=(
-            *changes("AccessLogSetting/DestinationArn", "destination-changed", "the access log is sent elsewhere"),
-            *changes("AccessLogSetting/Format", "logging-dropped", "the access log says something else", LOW),
+            *changes(
+                "AccessLogSetting/DestinationArn",
+                "destination-changed",
+                "the access log is sent to a different destination",
+            ),
+            *changes("AccessLogSetting/Format", "logging-dropped", "the content of the access log changes", LOW),
             *off("CacheClusterEnabled MethodSettings/*/CachingEnabled", "limit-lowered", "all requests reach the code"),
-            *on("MethodSettings/*/CachingEnabled", "cache-key-narrowed", "answers are kept and given again", MEDIUM),
+            *on("MethodSettings/*/CachingEnabled", "cache-key-narrowed", "answers are cached", MEDIUM),
             *rises("MethodSettings/*/CacheTtlInSeconds", "interface-changed", "answers are older", LOW),
             *falls("MethodSettings/*/CacheTtlInSeconds", "limit-lowered", "more requests reach the code"),
-            *on("MethodSettings/*/DataTraceEnabled", "destination-changed", "whole requests are logged", HIGH),
+            *on("MethodSettings/*/DataTraceEnabled", "destination-changed", "complete requests are logged", HIGH),
             *off("MethodSettings/*/DataTraceEnabled", "logging-dropped", "requests are logged without bodies", LOW),
-            *off("MethodSettings/*/MetricsEnabled TracingEnabled", "logging-dropped", "it is no longer measured", LOW),
+            *off(
+                "MethodSettings/*/MetricsEnabled TracingEnabled",
+                "logging-dropped",
+                "its metrics are no longer recorded",
+                LOW,
+            ),
             *falls(
                 "MethodSettings/*/ThrottlingRateLimit MethodSettings/*/ThrottlingBurstLimit",
                 "limit-lowered",
                 "callers are refused sooner",
             ),
-            *changes("Variables DeploymentId StageName RestApiId", "runtime-changed", "other code may answer"),
-            *differs("ClientCertificateId", "interface-changed", "the origin no longer knows API Gateway by it"),
-            *changes("CanarySetting", "canary-loosened", "another share of the requests meets the canary", MEDIUM),
+            *changes("Variables DeploymentId StageName RestApiId", "runtime-changed", "different code may answer"),
+            *differs("ClientCertificateId", "interface-changed", "the origin no longer recognises API Gateway by it"),
+            *changes(
+                "CanarySetting", "canary-loosened", "a different share of the requests reaches the canary", MEDIUM
+            ),
         ),
         harmless={
-            "CacheClusterSize": "it decides how much is cached; what is not is asked for again",
-            "DocumentationVersion": "a text for people",
+            "CacheClusterSize": "it only limits the cache; other answers come from the origin again",
+            "DocumentationVersion": "a description",
             # The level itself is checked; the resource and the method only select it.
-            "MethodSettings/*/HttpMethod": "it names which method is meant, and what is set for it is compared",
-            "MethodSettings/*/ResourcePath": "it names which path is meant, and what is set for it is compared",
+            "MethodSettings/*/HttpMethod": "it only selects the method, whose settings are compared",
+            "MethodSettings/*/ResourcePath": "it only selects the path, whose settings are compared",
         },
         no=_HOLDS_NOTHING,
     ),
@@ -164,12 +185,12 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed=Removal("service-stopped", "the keys of the plan are refused", HIGH),
         settings=(
             *goes("ApiStages/*/Stage ApiStages/*/ApiId", "service-stopped", "keys of the plan are refused there", HIGH),
-            *comes("ApiStages/*/Stage ApiStages/*/ApiId", "key-not-required", "its keys are taken there too", LOW),
+            *comes("ApiStages/*/Stage ApiStages/*/ApiId", "key-not-required", "its keys are accepted there too", LOW),
             *changes("ApiStages/*/Throttle", "interface-changed", "callers are refused sooner or later", LOW),
             *falls("Throttle/RateLimit Throttle/BurstLimit Quota/Limit", "limit-lowered", "callers are refused sooner"),
-            *other("Quota/Period Quota/Offset", "throttle-raised", "the quota counts for another time"),
+            *other("Quota/Period Quota/Offset", "throttle-raised", "the quota applies to a different period"),
         ),
-        harmless={"UsagePlanName": "a name for people"},
+        harmless={"UsagePlanName": "a display name"},
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGateway::UsagePlanKey": Answers(
@@ -178,13 +199,13 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::ApiGatewayV2::Api": Answers(
-        removed=Removal("route-removed", "the whole API is not there any more", CRITICAL),
+        removed=Removal("route-removed", "the whole API no longer exists", CRITICAL),
         settings=(
             *goes(
                 "CorsConfiguration/AllowHeaders/* CorsConfiguration/AllowMethods/* CorsConfiguration/AllowOrigins/* "
                 "CorsConfiguration/ExposeHeaders/*",
                 "interface-changed",
-                "browsers refuse what they did before",
+                "browsers refuse requests that they sent before",
             ),
             *comes(
                 "CorsConfiguration/AllowHeaders/* CorsConfiguration/ExposeHeaders/*",
@@ -193,31 +214,29 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 LOW,
             ),
             *on("DisableExecuteApiEndpoint", "route-removed", "callers of AWS's own address are refused"),
-            *changes("RouteKey Target BasePath", "interface-changed", "its routes come from elsewhere"),
+            *changes("RouteKey Target BasePath", "interface-changed", "its routes come from a different source"),
             *changes("BodyS3Location", "open-route", "its routes come from a file that the review does not read", HIGH),
         ),
         harmless={
-            "CorsConfiguration/MaxAge": "how long a browser remembers what it may do; what it may is compared",
-            "FailOnWarnings": "it decides whether an import with warnings fails, which the deployment then says",
-            "Name": "a name for people; callers know its id",
-            "Version": "a name for people",
+            "CorsConfiguration/MaxAge": "how long browsers cache the preflight; its content is compared",
+            "FailOnWarnings": "it decides if an import with warnings fails, which the deployment reports",
+            "Name": "a display name; callers use its id",
+            "Version": "a display name",
         },
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGatewayV2::Authorizer": Answers(
-        removed=Removal(
-            "authorizer-loosened", "it is no longer used; each route's own finding says what it does instead"
-        ),
+        removed=Removal("authorizer-loosened", "it is no longer used; each route's own finding names the replacement"),
         settings=(
-            *changes("IdentitySource", "interface-changed", "the token is looked for elsewhere", HIGH),
+            *changes("IdentitySource", "interface-changed", "the token is read from a different place", HIGH),
             *goes("JwtConfiguration/Audience/*", "interface-changed", "its clients are refused"),
-            *rises("AuthorizerResultTtlInSeconds", "authorizer-loosened", "who lost access keeps it longer", MEDIUM),
+            *rises("AuthorizerResultTtlInSeconds", "authorizer-loosened", "revoked callers keep access longer", MEDIUM),
         ),
-        harmless={"Name": "a name for people; routes refer to it by its id"},
+        harmless={"Name": "a display name; routes refer to it by its id"},
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGatewayV2::Integration": Answers(
-        removed=Removal("route-removed", "the routes that lead to it get no answer"),
+        removed=Removal("route-removed", "routes that use it get no answer"),
         settings=(
             *changes("IntegrationUri ConnectionId", "destination-changed", "requests go elsewhere"),
             *falls("TimeoutInMillis", "limit-lowered", "slow answers are cut off sooner"),
@@ -225,7 +244,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "IntegrationType IntegrationMethod IntegrationSubtype PayloadFormatVersion RequestParameters "
                 "ResponseParameters RequestTemplates ConnectionType",
                 "interface-changed",
-                "the code behind gets other requests, or callers other answers",
+                "the code behind receives different requests, or callers get different answers",
             ),
             *goes("TlsConfig", "tls-lowered", "the name of the host behind is not checked"),
         ),
@@ -238,28 +257,32 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes("RouteKey", "route-removed", "the old route is removed"),
             *changes("RequestParameters RequestModels", "interface-changed", "other requests are refused"),
         ),
-        harmless={"OperationName": "a name for generated clients; requests go by path and method"},
+        harmless={"OperationName": "a name for generated clients; requests are routed by path and method"},
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::ApiGatewayV2::Stage": Answers(
-        removed=Removal("route-removed", "its address answers no more", CRITICAL),
+        removed=Removal("route-removed", "its address no longer answers", CRITICAL),
         settings=(
-            *changes("AccessLogSettings/DestinationArn", "destination-changed", "the access log is sent elsewhere"),
-            *changes("AccessLogSettings/Format", "logging-dropped", "the access log says something else", LOW),
-            *off("AutoDeploy", "runtime-changed", "what changes of routes does not reach callers"),
-            *off("DefaultRouteSettings/DetailedMetricsEnabled", "logging-dropped", "routes are not measured", LOW),
+            *changes(
+                "AccessLogSettings/DestinationArn",
+                "destination-changed",
+                "the access log is sent to a different destination",
+            ),
+            *changes("AccessLogSettings/Format", "logging-dropped", "the content of the access log changes", LOW),
+            *off("AutoDeploy", "runtime-changed", "changes of routes no longer reach callers"),
+            *off("DefaultRouteSettings/DetailedMetricsEnabled", "logging-dropped", "routes have no metrics", LOW),
             *falls(
                 "DefaultRouteSettings/ThrottlingRateLimit DefaultRouteSettings/ThrottlingBurstLimit "
                 "RouteSettings/*/ThrottlingRateLimit RouteSettings/*/ThrottlingBurstLimit",
                 "limit-lowered",
                 "callers are refused sooner",
             ),
-            *changes("StageVariables DeploymentId", "runtime-changed", "other code may answer"),
+            *changes("StageVariables DeploymentId", "runtime-changed", "different code may answer"),
         ),
         no=_HOLDS_NOTHING,
     ),
     "AWS::CloudFront::CachePolicy": Answers(
-        removed="the distribution that asks it names another one, which is compared there",
+        removed="the distribution that uses it refers to a different one, which is compared there",
         settings=(
             *rises(
                 "CachePolicyConfig/DefaultTTL CachePolicyConfig/MaxTTL CachePolicyConfig/MinTTL",
@@ -276,15 +299,15 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "CachePolicyConfig/ParametersInCacheKeyAndForwardedToOrigin/EnableAcceptEncodingBrotli "
                 "CachePolicyConfig/ParametersInCacheKeyAndForwardedToOrigin/EnableAcceptEncodingGzip",
                 "interface-changed",
-                "answers come in another encoding",
+                "answers have a different encoding",
                 LOW,
             ),
         ),
-        harmless={"CachePolicyConfig/Name": "a name for people", "CachePolicyConfig/Comment": "a text for people"},
+        harmless={"CachePolicyConfig/Name": "a display name", "CachePolicyConfig/Comment": "a description"},
         no={**_HOLDS_NOTHING, **_UNWATCHED},
     ),
     "AWS::CloudFront::Distribution": Answers(
-        removed=Removal("service-stopped", "its address answers no more"),
+        removed=Removal("service-stopped", "its address no longer answers"),
         settings=(
             *off("DistributionConfig/Enabled", "service-stopped", "the distribution answers no requests"),
             *changes(
@@ -292,17 +315,17 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "DistributionConfig/DefaultCacheBehavior/TargetOriginId "
                 "DistributionConfig/CacheBehaviors/*/TargetOriginId",
                 "destination-changed",
-                "requests go to another origin, with the headers that it is known by",
+                "requests go to a different origin, with the headers that authenticate CloudFront",
             ),
             *differs("DistributionConfig/Origins/*/Id", "destination-changed", "requests go to another origin"),
             *differs(
                 "DistributionConfig/Origins/*/OriginCustomHeaders",
                 "interface-changed",
-                "the origin refuses what does not bring it",
+                "the origin refuses requests without it",
                 HIGH,
             ),
             *comes(
-                "DistributionConfig/Origins/*/OriginCustomHeaders", "destination-changed", "the origin gets it", LOW
+                "DistributionConfig/Origins/*/OriginCustomHeaders", "destination-changed", "the origin receives it", LOW
             ),
             *changes(
                 "DistributionConfig/DefaultCacheBehavior/CachePolicyId "
@@ -310,19 +333,19 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "DistributionConfig/DefaultCacheBehavior/ForwardedValues "
                 "DistributionConfig/CacheBehaviors/*/ForwardedValues",
                 "cache-key-narrowed",
-                "another policy says what is cached and by what",
+                "a different policy determines the caching",
             ),
             *changes(
                 "DistributionConfig/DefaultCacheBehavior/OriginRequestPolicyId "
                 "DistributionConfig/CacheBehaviors/*/OriginRequestPolicyId",
                 "interface-changed",
-                "the origin gets other headers, cookies or parameters",
+                "the origin receives different headers, cookies or parameters",
             ),
             *changes(
                 "DistributionConfig/DefaultCacheBehavior/ResponseHeadersPolicyId "
                 "DistributionConfig/CacheBehaviors/*/ResponseHeadersPolicyId",
                 "interface-changed",
-                "browsers get other headers, those that protect a visitor among them",
+                "browsers get different headers, including those that protect visitors",
             ),
             *goes(
                 "DistributionConfig/DefaultCacheBehavior/AllowedMethods/* "
@@ -341,7 +364,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "DistributionConfig/DefaultCacheBehavior/CachedMethods "
                 "DistributionConfig/CacheBehaviors/*/CachedMethods",
                 "interface-changed",
-                "answers to it are kept and given again, or no longer",
+                "answers to it are cached, or no longer",
                 LOW,
             ),
             *changes(
@@ -350,31 +373,39 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "DistributionConfig/DefaultCacheBehavior/LambdaFunctionAssociations "
                 "DistributionConfig/CacheBehaviors/*/LambdaFunctionAssociations",
                 "runtime-changed",
-                "other code handles each request, or none",
+                "different code, or none, handles each request",
                 HIGH,
             ),
-            *goes("DistributionConfig/CacheBehaviors/*/PathPattern", "route-removed", "the path falls to the default"),
-            *goes("DistributionConfig/Aliases/*", "route-removed", "the name is answered no more", CRITICAL),
-            *changes("DistributionConfig/DefaultRootObject", "interface-changed", "`/` gets another answer"),
+            *goes(
+                "DistributionConfig/CacheBehaviors/*/PathPattern",
+                "route-removed",
+                "the default behavior handles the path",
+            ),
+            *goes("DistributionConfig/Aliases/*", "route-removed", "the name is no longer answered", CRITICAL),
+            *changes("DistributionConfig/DefaultRootObject", "interface-changed", "`/` gets a different answer"),
             *changes("DistributionConfig/CustomErrorResponses", "interface-changed", _ANSWERED),
             *changes(
                 "DistributionConfig/ViewerCertificate/AcmCertificateArn "
                 "DistributionConfig/ViewerCertificate/IamCertificateId "
                 "DistributionConfig/ViewerCertificate/SslSupportMethod",
                 "interface-changed",
-                "clients meet another certificate",
+                "clients get a different certificate",
             ),
-            *changes("DistributionConfig/HttpVersion", "interface-changed", "clients speak another version", LOW),
-            *off("DistributionConfig/IPV6Enabled", "limit-lowered", "callers that only have IPv6 are not reached"),
-            *changes("DistributionConfig/PriceClass", "limit-lowered", "it is answered from other places"),
-            *changes("DistributionConfig/Logging/Bucket", "destination-changed", "the log is sent elsewhere"),
-            *other("DistributionConfig/Logging/Prefix", "logging-dropped", "the log is written elsewhere", LOW),
-            *other("DistributionConfig/WebACLId", "waf-loosened", "another firewall protects it", MEDIUM),
+            *changes("DistributionConfig/HttpVersion", "interface-changed", "clients use a different version", LOW),
+            *off("DistributionConfig/IPV6Enabled", "limit-lowered", "IPv6-only callers cannot connect"),
+            *changes("DistributionConfig/PriceClass", "limit-lowered", "different edge locations answer"),
+            *changes(
+                "DistributionConfig/Logging/Bucket", "destination-changed", "the log is sent to a different destination"
+            ),
+            *other(
+                "DistributionConfig/Logging/Prefix", "logging-dropped", "the log is written to a different place", LOW
+            ),
+            *other("DistributionConfig/WebACLId", "waf-loosened", "a different firewall protects it", MEDIUM),
         ),
         harmless={
-            "DistributionConfig/Comment": "a text for people",
-            "DistributionConfig/DefaultCacheBehavior/Compress": "clients say themselves whether they take it",
-            "DistributionConfig/CacheBehaviors/*/Compress": "clients say themselves whether they take it",
+            "DistributionConfig/Comment": "a description",
+            "DistributionConfig/DefaultCacheBehavior/Compress": "clients choose it themselves",
+            "DistributionConfig/CacheBehaviors/*/Compress": "clients choose it themselves",
             "DistributionConfig/ViewerCertificate/CloudFrontDefaultCertificate": (
                 "it follows from the certificate, which is compared"
             ),
@@ -382,26 +413,28 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=_HOLDS_NOTHING,
     ),
     "AWS::CloudFront::OriginRequestPolicy": Answers(
-        removed="the distribution that asks it names another one, which is compared there",
+        removed="the distribution that uses it refers to a different one, which is compared there",
         settings=changes(
             "OriginRequestPolicyConfig/CookiesConfig OriginRequestPolicyConfig/HeadersConfig "
             "OriginRequestPolicyConfig/QueryStringsConfig",
             "interface-changed",
-            "the origin gets other headers, cookies or parameters",
+            "the origin receives different headers, cookies or parameters",
         ),
         harmless={
-            "OriginRequestPolicyConfig/Name": "a name for people",
-            "OriginRequestPolicyConfig/Comment": "a text for people",
+            "OriginRequestPolicyConfig/Name": "a display name",
+            "OriginRequestPolicyConfig/Comment": "a description",
         },
         no={**_HOLDS_NOTHING, **_NO_ACCESS, **_UNWATCHED},
     ),
     "AWS::WAFv2::LoggingConfiguration": Answers(
-        removed="its own check says what is no longer logged",
+        removed="its own check reports what is no longer logged",
         settings=(
-            *changes("LogDestinationConfigs", "destination-changed", "the firewall's log is sent elsewhere"),
+            *changes(
+                "LogDestinationConfigs", "destination-changed", "the firewall's log is sent to a different destination"
+            ),
             *changes("LoggingFilter", "logging-dropped", "other requests are logged"),
             *differs("RedactedFields", "destination-changed", "redacted fields appear in the log", HIGH),
-            *comes("RedactedFields", "logging-dropped", "the log says less", INFO),
+            *comes("RedactedFields", "logging-dropped", "the log contains less", INFO),
             *changes("ResourceArn", "logging-dropped", "another firewall is logged"),
         ),
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY},
@@ -409,42 +442,42 @@ ANSWERS: Final[Mapping[str, Answers]] = {
     "AWS::WAFv2::WebACL": Answers(
         removed="its own check reports what it no longer protects",
         settings=(
-            *other("Rules/*/Priority", "waf-loosened", "rules are asked in another order", MEDIUM),
+            *other("Rules/*/Priority", "waf-loosened", "rules are evaluated in a different order", MEDIUM),
             *off(
                 "VisibilityConfig/CloudWatchMetricsEnabled VisibilityConfig/SampledRequestsEnabled",
                 "logging-dropped",
-                "what it stops is not counted or shown",
+                "blocked requests are not counted or sampled",
                 LOW,
             ),
             # A removed rule is reported as such, with everything in it.
             *other(
                 "Rules/*/VisibilityConfig/CloudWatchMetricsEnabled Rules/*/VisibilityConfig/SampledRequestsEnabled",
                 "logging-dropped",
-                "what it stops is counted or shown, or no longer",
+                "blocked requests are counted or sampled, or no longer",
                 LOW,
             ),
             *other(
                 "VisibilityConfig/MetricName Rules/*/VisibilityConfig/MetricName",
                 "logging-dropped",
-                "what looks at the old metric sees nothing",
+                "alarms and dashboards on the old metric get no data",
                 LOW,
             ),
             *comes("Rules/*/Action Rules/*/OverrideAction", "interface-changed", "other requests are refused", LOW),
             *changes("CustomResponseBodies CaptchaConfig ChallengeConfig", "interface-changed", _ANSWERED, LOW),
-            *goes("DefaultAction/Allow", "interface-changed", "what no rule names is refused", HIGH),
-            *comes("TokenDomains/*", "waf-loosened", "tokens of another domain are taken", MEDIUM),
+            *goes("DefaultAction/Allow", "interface-changed", "requests that match no rule are refused", HIGH),
+            *comes("TokenDomains/*", "waf-loosened", "tokens of another domain are accepted", MEDIUM),
         ),
-        harmless={"Name": "a name for people; associations refer to it by its ARN"},
+        harmless={"Name": "a display name; associations refer to it by its ARN"},
         no=_HOLDS_NOTHING,
     ),
     "AWS::WAFv2::WebACLAssociation": Answers(
         removed="its own check reports what the firewall no longer protects",
-        settings=changes("WebACLArn", "waf-loosened", "another firewall protects it", MEDIUM),
+        settings=changes("WebACLArn", "waf-loosened", "a different firewall protects it", MEDIUM),
         no={
             **_HOLDS_NOTHING,
             **_UNWATCHED,
-            Question.LOSES_SERVICE: "whom a firewall refuses, its own rules say",
+            Question.LOSES_SERVICE: "the firewall's own rules decide whom it refuses",
         },
     ),
 }
-"""By type."""
+"""Answers by type."""

@@ -2,7 +2,7 @@
 
 For a change of any resource: does anybody lose data, gain access to data, lose the service, or lose its monitoring? A
 type answers with the settings whose change does one of these, with the effect of its removal, and with the reason why a
-setting is harmless. A setting with neither is a finding of its own: it was not checked.
+setting is harmless. A setting with neither is reported as not checked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Question(StrEnum):
     LOSES_DATA = "does anybody lose data?"
     GETS_DATA = "does anybody get data?"
     LOSES_SERVICE = "does anybody lose the service?"
-    LOSES_WATCH = "does anybody lose the watch over it?"
+    LOSES_WATCH = "does anybody lose its monitoring?"
 
 
 _DATA, _REACH, _SERVICE, _WATCH = Question
@@ -141,20 +141,20 @@ OF_ANY_TYPE: Final = frozenset(
         "version-not-renewed",
     }
 )
-"""Kinds that come of how CloudFormation deploys, or of what is not known, whatever the type."""
+"""Kinds that result from CloudFormation's behaviour or from unknown values, for any type."""
 
 
 class When(Enum):
-    """The kind of change of a setting that does harm."""
+    """The kind of change of a setting that is harmful."""
 
     CHANGES = auto()
-    """It has another value, where it had one and has one."""
+    """Its value changes from one to another."""
     GOES = auto()
     COMES = auto()
     FALLS = auto()
-    """Its figure gets smaller."""
+    """Its number gets smaller."""
     RISES = auto()
-    """Its figure gets larger."""
+    """Its number gets larger."""
     OFF = auto()
     ON = auto()
 
@@ -164,11 +164,11 @@ class Setting:
     """A setting of a type, and the effect of its change.
 
     Args:
-        path: Where it stands; `*` is any name or item. What is below it counts as a part of it.
-        when: Which changes do harm.
-        kind: Of the finding.
-        says: What happens.
-        severity: Default: the kind's.
+        path: Its path; `*` is any name or item. Everything below it belongs to it.
+        when: The harmful changes.
+        kind: Kind of the finding.
+        says: Description of the effect.
+        severity: Its severity. Default: the kind's.
     """
 
     path: tuple[str, ...]
@@ -183,9 +183,9 @@ class Removal:
     """The effect of removing a resource of a type.
 
     Args:
-        kind: Of the finding.
-        says: What happens.
-        severity: Default: the kind's.
+        kind: Kind of the finding.
+        says: Description of the effect.
+        severity: Its severity. Default: the kind's.
     """
 
     kind: str
@@ -198,9 +198,9 @@ class Answers:
     """The answers of a resource type.
 
     Args:
-        removed: What its removal does, or why that harms nobody by itself.
-        settings: What a change of its settings does.
-        harmless: Settings whose change harms nobody, by path, each with the reason.
+        removed: The effect of its removal, or why it is harmless.
+        settings: The effects of changed settings.
+        harmless: Harmless settings by path, each with the reason.
         no: Questions that no change of the type raises, each with the reason.
     """
 
@@ -240,12 +240,12 @@ def comes(path: str, kind: str, says: str, severity: Severity | None = None) -> 
 
 
 def falls(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Return figures that do harm when they get smaller."""
+    """Return numbers that do harm when they get smaller."""
     return _setting((When.FALLS,), path, kind, says, severity)
 
 
 def rises(path: str, kind: str, says: str, severity: Severity | None = None) -> tuple[Setting, ...]:
-    """Return figures that do harm when they get larger."""
+    """Return numbers that do harm when they get larger."""
     return _setting((When.RISES,), path, kind, says, severity)
 
 
@@ -260,8 +260,8 @@ def on(path: str, kind: str, says: str, severity: Severity | None = None) -> tup
 
 
 EVERYWHERE: Final[Mapping[str, str]] = {
-    "Description": "a text for people: nothing acts on it",
-    "Tags": "a label: it decides who pays; a policy or a plan that asks for it is a change of its own",
-    "ServiceTimeout": "how long a custom resource may take while a stack is deployed; nothing is served by it",
+    "Description": "a description without effect",
+    "Tags": "a label for billing; policies and plans that use it are compared themselves",
+    "ServiceTimeout": "it only limits how long a custom resource may take at deployment",
 }
 """Settings that are harmless for every type."""

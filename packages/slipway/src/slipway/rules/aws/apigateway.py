@@ -1,4 +1,4 @@
-"""API Gateway: what it logs, caches and answers itself."""
+"""Rules on API Gateway: logs, cache, and its own answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CACHING = "https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gat
 _ORIGIN = "method.request.header.Origin"
 _ALLOW_ORIGIN = "method.response.header.Access-Control-Allow-Origin"
 
-# The variable, and not `messageString`, between quotation marks of the format's own.
+# The variable `message`, but not `messageString`, within the format's quotation marks.
 _UNESCAPED = re.compile(r':\s*"[^"]*\$context\.error\.message(?!\w)')
 
 
@@ -97,9 +97,9 @@ RULES = (
         name="ErrorMessageEscaped",
         does="API Gateway does not escape $context.error.message, which may repeat what the caller sent: a quotation "
         "mark in it breaks the JSON around it.",
-        says="A JSON access log or gateway response has the message between quotation marks.",
-        fix="Use $context.error.responseType, which is a word of AWS's own, or $context.error.messageString, which "
-        "comes with its quotation marks, where there always is an error.",
+        says="A JSON access log or gateway response puts the message in quotation marks.",
+        fix="Use $context.error.responseType, which is one of AWS's own words, or, where there is always an error, "
+        "$context.error.messageString, which includes its quotation marks.",
         source=_LOGGING,
         check=_unescaped,
         planted={"Stage": _stage(json.dumps({"error": "$context.error.message"}))},
@@ -108,7 +108,7 @@ RULES = (
         name="NoResponseForTooLarge",
         does="API Gateway answers a body that is too large with its own 413, whatever the gateway response says.",
         says="A gateway response for REQUEST_TOO_LARGE promises a body that no caller gets.",
-        fix="Leave it out, and have clients take a 413 by its status alone.",
+        fix="Remove it, and have clients recognise a 413 by its status.",
         source=_RESPONSES,
         check=_too_large,
         planted={
@@ -120,8 +120,8 @@ RULES = (
     ),
     AwsRule(
         name="HttpApiThrottled",
-        does="AWS WAF protects no HTTP API: what holds callers back there is the stage's throttle alone, and without "
-        "one it is the account's quota, which all APIs of the region share.",
+        does="AWS WAF does not protect HTTP APIs: only the stage's throttle limits callers, and without one only "
+        "the account's quota, which all APIs of the region share.",
         says="A stage of an HTTP API has no throttle.",
         fix="Set ThrottlingRateLimit and ThrottlingBurstLimit in the stage's DefaultRouteSettings.",
         source="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-vs-rest.html",
@@ -133,7 +133,7 @@ RULES = (
     ),
     AwsRule(
         name="CachedByOrigin",
-        does="A stage's cache gives an answer with the CORS headers that its first caller got, to every other origin.",
+        does="A stage's cache returns an answer with the CORS headers of its first caller to every other origin.",
         says="A cached method of an API with CORS for some origins has no Origin in its cache key.",
         fix="Add method.request.header.Origin to the method's cache key parameters.",
         source=_CACHING,

@@ -1,4 +1,4 @@
-"""AWS Backup: how one learns that a backup failed."""
+"""Rules on AWS Backup: detection of failed backups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""CloudFormation: what a deleted stack leaves in the way of the next one."""
+"""Rules on CloudFormation: leftovers of a deleted stack that block the next one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ELSEWHERE: Mapping[str, str] = data("names.json")["elsewhere"]
 
 _RETAINED = frozenset({"Retain", "RetainExceptOnCreate"})
 
-# The same for each stack that is made of a template.
+# Pseudo parameters with the same value for each stack of a template.
 _FIXED_PSEUDO = frozenset({"AWS::AccountId", "AWS::Partition", "AWS::Region", "AWS::StackName", "AWS::URLSuffix"})
 
 
@@ -61,8 +61,8 @@ RULES = (
     AwsRule(
         name="NothingRetainedInTheWay",
         does="A retained resource outlives its stack and keeps its name: the next stack of the same template is "
-        'refused with "already exists". So is a new logical id, which is made before the old one is left.',
-        says="A resource that holds no data is retained under a name that is the same each time.",
+        'refused with "already exists". So is a new logical id, because its resource is created first.',
+        says="A resource without data is retained under a fixed name.",
         fix="Let CloudFormation name it, put the stack's id (AWS::StackId) into the name, or delete it with the stack.",
         source=_DELETION,
         check=_in_the_way,

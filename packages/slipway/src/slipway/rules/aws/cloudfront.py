@@ -1,4 +1,4 @@
-"""CloudFront: what it sends to the origin beside the key under which it keeps the answer."""
+"""Rules on CloudFront: data sent to the origin that is not part of the cache key."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 _NONE, _ALL = "none", frozenset({"all", "allViewer", "allExcept", "allViewerAndWhitelistCloudFront"})
 
 METHOD_OVERRIDES = frozenset({"x-http-method-override", "x-http-method", "x-method-override"})
-"""Headers by which a viewer has an origin take one method for another."""
+"""Headers with which a viewer overrides the method at the origin."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class _Sent:
         if key.everything:
             return False
         if self.kind == "headers":
-            # A header that is named is a choice; one that makes an origin do something else is not.
+            # A named header is a deliberate choice, except one that overrides the method.
             return self.everything or bool((self.names - key.names) & METHOD_OVERRIDES)
         return self.everything or bool(self.names - key.names)
 
@@ -78,7 +78,7 @@ def _sent(config: Mapping[str, Any], kind: str) -> _Sent:
 
 
 def _requests(templates: Templates, stack_of: Resource, value: Value) -> Mapping[str, _Sent] | None:
-    """Return what an origin request policy sends by kind; None where it cannot be seen."""
+    """Return what an origin request policy sends, by kind; None if it is unknown."""
     if isinstance(value, str):
         managed = _MANAGED_REQUESTS.get(value)
         if managed is None:
@@ -92,7 +92,7 @@ def _requests(templates: Templates, stack_of: Resource, value: Value) -> Mapping
 
 
 def _key(templates: Templates, stack_of: Resource, value: Value) -> Mapping[str, _Sent] | None:
-    """Return what a cache policy has in its key by kind; None where it cannot be seen, or nothing is cached."""
+    """Return the cache key of a cache policy, by kind; None if it is unknown, or if nothing is cached."""
     for policy in templates.referred(stack_of.stack, value):
         if policy.type == "AWS::CloudFront::CachePolicy":
             config = policy.get("CachePolicyConfig") or {}
@@ -112,7 +112,7 @@ def _beyond_the_key(templates: Templates) -> Iterator[Found]:
             sent = _requests(templates, distribution, policy)
             key = _key(templates, distribution, cache)
             if isinstance(cache, str):
-                # Of the managed ones that cache, none has all of a request in its key.
+                # No managed policy that caches has the complete request in its key.
                 key = {kind: _Sent(kind, frozenset()) for kind in _NAMES}
             if sent is None:
                 if not isinstance(policy, str):
@@ -163,10 +163,10 @@ _CACHE_POLICY = {
 RULES = (
     AwsRule(
         name="EdgeSendsWhatItCachesBy",
-        does="CloudFront keeps one answer under one cache key, whatever else the origin request policy sends. API "
+        does="CloudFront stores one answer per cache key, whatever else the origin request policy sends. API "
         "Gateway follows X-HTTP-Method-Override: one GET overridden to HEAD leaves an empty page for everybody.",
         says="A behavior that caches sends headers, queries or cookies of the viewer that are not in its cache key.",
-        fix="Name what the origin needs, and put whatever changes the answer into the cache key.",
+        fix="List what the origin needs, and put everything that changes the answer into the cache key.",
         source=_REQUESTS,
         check=_beyond_the_key,
         planted={
@@ -196,9 +196,9 @@ RULES = (
     ),
     AwsRule(
         name="EdgePassesPreflights",
-        does="CloudFront answers a method that a behavior does not allow with 403, and never asks the origin.",
-        says="A behavior before an API that answers CORS preflights does not allow OPTIONS: browsers cannot send a "
-        "request that needs one.",
+        does="CloudFront answers a method that a behavior does not allow with 403, without asking the origin.",
+        says="A behavior in front of an API that answers CORS preflights does not allow OPTIONS, so browsers "
+        "cannot send requests that need a preflight.",
         fix="Allow GET, HEAD and OPTIONS on the behavior.",
         source=_CORS,
         check=_preflights_refused,

@@ -1,4 +1,4 @@
-"""CloudWatch: which alarms roll a release back, and what sets them off."""
+"""Rules on CloudWatch: alarms that roll a release back, and their triggers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ BY_CALLERS: Mapping[str, frozenset[str]] = {
     "AWS/DynamoDB": frozenset({"ReadThrottleEvents", "ThrottledRequests", "UserErrors", "WriteThrottleEvents"}),
     "AWS/WAFV2": frozenset({"BlockedRequests", "CountedRequests"}),
 }
-"""Metrics that anybody can bring about by what they send, by namespace. Lambda's `Throttles` is another where an API
-reaches the function."""
+"""Metrics that any caller can trigger, by namespace. Lambda's `Throttles` is another one if an API invokes the
+function."""
 
 _SENDERS = {
     "AWS::ApiGateway::Method": ("Integration", "Uri"),
@@ -32,14 +32,14 @@ _SENDERS = {
 }
 
 LEAST_SHARE = 100
-"""A latency alarm below one part in so many of the time-out says that the one or the other is wrong."""
+"""A latency alarm below this fraction of the time-out means that one of the two is wrong."""
 
 _DEFAULT_TIMEOUT = 3
 """Seconds: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-function.html."""
 
 
 def _roll_back_by(templates: Templates) -> Iterator[tuple[Resource, Value]]:
-    """Yield each resource that rolls a release back by itself on alarms, and what names them."""
+    """Yield each resource that rolls a release back automatically on alarms, and the value that names them."""
     for group in templates.of_type("AWS::CodeDeploy::DeploymentGroup"):
         if group.get("AlarmConfiguration", "Enabled") is not False:
             yield group, [each.get("Name") for each in group.get("AlarmConfiguration", "Alarms") or []]
@@ -65,12 +65,12 @@ def alarms_named(templates: Templates, by: Resource, value: Value) -> Iterator[R
     """Yield the metric alarms that a value names, including those of composite alarms.
 
     Args:
-        templates: All of them.
-        by: The resource that has the value.
-        value: Names or ARNs of alarms, by reference or written out.
+        templates: All templates.
+        by: The resource with the value.
+        value: Names or ARNs of alarms, literal or by reference.
 
     Yields:
-        Each alarm; where a name leads to none of the templates, the name.
+        Each alarm; the name if it is in none of the templates.
     """
     for each in listed(value or []):
         found = [one for one in templates.referred(by.stack, each) if one.type in {_ALARM, _COMPOSITE}]
@@ -93,10 +93,10 @@ def alarms_named(templates: Templates, by: Resource, value: Value) -> Iterator[R
 
 
 def set_off_by_callers(templates: Templates, alarm: Resource) -> bool:
-    """Return True if anybody can set an alarm off by what they send.
+    """Return True if any caller can trigger an alarm.
 
     Args:
-        templates: All of them.
+        templates: All templates.
         alarm: An `AWS::CloudWatch::Alarm`.
     """
     for metric in metrics_of(alarm):
@@ -198,7 +198,7 @@ RULES = (
         "such an alarm with a few bad requests, and roll back a good release.",
         says="A deployment, a stage or a service rolls back on an alarm that callers can trigger, or that cannot be "
         "seen.",
-        fix="Roll back on errors, faults and latency of what was deployed; have 4xx and throttles tell people.",
+        fix="Roll back on errors, faults and latency of the new version; let 4xx and throttles only notify people.",
         source=_API_METRICS,
         check=_rolled_back_by_callers,
         planted={
@@ -211,10 +211,10 @@ RULES = (
     ),
     AwsRule(
         name="NoLatencyOfBatches",
-        does="Lambda counts a whole batch of a queue or stream as one invocation: its duration grows with the work "
-        "that waits, not with the version that does it.",
-        says="A function that reads a queue or a stream rolls back by its duration.",
-        fix="Leave the alarm out; roll back on errors, and watch the age of what waits.",
+        does="Lambda counts a whole batch of a queue or stream as one invocation: its duration depends on the "
+        "waiting work, not on the version.",
+        says="A function that reads a queue or a stream rolls back on its duration.",
+        fix="Remove the alarm; roll back on errors, and watch the age of the backlog.",
         source=_LAMBDA_METRICS,
         check=_latency_of_batches,
         planted={
@@ -229,9 +229,9 @@ RULES = (
     ),
     AwsRule(
         name="LatencyFitsTimeout",
-        does="No invocation takes longer than the function's time-out, so an alarm at or above it stays quiet; one "
-        "far below it takes ordinary work for a fault.",
-        says="A function rolls back by a duration that it cannot reach, or that is less than a hundredth of its "
+        does="No invocation takes longer than the function's time-out, so an alarm at or above it never triggers; "
+        "one far below it treats ordinary work as a fault.",
+        says="A function rolls back on a duration that it cannot reach, or that is less than a hundredth of its "
         "time-out.",
         fix="Derive the threshold from the function's own time-out, or change the time-out.",
         source=_LAMBDA_METRICS,

@@ -1,4 +1,4 @@
-"""CodeBuild, and the CodePipeline stages with its builds: requirements for running, and for rolling back."""
+"""Rules on CodeBuild and on CodePipeline stages with builds: requirements for running and rolling back."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FETCHES = re.compile(
     r"\b(pip3?\s+(install|download|wheel)|pip\s+sync|uv\s+(sync|run|pip|tool)|poetry\s+install|npm\s+(ci|i|install)|npx"
     r"|yarn|pnpm|git\s+(clone|fetch|pull)|curl|wget|apt(-get)?|yum|dnf|make\s+install|docker\s+pull)\b"
 )
-"""Commands that get something from outside."""
+"""Commands that fetch something from outside."""
 
 _RUNTIMES = "https://docs.aws.amazon.com/codebuild/latest/userguide/available-runtimes.html"
 _LIMITS = "https://docs.aws.amazon.com/codebuild/latest/userguide/limits.html"
@@ -50,7 +50,7 @@ def _too_many_builds(templates: Templates) -> Iterator[Found]:
         try:
             builds = builds_of_stage(stage, pipeline.stack.body["Resources"])
         except LookupError:
-            # A project that is made elsewhere has a compute type that cannot be read here.
+            # The compute type of a project outside the templates is unknown.
             yield Found(pipeline.stack, pipeline.logical_id, stage["Name"])
             continue
         quotas = {each: quota.default for each, quota in CONCURRENT_BUILDS.items()}
@@ -211,11 +211,11 @@ _GOES_BACK = {"OnFailure": {"Result": "ROLLBACK"}}
 RULES = (
     AwsRule(
         name="BuildsFitTheQuota",
-        does="CodeBuild runs one build of a compute type at once in an account that has asked for no more; StartBuild "
-        "refuses the next one, which fails its action.",
-        says="A stage starts more builds of one compute type side by side than the default quota allows, or builds of "
-        "projects that cannot be read.",
-        fix="Give the builds a run order each, do their work in one build, or give them different compute types.",
+        does="With default quotas CodeBuild runs one build per compute type at a time; StartBuild refuses the next "
+        "one, which fails its action.",
+        says="A stage starts more builds of one compute type in parallel than the default quota allows, or builds "
+        "of unreadable projects.",
+        fix="Give each build its own run order, combine them into one build, or use different compute types.",
         source=_LIMITS,
         check=_too_many_builds,
         planted={
@@ -225,7 +225,7 @@ RULES = (
     ),
     AwsRule(
         name="ArtifactsOutliveRollbacks",
-        does="A rollback of a stage uses the artifacts of the execution that it goes back to.",
+        does="A rollback of a stage uses the artifacts of the execution that it returns to.",
         says=f"A stage rolls back, and its artifacts expire in less than {ROLLBACK_DAYS} days, or their bucket cannot "
         "be read: after a quiet period there is nothing to roll back to.",
         fix="Keep artifacts longer than an environment may go without a deployment.",
@@ -255,7 +255,7 @@ RULES = (
         does="CodePipeline rolls a stage back for any action that fails, such as a build that cannot install packages.",
         says="A build of a stage that rolls back clones the source or fetches from outside, or its specification "
         "cannot be read: an outage of a registry rolls back a good version.",
-        fix="Hand over what an earlier build installed, as an artifact.",
+        fix="Pass the packages of an earlier build as an artifact.",
         source=_ROLLBACK,
         check=_fetching_builds,
         planted={
@@ -267,7 +267,7 @@ RULES = (
     ),
     AwsRule(
         name="WindowTimeZone",
-        does=f"A deployment window takes these time zones only: {GRAMMAR}.",
+        does=f"A deployment window only accepts these time zones: {GRAMMAR}.",
         says="A deployment window is in a time zone that CodePipeline refuses.",
         fix="Name the zone in one of the documented forms.",
         source=_WINDOW,

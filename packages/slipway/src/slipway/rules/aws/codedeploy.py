@@ -1,4 +1,4 @@
-"""CodeDeploy: how an alias of Lambda moves to a new version."""
+"""Rules on CodeDeploy: the shift of a Lambda alias to a new version."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ RULES = (
     ),
     AwsRule(
         name="RollbackSeesVersion",
-        does="Lambda documents the dimension ExecutedVersion for what a version executed; a request that is throttled "
-        "is executed by none.",
-        says="A deployment rolls back on alarms alone that read such a metric by ExecutedVersion, which may never have "
+        does="Lambda documents the dimension ExecutedVersion for invocations that a version executed; no version "
+        "executes a throttled request.",
+        says="A deployment only rolls back on alarms that read such a metric by ExecutedVersion, which may never have "
         "a data point.",
         fix="Give the deployment group an alarm on Errors of the new version.",
         source=_METRICS,

@@ -1,4 +1,4 @@
-"""CodePipeline: alarms in stage conditions, and the maximum size of a pipeline."""
+"""Rules on CodePipeline: alarms in stage conditions, and the maximum size of a pipeline."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ RULES = (
         name="AlarmRuleMayNotWait",
         does="A CloudWatchAlarm rule may succeed at once when the alarm is OK at first, whatever its wait time: "
         "CodePipeline's documentation contradicts itself.",
-        says="The stage's bake rests on the wait time of a CloudWatchAlarm rule, so it may take no time at all.",
+        says="The stage's bake relies on the wait time of a CloudWatchAlarm rule, so it may take no time at all.",
         fix="Let the last action of the stage watch the alarm for the duration of the bake.",
         source=_CONDITIONS,
         check=_unwatched,
@@ -97,8 +97,8 @@ RULES = (
     AwsRule(
         name="PipelineTooLarge",
         does=f"A pipeline has {STAGES} stages and {ACTIONS} actions at most, and a stage {ACTIONS_OF_A_STAGE} actions; "
-        "CodePipeline refuses a larger one, and raises none of the three.",
-        says="The pipeline has more stages or actions than CodePipeline takes, so its own update fails.",
+        "CodePipeline refuses a larger one, and none of the three quotas can be raised.",
+        says="The pipeline has more stages or actions than CodePipeline accepts, so its own update fails.",
         fix="Give a group of services its own pipeline.",
         source=_QUOTAS,
         check=_too_large,

@@ -1,4 +1,4 @@
-"""DynamoDB: what it counts and what it refuses."""
+"""Rules on DynamoDB: its metrics."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ RULES = (
         name="UserErrorsOfAccount",
         does="DynamoDB counts UserErrors for the whole account and region; the metric has no table dimension.",
         says="An alarm reads UserErrors with a dimension, and never gets a data point.",
-        fix="Leave the dimensions out, and say in the description that the alarm counts the account.",
+        fix="Remove the dimensions, and say in the description that the alarm covers the whole account.",
         source=_METRICS,
         check=_user_errors_of_a_table,
         planted={

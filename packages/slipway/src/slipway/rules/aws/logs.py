@@ -1,4 +1,4 @@
-"""CloudWatch Logs: where deliveries of logs are made."""
+"""Rules on CloudWatch Logs: the region of log deliveries."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RULES = (
     AwsRule(
         name="EdgeLogsInUsEast1",
         does="CloudFront's standard logging is set up in us-east-1 only, wherever the logs go.",
-        says="The delivery of a distribution's logs is made in another region, which refuses it.",
-        fix="Make source, destination and delivery in a stack in us-east-1.",
+        says="The delivery of a distribution's logs is in another region, which refuses it.",
+        fix="Create source, destination and delivery in a stack in us-east-1.",
         source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html",
         check=_edge_logs_elsewhere,
         planted={

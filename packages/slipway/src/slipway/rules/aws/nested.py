@@ -1,4 +1,4 @@
-"""CloudFormation: templates that it fetches or rewrites at the deployment, which no gate can read before."""
+"""Rules on CloudFormation: templates that are fetched or rewritten at the deployment, so no gate can read them."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ RULES = (
     AwsRule(
         name="NestedTemplateOfAssembly",
         does="CloudFormation fetches the template of a nested stack, a stack set or a module at the deployment, "
-        "whatever it holds by then.",
-        says="The template of what the resource makes is not in the assembly, so no rule judges it.",
-        fix="Make it with NestedStack, which publishes its template as an asset of the app.",
+        "with its content at that time.",
+        says="The template of the resource is not in the assembly, so no rule judges it.",
+        fix="Create it with NestedStack, which publishes its template as an asset of the app.",
         source="https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-cloudformation-stack.html",
         check=_nested_elsewhere,
         planted={
@@ -53,8 +53,8 @@ RULES = (
         name="TemplateAsDeployed",
         does="CloudFormation has a macro rewrite the template at the deployment, and unrolls loops over lists that it "
         "knows only then.",
-        says="A template is deployed other than it is written, so the rules judge what is not deployed.",
-        fix="Write what the macro or the loop makes; the CDK has a construct or a loop for it.",
+        says="The deployed template differs from the written one, so the rules judge the wrong template.",
+        fix="Write the result of the macro or the loop; CDK has a construct or a loop for it.",
         source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html",
         check=_rewritten,
         planted={

@@ -1,4 +1,4 @@
-"""The pack of rules about what only AWS would tell."""
+"""The pack of rules on AWS behaviour."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ RULES: Sequence[AwsRule] = (
 
 
 class OnlyAwsRules:
-    """Rules about what only AWS would tell, for `slipway.nag.packs.register`.
+    """The pack of rules on AWS behaviour, for `slipway.nag.packs.register`.
 
     Args:
         rules: The rules. Default: all of them.
@@ -71,13 +71,13 @@ class OnlyAwsRules:
         return (identifier(rule) for rule in self._rules if rule.is_blind)
 
     def judge(self, stacks: Sequence[SynthesizedStack]) -> Iterator[Breach]:
-        """Yield what the stacks break, rule by rule."""
+        """Yield the breaches of the stacks, rule by rule."""
         templates = Templates(tuple(read_stacks(stacks)))
         for rule in self._rules:
             try:
                 broken = list(dict.fromkeys(rule.check(templates)))
             except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-                # A template that CloudFormation would refuse, most likely; the other rules are asked all the same.
+                # CloudFormation would probably refuse the template; the other rules still run.
                 yield _unread(rule, templates.stacks[0], error)
                 continue
             for found in broken:
@@ -90,7 +90,7 @@ def _unread(rule: AwsRule, stack: Stack, error: Exception) -> Breach:
         f"{AWS_PACK}-Unread",
         Found(stack, finding=rule.name),
         says=f"{rule.name} cannot read a template of the assembly: {type(error).__name__} {error}.",
-        fix="Check the templates with cfn-lint: a property that the type requires is missing, or is of another kind.",
+        fix="Check the templates with cfn-lint: a required property of the type is missing, or has the wrong kind.",
     )
 
 

@@ -1,4 +1,4 @@
-"""CloudFormation: what it deletes when an operation rolls back."""
+"""Rules on CloudFormation: deletions when an operation rolls back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _is_protected(resource: Resource) -> bool:
         )
     path, on = PROTECTION[resource.type]
     value = resource.get(*path)
-    # What only deployment resolves may be on.
+    # A value that only the deployment resolves may be on.
     return value == on or isinstance(value, dict)
 
 
@@ -87,10 +87,11 @@ def _buckets(templates: Templates, owner: Resource, value: object) -> Iterator[R
 RULES = (
     AwsRule(
         name="ProtectedSurvivesRollback",
-        does="When the operation that created a resource rolls back, CloudFormation deletes the resource, also under "
-        "RetainExceptOnCreate; what has deletion protection cannot be deleted, and the stack ends in ROLLBACK_FAILED.",
+        does="When the operation that created a resource rolls back, CloudFormation deletes the resource, even "
+        "with RetainExceptOnCreate; resources with deletion protection cannot be deleted, and the stack ends in "
+        "ROLLBACK_FAILED.",
         says="A resource has deletion protection and a deletion policy other than Retain.",
-        fix="Give it DeletionPolicy Retain, and delete it by hand after a failed first deployment.",
+        fix="Give it DeletionPolicy Retain, and delete it manually after a failed first deployment.",
         source=_POLICY,
         check=_protected,
         planted={
@@ -105,7 +106,7 @@ RULES = (
         name="LogBucketSurvivesRollback",
         does="A bucket that is not empty cannot be deleted, and AWS may write a log into a bucket before its stack is "
         "complete; a rollback that has to delete it ends in ROLLBACK_FAILED.",
-        says="A bucket takes logs of AWS, and its deletion policy has CloudFormation delete it.",
+        says="A bucket receives logs of AWS, and its deletion policy lets CloudFormation delete it.",
         fix="Give it DeletionPolicy Retain; empty and delete the bucket after deleting the stack for good.",
         source=_FAILURES,
         check=_log_buckets,

@@ -15,18 +15,18 @@ ACCOUNT, REGION = "123456789012", "eu-west-1"
 
 @dataclass(frozen=True)
 class AwsRule:
-    """A rule about what AWS does with a template.
+    """A rule on AWS behaviour.
 
     Args:
         name: Id without the pack's name.
-        does: What AWS does, in a sentence that stands by itself.
-        says: What is wrong where the rule is broken.
-        fix: What to do.
-        source: AWS's page that says so.
+        does: AWS's behaviour, in a self-contained sentence.
+        says: The error if the rule is broken.
+        fix: How to fix it.
+        source: AWS's page about it.
         check: Finds the places, in a fixed order.
         planted: Resources by logical id, or a whole template where there is a key `Resources`, that break this rule.
-            The pack looks at them at each run: a rule that does not see them is not believed elsewhere.
-        planted_in: The region that they pretend to be in.
+            The pack checks them at each run: a rule that does not detect them is not trusted.
+        planted_in: Region of the planted resources.
     """
 
     name: str
@@ -50,7 +50,7 @@ def planted_stack(body: Mapping[str, Any], *, name: str = "planted", region: str
     Args:
         body: Resources by logical id, or a whole template.
         name: Name of the stack.
-        region: Where it is deployed. Default: a region other than us-east-1.
+        region: Region of the stack. Default: a region other than us-east-1.
     """
     return Stack(
         path=f"Planted/{name}",

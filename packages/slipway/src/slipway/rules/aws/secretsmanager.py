@@ -1,4 +1,4 @@
-"""Secrets Manager: how it calls a rotation function."""
+"""Rules on Secrets Manager: its calls of rotation functions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ RULES = (
         name="RotationPermission",
         does="Secrets Manager documents a permission on aws:SourceAccount for its call of a rotation function; reports "
         "on a condition on the secret's ARN contradict each other.",
-        says="A permission for Secrets Manager has no SourceAccount, so that any account may call, or has a SourceArn "
+        says="A permission for Secrets Manager has no SourceAccount, so any account may call, or has a SourceArn, "
         "with which rotation may fail silently.",
         fix="Give the permission SourceAccount, and no SourceArn.",
         source=_PERMISSIONS,

@@ -1,4 +1,4 @@
-"""Lambda SnapStart: where there is any."""
+"""Rules on Lambda SnapStart: its regions."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def lacks_snap_start(region: str) -> bool:
 RULES = (
     AwsRule(
         name="NoSnapStartHere",
-        does="SnapStart is available in commercial regions but Taipei (ap-east-2) and New Zealand (ap-southeast-6); "
-        "elsewhere Lambda refuses a function that asks for it.",
-        says="The function asks for SnapStart in a region that doesn't have it, so its deployment fails.",
-        fix="Leave snap_start out of this environment's file, or use provisioned_concurrency.",
+        does="SnapStart is available in commercial regions except Taipei (ap-east-2) and New Zealand (ap-southeast-6); "
+        "elsewhere Lambda refuses a function with it.",
+        says="The function uses SnapStart in a region without it, so its deployment fails.",
+        fix="Remove snap_start from this environment's file, or use provisioned_concurrency.",
         source=_PAGE,
         check=_without_snapshots,
         planted={

@@ -1,4 +1,4 @@
-"""SNS: who may publish to a topic, and encrypt for it."""
+"""Rules on SNS: permissions to publish to a topic, and to encrypt for it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _PUBLISHERS: Mapping[str, tuple[str, tuple[tuple[str, ...], ...]]] = {
     "AWS::CodeStarNotifications::NotificationRule": ("codestar-notifications.amazonaws.com", (("Targets",),)),
     "AWS::S3::Bucket": ("s3.amazonaws.com", (("NotificationConfiguration", "TopicConfigurations"),)),
 }
-"""Types of resources that make a service publish: the service, and the properties that name topics."""
+"""Resource types that make a service publish → the service, and the properties with topics."""
 
-# What may publish to a topic that has no policy but the default one, which lets the account's own resources.
+# Services that the default policy of a topic allows for the account's own resources.
 _BY_DEFAULT = frozenset({"cloudwatch.amazonaws.com"})
 
 
@@ -122,7 +122,7 @@ def _events_by_source(templates: Templates) -> Iterator[Found]:
                 yield Found(topic.stack, topic.logical_id)
 
 
-# What EventBridge does not say to KMS.
+# Condition keys that EventBridge does not send to KMS.
 _NOT_GIVEN = frozenset({"aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid"})
 
 
@@ -180,8 +180,8 @@ _TLS_ALONE = {
 RULES = (
     AwsRule(
         name="TopicLetsPublisherPublish",
-        does="A topic policy replaces the default one. With none that allows its service principal, what an alarm, an "
-        "event rule or a budget sends is refused, and only the sender's own history says so.",
+        does="A topic policy replaces the default one. If it doesn't allow the service principal of an alarm, an "
+        "event rule or a budget, their messages are refused, which only the sender's own history shows.",
         says="A service publishes to a topic whose policy does not allow it to.",
         fix="Allow the service principal sns:Publish, with aws:SourceAccount and the ARN of its resources.",
         source=_ALARMS,
@@ -190,9 +190,9 @@ RULES = (
     ),
     AwsRule(
         name="TopicKeyLetsPublisherEncrypt",
-        does="A service that publishes to an encrypted topic calls KMS under its own name, and loses the message if "
+        does="A service that publishes to an encrypted topic calls KMS in its own name, and loses the message if "
         "the key's policy does not allow it; the policy of alias/aws/sns cannot be changed.",
-        says="A service publishes to a topic under a key that does not let it encrypt, or that cannot be seen.",
+        says="A service publishes to a topic whose key does not allow it to encrypt, or is unknown.",
         fix="Use a customer key whose policy allows the service principal kms:GenerateDataKey and kms:Decrypt.",
         source=_KEYS,
         check=_cannot_encrypt,
@@ -203,7 +203,7 @@ RULES = (
     ),
     AwsRule(
         name="ApprovalMayPublish",
-        does="CodePipeline asks for an approval in the name of the action's role, which has to be allowed to publish "
+        does="CodePipeline requests an approval in the name of the action's role, which must be allowed to publish "
         "and to use the topic's key.",
         says="The role of an approval may not publish to its topic, or not encrypt for it: nobody is notified.",
         fix="Allow the role sns:Publish on the topic, and kms:GenerateDataKey and kms:Decrypt on its key.",
@@ -227,7 +227,7 @@ RULES = (
         name="TopicAsksForSource",
         does="A service principal publishes for any account, unless the policy names the source.",
         says="A topic's policy lets a service publish for resources of any account.",
-        fix="Add aws:SourceAccount, and aws:SourceArn where the service gives it, to the statement.",
+        fix="Add aws:SourceAccount, and aws:SourceArn if the service sends it, to the statement.",
         source=_ACCESS,
         check=_without_source,
         planted={
@@ -239,9 +239,9 @@ RULES = (
     ),
     AwsRule(
         name="EventBridgeKeyWithoutSource",
-        does="EventBridge gives KMS no aws:SourceAccount, aws:SourceArn or aws:SourceOrgID when it sends to a topic: "
-        "a key policy that asks for one drops every message silently.",
-        says="An event rule publishes to a topic under a key that asks EventBridge for a source.",
+        does="EventBridge sends KMS no aws:SourceAccount, aws:SourceArn or aws:SourceOrgID for a topic: a key "
+        "policy that requires one drops every message silently.",
+        says="An event rule publishes to a topic whose key requires a source from EventBridge.",
         fix="Allow events.amazonaws.com to use the key without a source, or use a topic without a customer key.",
         source=_KEYS,
         check=_events_by_source,

@@ -1,4 +1,4 @@
-"""SQS: how Lambda reads a queue."""
+"""Rules on SQS: Lambda's event source mappings of queues."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CONFIGURING = "https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-config
 QUEUE = "AWS::SQS::Queue"
 
 UNRESOLVED = "unresolved"
-"""Says of a place that the template doesn't show what the rule would have to judge."""
+"""Finding for a place whose template lacks the information that the rule needs."""
 
 LEAST_RECEIVES = 5
 """AWS's recommended minimum if a batch may be throttled."""
@@ -76,10 +76,10 @@ _READER = {
 RULES = (
     AwsRule(
         name="QueueReaderHasRoom",
-        does="The mapping of a queue doesn't heed the reserved concurrency of its function, which all versions and "
+        does="The mapping of a queue ignores the reserved concurrency of its function, which all versions and "
         "aliases share: a batch beyond it is throttled and counts as received, and a contract check of a new version "
         "is refused with 429.",
-        says="A mapping may start as many batches as its function may run, or more.",
+        says="A mapping may start at least as many batches as its function may run.",
         fix="Set ScalingConfig.MaximumConcurrency below the function's ReservedConcurrentExecutions, or reserve none.",
         source=_SCALING,
         check=_without_room,
@@ -87,9 +87,9 @@ RULES = (
     ),
     AwsRule(
         name="QueueReceives",
-        does="A batch that is throttled at the limit of its function counts as received; AWS asks for a "
+        does="A batch that is throttled at the limit of its function counts as received; AWS recommends a "
         "maxReceiveCount of at least 5 there.",
-        says="A queue gives a message up after fewer than 5 receives, and the concurrency of its reader is limited.",
+        says="A queue drops a message after fewer than 5 receives, although the concurrency of its reader is limited.",
         fix="Set RedrivePolicy.maxReceiveCount to 5 or more.",
         source=_CONFIGURING,
         check=_given_up_soon,

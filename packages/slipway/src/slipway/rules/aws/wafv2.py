@@ -1,4 +1,4 @@
-"""AWS WAF: what its rate rules count, and where a web ACL for the edge has to be."""
+"""Rules on AWS WAF: requests that rate rules count, and the region of a web ACL for the edge."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _holds(statement: Mapping[str, Any], method: str) -> bool | None:
 
 
 def _proof(acl: Resource) -> Value:
-    """Return the secret that takes a request out of a web ACL's rate rules; None where none does."""
+    """Return the secret that exempts a request from a web ACL's rate rules; None if there is none."""
     for rule in acl.get("Rules") or []:
         match rule.get("Statement", {}).get("RateBasedStatement", {}).get("ScopeDownStatement"):
             case {
@@ -127,20 +127,20 @@ RULES = (
     AwsRule(
         name="EveryRequestCounted",
         does="WAF does not apply a rule by forwarded address to a request without the header, and takes the first "
-        "address in it, which is what the caller wrote.",
+        "address in it, which the caller can forge.",
         says="A web ACL has no rate rule by the connection's address that counts every request, whatever its method "
         "and headers.",
-        fix="Add a rate rule with AggregateKeyType IP and no scope-down; to leave out what came through an edge, match "
-        "a header against a secret that CloudFormation resolves, and count at the edge.",
+        fix="Add a rate rule with AggregateKeyType IP and no scope-down; to exempt requests from an edge, match a "
+        "header against a secret that CloudFormation resolves, and count at the edge.",
         source=_FORWARDED,
         check=_uncounted,
         planted={"Acl": {"Type": _ACL, "Properties": _by_forwarded_address()}},
     ),
     AwsRule(
         name="EdgeCountsItsViewers",
-        does="A request that shows the edge's secret comes from CloudFront's addresses, so the web ACL at the origin "
-        "cannot tell its viewers apart.",
-        says="The rate rule at the origin leaves out what a distribution sends, and the distribution has no web ACL.",
+        does="A request with the edge's secret comes from CloudFront's addresses, so the web ACL at the origin "
+        "cannot distinguish its viewers.",
+        says="The rate rule at the origin exempts a distribution's requests, but the distribution has no web ACL.",
         fix="Give the distribution a web ACL of scope CLOUDFRONT with a rate rule.",
         source=_FORWARDED,
         check=_counted_nowhere,
@@ -169,9 +169,9 @@ RULES = (
     ),
     AwsRule(
         name="EdgeAclInUsEast1",
-        does="WAF makes what has the scope CLOUDFRONT in us-east-1 alone.",
+        does="WAF only creates resources with the scope CLOUDFRONT in us-east-1.",
         says="A web ACL, or a part of one, with the scope CLOUDFRONT is in a stack of another region.",
-        fix="Make it in a stack in us-east-1, and hand its ARN to the distribution.",
+        fix="Create it in a stack in us-east-1, and pass its ARN to the distribution.",
         source=_SCOPE,
         check=_elsewhere,
         planted={"Acl": {"Type": _ACL, "Properties": {"Scope": "CLOUDFRONT", "Rules": []}}},

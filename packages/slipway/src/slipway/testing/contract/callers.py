@@ -27,7 +27,7 @@ ANOTHER_ACCOUNT = Credentials("222222222222", "test")
 """For the emulator a key of twelve digits is the root of that account."""
 
 _PASSWORD = "Correct-horse-7-battery"  # noqa: S105  # nosec B105  # of users that a test deletes
-# What describing a client gives and updating it does not take.
+# Keys of a described client that an update does not accept.
 _READ_ONLY = frozenset({"CreationDate", "LastModifiedDate", "ClientSecret"})
 
 
@@ -37,8 +37,8 @@ class Callers:
 
     Attributes:
         good: The one that is let in.
-        refused: Name of a kind that is not → how it authorises its requests.
-        status: What a refusal answers.
+        refused: Name of a refused kind → how it authorises its requests.
+        status: Status of a refusal.
         fuzz: Variables that let `slipway.attack.hooks` call as the good one.
     """
 
@@ -52,8 +52,8 @@ class Header(httpx.Auth):
     """Sends a fixed header.
 
     Args:
-        name: Of the header.
-        value: Of the header.
+        name: Name of the header.
+        value: Value of the header.
     """
 
     def __init__(self, name: str, value: str) -> None:
@@ -69,9 +69,9 @@ class Late(SigV4):
     """Signs with another time.
 
     Args:
-        credentials: Whose.
-        region: The API's.
-        by: How far from now.
+        credentials: Credentials for the signature.
+        region: Region of the API.
+        by: Offset from the current time.
     """
 
     def __init__(self, credentials: Credentials, region: str, *, by: timedelta) -> None:
@@ -90,9 +90,9 @@ class Altered(SigV4):
     """Signs something other than what is sent.
 
     Args:
-        credentials: Whose.
-        region: The API's.
-        change: What is signed instead.
+        credentials: Credentials for the signature.
+        region: Region of the API.
+        change: Returns the request that is signed instead.
     """
 
     def __init__(self, credentials: Credentials, region: str, change: Callable[[httpx.Request], httpx.Request]) -> None:
@@ -119,7 +119,7 @@ def _changed(**parts: Any) -> Callable[[httpx.Request], httpx.Request]:
 
 @contextmanager
 def _user(session: boto3.Session, *statements: tuple[str, str]) -> Iterator[tuple[str, Credentials]]:
-    """Yield a user of IAM who may invoke what the statements, each an effect and a resource, say."""
+    """Yield an IAM user with statements, each an effect and a resource, about invocations."""
     iam, name = session.client("iam"), f"caller-{uuid4().hex[:8]}"
     iam.create_user(UserName=name)
     if statements:
@@ -227,7 +227,7 @@ class PoolUsers:
 
     Args:
         cognito: Client.
-        pool: Its id.
+        pool: Id of the pool.
     """
 
     def __init__(self, cognito: Any, pool: str) -> None:
@@ -251,7 +251,7 @@ class PoolUsers:
         return name
 
     def tokens(self, name: str, client: str) -> dict[str, str]:
-        """Return what a sign-in gives: AccessToken, IdToken, RefreshToken."""
+        """Return the tokens of a sign-in: AccessToken, IdToken, RefreshToken."""
         answer = self._cognito.initiate_auth(
             ClientId=client,
             AuthFlow="USER_PASSWORD_AUTH",

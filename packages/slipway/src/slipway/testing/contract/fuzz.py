@@ -47,9 +47,9 @@ class Fuzzing:
 
     Args:
         start: Starts a round of some examples with a seed; gives its process.
-        examples: Of the first round.
-        report: What a round writes.
-        log: What a round says.
+        examples: Number of examples in the first round.
+        report: Report of a round.
+        log: Log of a round.
     """
 
     start: Callable[[int, int], Server]
@@ -71,7 +71,7 @@ class Fuzzing:
         return self.process.returncode == 0
 
     def _round(self) -> bool:
-        """Wait for a round, and count; whether it came to its end without a fault."""
+        """Wait for a round, and count its requests; return True if it completed without a fault."""
         self.process.wait()
         result: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
         cases = result["test_cases"]

@@ -37,7 +37,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 TOO_LARGE = 7 * 1024 * 1024
 """More than an invocation of Lambda carries: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html."""
 
-# The time that a search for an answer that must not be may take; on a busy machine it tries fewer requests.
+# Maximum time of a search for a wrong answer; a busy machine tries fewer requests.
 _SEARCH_SECONDS = 20
 
 
@@ -47,7 +47,7 @@ class Operation:
 
     Attributes:
         service: Its name.
-        route: What the document says of who may call it.
+        route: The operation, with its authorisation.
         document: The whole document.
     """
 
@@ -61,12 +61,12 @@ class Operation:
 
     @property
     def restricted(self) -> bool:
-        """True if it wants a signature, a key or a token."""
+        """True if it requires a signature, a key or a token."""
         return self.route.signed or self.route.keyed or self.route.bearer
 
     @property
     def path(self) -> str:
-        """The path with an id of nothing."""
+        """The path with an unknown id."""
         return "/".join(NOBODY if part.startswith("{") else part for part in self.route.path.split("/"))
 
     @property
@@ -88,7 +88,7 @@ class Operation:
 
     @property
     def statuses(self) -> set[int]:
-        """Return the statuses that it may answer."""
+        """Return its documented statuses."""
         return {int(status) for status in self._described["responses"]}
 
     def parameters(self, place: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -136,7 +136,7 @@ def _with(operation: Operation, **members: Any) -> bytes:
 
 
 def _bodies(operation: Operation) -> Iterator[tuple[str, bytes, str]]:
-    """Yield bodies that no JSON API takes, and the field at fault; empty where it is up to the service."""
+    """Yield bodies that no JSON API accepts, with the field at fault; empty if the service decides."""
     good = (operation.route.body or "{}").encode()
     name = next(iter(operation.schema["properties"]))
     twice = b'{"%s": 1, "%s": 2}' % (name.encode(), name.encode())
@@ -212,8 +212,8 @@ class Sender:
 
     Args:
         http: A client that trusts the emulator.
-        outputs: Of the services.
-        callers: Gives the callers of a service.
+        outputs: Outputs of the services.
+        callers: Returns the callers of a service.
     """
 
     def __init__(self, http: httpx.Client, outputs: Outputs, callers: Callable[[str], Callers]) -> None:
@@ -223,9 +223,9 @@ class Sender:
         """Send the document's example of an operation, with some of it changed.
 
         Args:
-            operation: Which.
-            method: Other than the operation's.
-            path: Other than the operation's, with its query.
+            operation: The operation.
+            method: Method to use instead of the operation's.
+            path: Path to use instead of the operation's, with its query.
             content: httpx's `content`, `json`, `headers`, `params`, `auth`; `past_the_edge` goes to the API itself.
         """
         route = operation.route
@@ -333,10 +333,10 @@ class HttpContract(OfOperations):
         callers: Callable[[str], Callers],
         stored: Callable[[str], list[Any]],
     ) -> None:
-        # Given what is stored, and every kind of caller that is not the right one
+        # Given the stored data, and every kind of refused caller
         found = callers(operation.service)
         before = stored(operation.service)
-        # When each sends what the right one might
+        # When each sends a valid request
         answers = {kind: send(operation, auth=auth) for kind, auth in found.refused.items()}
         # Then it is refused with a readable message, and nothing has changed
         assert {kind: answer.status_code for kind, answer in answers.items()} == dict.fromkeys(answers, found.status)

@@ -32,12 +32,12 @@ class Function:
 
     @property
     def is_probe(self) -> bool:
-        """True if it asks the service by its public address."""
+        """True if it checks the service at its public address."""
         return "PROBE_API" in self.properties["Environment"]["Variables"]
 
     @property
     def takes_traffic(self) -> bool:
-        """True if it does the service's work, and does not only check a deployment or ask the service."""
+        """True if it does the service's work, unlike hooks and probes."""
         return self.template.name == "compute" and not self.is_hook and not self.is_probe
 
     @property
@@ -50,7 +50,7 @@ class Function:
         }
 
     def statements(self) -> Iterator[dict[str, Any]]:
-        """Yield what its role allows."""
+        """Yield the statements of its role."""
         role = self.properties["Role"]["Fn::GetAtt"][0]
         for _, policy, statement in statements(self.template):
             if {"Ref": role} in policy["Properties"].get("Roles", []):
@@ -170,11 +170,11 @@ BACKUP: dict[str, set[str]] = {
 
 
 def only_reads_for_drift(policy: str, statement: dict[str, Any]) -> bool:
-    """Return whether a statement lets drift detection read what CloudFormation reads, and nothing else.
+    """Return True if a statement only lets drift detection read what CloudFormation reads.
 
     Args:
         policy: Logical id of the policy.
-        statement: Of it.
+        statement: The statement.
     """
     verbs = [action.partition(":")[2].capitalize() for action in listed(statement["Action"])]
     return policy.startswith("Drift") and all(verb.startswith(("Describe", "Detect", "Get", "List")) for verb in verbs)

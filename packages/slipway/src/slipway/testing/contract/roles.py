@@ -1,6 +1,6 @@
 """Contract of every function's role: what AWS's services do in its name. `make permissions` runs these tests.
 
-The suite reads from the synthesised stages which functions there are. The app subclasses it in its own local tests.
+The suite reads the functions from the synthesised stages. The app subclasses it in its own local tests.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ def _found_in(assembly: Path, environment: str, service: str) -> Iterator[FoundF
 
 
 def arrives(look: Callable[[], Any], root: boto3.Session, function: str, *, since: float) -> Any:
-    """Return what `look` finds, or nothing as soon as something was refused in the function's name."""
+    """Return the result of `look`, or nothing as soon as a call in the function's name is refused."""
     return until(lambda: look() or refusals(root, function, since=since), SECONDS) and look()
 
 
 def messages(root: boto3.Session, queue_arn: str) -> list[dict[str, Any]]:
-    """Return the bodies in a queue, which stay there."""
+    """Return the bodies in a queue without removing them."""
     sqs = root.client("sqs")
     url = sqs.get_queue_url(QueueName=queue_arn.rpartition(":")[2])["QueueUrl"]
     found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
@@ -146,7 +146,7 @@ class TracedContract(_OfFunctions):
 
 
 class AsynchronousContract(_OfFunctions):
-    """Functions that are called asynchronously put aside what they cannot do."""
+    """Functions that are called asynchronously send failed events to their dead letters."""
 
     @staticmethod
     def concerns(found: FoundFunction) -> bool:

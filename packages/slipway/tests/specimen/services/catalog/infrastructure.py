@@ -211,7 +211,7 @@ class Catalog(Service[Security, Data, Compute]):
         output(stack, "DistributionId", edge.distribution.distribution_id, "Id of the distribution")
         output(stack, "DistributionDomain", edge.distribution.distribution_domain_name, "Host for public reads")
         output(stack, "NotificationTopicArn", topic.topic_arn, "Topic that tells of new entries")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed events")
         return Compute(api, api_function, stream_function, dead_letters, probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
@@ -242,7 +242,7 @@ class Catalog(Service[Security, Data, Compute]):
             probe=compute.probe,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _api_function(self, stack: Stack, security: Security, data: Data) -> ServiceFunction:

@@ -125,7 +125,7 @@ class Intake(Service[Security, Data, Compute]):
         output(stack, "UsagePlanId", plan.plan_id, "Id of the usage plan")
         output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of records to work off")
         output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Its dead letters")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed events")
         return Compute(api, api_function, worker, work_queue, dead_letters, probe)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
@@ -155,7 +155,7 @@ class Intake(Service[Security, Data, Compute]):
             probe=compute.probe,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _functions(

@@ -156,7 +156,7 @@ class Studio(Service[Security, Data, Compute]):
         output(stack, "ApiId", api.api.http_api_id, "Id of the HTTP API")
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed events")
         return Compute(api, api_function, worker, dead_letters)
 
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
@@ -182,7 +182,7 @@ class Studio(Service[Security, Data, Compute]):
             dead_letters=compute.dead_letters,
             objectives=self.settings.slo,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _worker(self, stack: Stack, security: Security, data: Data, dead_letters: DeadLetterQueue) -> ServiceFunction:

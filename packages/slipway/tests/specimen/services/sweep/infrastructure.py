@@ -132,7 +132,7 @@ class Sweep(Service[ServiceKey, Data, Compute]):
         verification.allow(actions=["lambda:InvokeFunction"], resources=[worker.live.function_arn])
         output(stack, "WorkerFunctionArn", worker.live.function_arn, "Alias of the worker")
         output(stack, "WorkerHookFunctionArn", deployment.hook.live.function_arn, "Contract check of the worker")
-        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of what failed for good")
+        output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed events")
         return Compute(worker, dead_letters)
 
     def add_observability(self, stack: Stack, security: ServiceKey, data: Data, compute: Compute) -> None:
@@ -151,5 +151,5 @@ class Sweep(Service[ServiceKey, Data, Compute]):
             tables={"Runs": data.table},
             dead_letters=compute.dead_letters,
         )
-        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms tell")
+        output(stack, "AlarmTopicArn", topic.topic_arn, "Topic that the alarms notify")
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")

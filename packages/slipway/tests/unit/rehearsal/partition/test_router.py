@@ -231,7 +231,7 @@ def test_a_user_pool_is_found_by_its_client(way: Way) -> None:
 
 @pytest.mark.parametrize("host", [f"gone.execute-api.{REGION}.amazonaws.com", "gone.cloudfront.net"])
 def test_a_host_that_no_account_has_is_refused(way: Way, host: str) -> None:
-    with pytest.raises(ApiError, match=f"no account here knows {host}"):
+    with pytest.raises(ApiError, match=f"no account of this rehearsal has {host}"):
         way.partition.answer(request(host=host))
 
 

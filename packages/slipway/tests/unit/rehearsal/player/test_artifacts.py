@@ -153,7 +153,7 @@ def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
 def test_one_file_of_an_artifact_can_be_read(tmp_path: Path) -> None:
     archive = _zip(tmp_path / "a.zip", ("sub/t.json", '{"a": "ä"}', 0o644))
     assert read_member(archive, "sub/t.json") == '{"a": "ä"}'
-    with pytest.raises(RehearsalError, match=r"the artifact holds no other\.json"):
+    with pytest.raises(RehearsalError, match=r"the artifact contains no other\.json"):
         read_member(archive, "other.json")
 
 

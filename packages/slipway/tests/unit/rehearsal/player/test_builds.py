@@ -339,12 +339,12 @@ def test_a_specification_may_lie_in_the_source(desk: Desk) -> None:
 
 
 def test_a_specification_that_is_not_in_the_source_is_named(desk: Desk) -> None:
-    with pytest.raises(RehearsalError, match=r"Synth: its source holds no spec\.yml"):
+    with pytest.raises(RehearsalError, match=r"Synth: its source contains no spec\.yml"):
         desk.build("spec.yml")
 
 
 def test_without_a_name_it_is_codebuilds(desk: Desk) -> None:
-    with pytest.raises(RehearsalError, match=r"its source holds no buildspec\.yml"):
+    with pytest.raises(RehearsalError, match=r"its source contains no buildspec\.yml"):
         desk.build("buildspec.yml")
 
 
@@ -485,7 +485,7 @@ def test_each_output_has_its_own_files(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("artifacts", "message"),
     [
-        (None, "the specification makes no artifact Assembly"),
+        (None, "the specification has no artifact Assembly"),
         ({"files": ["*"], "secondary-artifacts": {"Other": {"files": ["*"]}}}, "makes no artifact Assembly"),
         ({"files": ["*.json", "b"], "base-directory": "out"}, r"no file of .*/out is one of \*\.json, b"),
     ],
@@ -579,7 +579,7 @@ def test_a_runtime_of_the_version_that_is_wanted_serves(desk: Desk, wanted: str,
 def test_a_runtime_of_another_version_is_said(desk: Desk, wanted: str, has: str) -> None:
     _tool(desk, "node", has)
     phases = {"install": {"runtime-versions": {"nodejs": wanted}}}
-    with pytest.raises(RehearsalError, match=f"Synth: wants nodejs {wanted}, this machine has {has[1:]}"):
+    with pytest.raises(RehearsalError, match=f"Synth: requires nodejs {wanted}, but this machine has {has[1:]}"):
         desk.build({"version": 0.2, "phases": phases})
 
 

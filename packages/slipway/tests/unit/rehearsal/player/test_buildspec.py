@@ -155,11 +155,11 @@ def test_a_phase_without_anything_is_empty() -> None:
         ('{"version": 0.2, "phases": {"build": "make"}}', "Synth: build: found a text, not keys and values"),
         (
             '{"version": 0.2, "phases": {"build": {"commands": [{"echo": "a"}]}}}',
-            "Synth: build: commands: found {'echo': 'a'}, not a text",
+            "Synth: build: commands: found {'echo': 'a'}, not a string",
         ),
         (
             '{"version": 0.2, "artifacts": {"files": {"a": 1}}}',
-            "Synth: artifacts: files: found {'a': '1'}, not a list of texts",
+            "Synth: artifacts: files: found {'a': '1'}, not a list of strings",
         ),
         (
             '{"version": 0.2, "artifacts": {"secondary-artifacts": {"Reports": {"run": 1}}}}',
@@ -190,7 +190,7 @@ def test_scalars_are_read_as_they_are_written(written: str) -> None:
 
 
 def test_a_variable_without_a_value_is_refused() -> None:
-    with pytest.raises(RehearsalError, match="VALUE: found None, not a text"):
+    with pytest.raises(RehearsalError, match="VALUE: found None, not a string"):
         BuildSpec.read("{version: 0.2, env: {variables: {VALUE: }}}", "Synth")
 
 

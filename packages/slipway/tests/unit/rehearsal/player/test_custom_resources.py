@@ -148,7 +148,7 @@ def test_a_deployment_that_fails_fails_its_stack_with_its_reason(waiting: Waitin
     waiting.says = "Failed"
     answer = waiting.move()
     assert answer["Status"] == "FAILED"
-    assert "BeforeAllowTraffic said Failed" in answer["Reason"]
+    assert "BeforeAllowTraffic reported Failed" in answer["Reason"]
     assert waiting.states == ["START", "FAILURE"]
 
 

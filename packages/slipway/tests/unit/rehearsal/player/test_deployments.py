@@ -134,7 +134,7 @@ def test_active_alarm_stops_a_deployment_at_its_start(account: Account) -> None:
     account.fails(match="All became active in minute 1")
     account.aws.functions.happened.clear()
     # When the fix is deployed, right after it
-    record = account.fails(match=r"All is in alarm already")
+    record = account.fails(match=r"All is already in alarm")
     # Then neither the hook ran nor did a request meet it
     assert "hook" not in account.steps
     assert (record.met_new, record.minutes) == (0, [])
@@ -184,7 +184,7 @@ def test_a_hook_may_be_named_by_its_arn_and_alias(account: Account) -> None:
 
 def test_a_hook_that_says_failed_stops_it_with_its_reasons(account: Account) -> None:
     account.says = "Failed"
-    record = account.fails(match="BeforeAllowTraffic said Failed: an item without a name was taken")
+    record = account.fails(match="BeforeAllowTraffic reported Failed: an item without a name was taken")
     assert record.hooks == {"BeforeAllowTraffic": "Failed"}
     assert record.met_new == 0
     assert account.serves == ("1", {})
@@ -194,7 +194,7 @@ def test_a_hook_after_the_traffic_takes_it_back(account: Account) -> None:
     del account.properties["BeforeAllowTrafficHook"]
     account.properties["AfterAllowTrafficHook"] = "hook"
     account.says = "Failed"
-    account.fails(AT_ONCE, match="AfterAllowTraffic said Failed")
+    account.fails(AT_ONCE, match="AfterAllowTraffic reported Failed")
     assert account.steps == ["100%", "hook", "0%"]
     assert account.serves == ("1", {})
 
@@ -202,7 +202,7 @@ def test_a_hook_after_the_traffic_takes_it_back(account: Account) -> None:
 @pytest.mark.parametrize(("does", "said"), [(lambda _: "nothing", "nothing"), (fail, "broken")])
 def test_missing_hook_report_is_awaited_for_an_hour(account: Account, does: Callable[[Any], Any], said: str) -> None:
     account.hook.versions["$LATEST"] = does
-    record = account.fails(match=f"BeforeAllowTraffic did not report in an hour: .*{said}")
+    record = account.fails(match=f"BeforeAllowTraffic did not report within an hour: .*{said}")
     assert record.hooks == {"BeforeAllowTraffic": "TimedOut"}
     assert record.virtual_seconds >= timedelta(hours=1).total_seconds()
 
@@ -214,7 +214,7 @@ def test_a_group_that_may_not_call_its_hook_is_told(account: Account) -> None:
 
 def test_a_hook_whose_role_may_not_report_has_not_reported(account: Account) -> None:
     account.aws.role("hook")
-    account.fails(match=f"did not report in an hour: .*hook is not authorized to perform: {REPORT} on {GROUP}")
+    account.fails(match=f"did not report within an hour: .*hook is not authorized to perform: {REPORT} on {GROUP}")
 
 
 def test_an_account_reports_on_its_own_deployments_alone(account: Account) -> None:
@@ -222,7 +222,7 @@ def test_an_account_reports_on_its_own_deployments_alone(account: Account) -> No
         account.report(event["LifecycleEventHookExecutionId"], account=PROD)
 
     account.hook.versions["$LATEST"] = does
-    account.fails(match="did not report in an hour: .*no hook of that id is to report")
+    account.fails(match="did not report within an hour: .*no hook with that id has a pending report")
 
 
 def test_nobody_reports_on_what_is_over_or_never_was(account: Account) -> None:
@@ -263,7 +263,7 @@ def test_a_failure_rolls_back_where_the_group_says_so(account: Account, events: 
     account.properties["AfterAllowTrafficHook"] = account.properties.pop("BeforeAllowTrafficHook")
     account.says = "Failed"
     account.group["AutoRollbackConfiguration"]["Events"] = events
-    account.fails(AT_ONCE, match="AfterAllowTraffic said Failed")
+    account.fails(AT_ONCE, match="AfterAllowTraffic reported Failed")
     assert account.serves == (serves, {})
 
 

@@ -664,7 +664,7 @@ def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
     execution = play.once()
     assert execution.status is PlayStatus.CANCELED
-    assert execution.reason.endswith("cancels what is in flight; it does not begin again when it is updated")
+    assert execution.reason.endswith("cancels what is in flight; they do not start again after the update")
 
 
 def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
@@ -698,7 +698,7 @@ def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
     # Then the action in progress was completed, nothing was rolled back, and no other stage was entered
     assert _ends(first)[1:] == [("dev", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
     assert [action.status for action in first.stages[1].actions] == [PlayStatus.SUCCEEDED]
-    assert first.reason == "the pipeline was changed, which cancels what is in flight; it begins again"
+    assert first.reason == "the pipeline was changed, which cancels running executions; it begins again"
     # And people are told of it, before the newest commit begins again
     assert "dev CANCELED" in play.told.states("Stage")
     assert play.told.states("Pipeline")[:3] == ["STARTED", "CANCELED", "STARTED"]

@@ -245,7 +245,7 @@ def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
     done = Execution("1", "sha", "message", 1, "", status=PlayStatus.SUCCEEDED)
     record = Rehearsal("sha", "message", ["items"], delivered=True, executions=[done])
     # When nothing had been in alarm, then that is told; otherwise it is as it has to be
-    assert judge(fault, record) == "nothing was in alarm before it"
+    assert judge(fault, record) == "no alarm was active before it"
     record.in_alarm["prod"] = ["prod-items-observability-AlarmsApi5xx"]
     assert judge(fault, record) is None
 
@@ -254,7 +254,7 @@ def test_an_edit_that_does_not_fit_is_told() -> None:
     faults = list_faults(find_target(specimen.SETTINGS, folder=specimen.PROJECT))
     (edit,) = find("permission-missing", faults).edits.values()
 
-    with pytest.raises(RehearsalError, match="the fault does not fit this commit"):
+    with pytest.raises(RehearsalError, match="the fault does not apply to this commit"):
         edit("")
 
 

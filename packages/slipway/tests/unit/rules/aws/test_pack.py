@@ -1,4 +1,4 @@
-"""The pack of what only AWS would tell: every rule sees its planted fault, names its page, and is documented."""
+"""The pack of what only AWS can show: every rule sees its planted fault, names its page, and is documented."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes the test user, asked by CloudFormation (`Custom::TestUser`)."""
+"""Custom resource that makes the test user (`Custom::TestUser`)."""
 
 # ruff: isort: off
 from slipway_runtime import startup  # before all others
