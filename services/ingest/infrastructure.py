@@ -106,8 +106,8 @@ class Ingest(Service[Security, Data, Compute]):
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expires_at",
-            no_backup_because="A job is of no use without its records, which live for hours; both can be had back by "
-            "point-in-time recovery as long as they live.",
+            no_backup_because="A job is of no use without its records, which live for hours; "
+            "point-in-time recovery restores both within that time.",
         )
         log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)
         bucket = ServiceBucket(

@@ -11,7 +11,7 @@ from slipway.testing.contract.http import HttpContract
     "safe deployments",
     "the API",
     "errors",
-    "items: who may",
+    "items: access",
     "items: the edge",
     "ingest: routes",
     "ingest: the usage plan",

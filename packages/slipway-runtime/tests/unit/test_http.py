@@ -33,7 +33,7 @@ def test_an_instance_without_a_stage_is_the_path() -> None:
 
 @pytest.mark.parametrize("base", ["https://api/live/items", "https://own.example/shop/items", "https://api/items"])
 @pytest.mark.parametrize("slash", ["", "/"])
-def test_a_location_leads_below_whatever_stands_before_the_path(base: str, slash: str) -> None:
+def test_a_location_keeps_the_prefix_of_the_path(base: str, slash: str) -> None:
     event = rest_event("POST", f"/items{slash}")
     assert urljoin(base + slash, location(event, "items/7")) == f"{base}/7"
 

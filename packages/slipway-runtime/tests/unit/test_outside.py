@@ -115,7 +115,7 @@ def test_one_lost_connection_is_no_failure(counted: Counted) -> None:
 
 
 @pytest.mark.parametrize(("status", "body"), [(429, '{"status": 429}'), (500, '{"message": "Internal server error"}')])
-def test_what_the_gateway_answers_itself_says_nothing_of_the_service(status: int, body: str, counted: Counted) -> None:
+def test_answers_of_the_gateway_itself_are_not_counted(status: int, body: str, counted: Counted) -> None:
     report = Service(health=[(status, body)]).probed(HEALTH)
 
     assert report == {"failures": [], "unanswered": [f"health: answered {status} by the gateway"]}

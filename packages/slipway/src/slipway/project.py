@@ -19,7 +19,7 @@ def find_root(start: Path | None = None) -> Path:
         start: Where to begin. Default: `SLIPWAY_PROJECT`, else the working directory.
 
     Returns:
-        The nearest folder, from `start` upwards, with `cdk.json`; `start` itself if there is none.
+        The nearest folder, from `start` upwards, with `cdk.json`; `start` itself without such a folder.
     """
     here = (start or Path(os.environ.get(VARIABLE) or Path.cwd())).resolve()
     return next((folder for folder in (here, *here.parents) if (folder / MARK).is_file()), here)

@@ -43,7 +43,7 @@ def test_table_and_bucket_are_backed_up_daily(service: type[Service]) -> None:
     }
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 @WITH_A_BACKUP
 def test_vault_uses_the_key_and_forbids_deletion(service: type[Service]) -> None:
     deployment = _prod(service)
@@ -88,7 +88,7 @@ def _listed(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]
 
 
-@pytest.mark.requirement("a failed backup that nobody hears of")
+@pytest.mark.requirement("a failed backup without a notification")
 @WITH_A_BACKUP
 def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
     deployment = _prod(service)

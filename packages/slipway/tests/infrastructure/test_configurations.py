@@ -101,7 +101,7 @@ def _refused(
     )
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_gate_is_green(variant: str) -> None:
     assert judged(variant).findings == []
 

@@ -51,7 +51,7 @@ def _assert_shares_a_graph(alarm: Mapping[str, Any], graphs: Sequence[Widget]) -
     assert alarm["Threshold"] in thresholds, alarm["AlarmDescription"]
 
 
-def test_objectives_show_their_budgets_and_the_rates_that_trigger_alarms() -> None:
+def test_objectives_show_budgets_and_burn_rates() -> None:
     widgets = {widget.title: widget for widget in _dashboard("prod", SERVICES[0]).widgets}
 
     for objective in ("availability", "latency"):

@@ -226,7 +226,7 @@ def test_bucket_names_are_the_same_at_every_synth(dev: DeployedTemplates) -> Non
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_differ_between_accounts_regions_and_environments() -> None:
+def test_bucket_names_differ_everywhere() -> None:
     dev = SPECIMEN.environment("dev")
     variants: list[Environment] = [
         dev,

@@ -98,7 +98,7 @@ def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Dep
         assert dimensions["ExecutedVersion"] == version
 
 
-@pytest.mark.requirement("safe deployments", "a canary's alarm that breaches on silence")
+@pytest.mark.requirement("safe deployments", "a canary's alarm that treats missing data as breaching")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_a_version_without_traffic_trips_no_alarm(deployment: DeployedTemplates, handler: str) -> None:
     # Given that these metrics exist only while the alias has two versions
@@ -264,11 +264,9 @@ def test_a_contract_check_runs_before_traffic(deployment: DeployedTemplates, han
     assert deployment.text("compute", target) == deployment.aliases(handler)["staging"]
 
 
-@pytest.mark.requirement("a permission that comes after what needs it")
+@pytest.mark.requirement("a permission that is created after the resource that needs it")
 @pytest.mark.parametrize("handler", HOOKS)
-def test_everything_that_a_deployment_uses_stands_before_live_is_updated(
-    deployment: DeployedTemplates, handler: str
-) -> None:
+def test_live_is_updated_after_what_a_deployment_uses(deployment: DeployedTemplates, handler: str) -> None:
     # Given what `live` waits for
     compute = deployment["compute"]
     waits_for = set(_live(deployment, handler)["DependsOn"])

@@ -61,7 +61,7 @@ def _digests(folder: Path) -> dict[str, str]:
     }
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 @pytest.mark.timeout(300)
 def test_two_syntheses_from_two_folders_are_identical(tmp_path: Path) -> None:
     # Given the same commit in two folders, under two users, time zones, languages and hash seeds

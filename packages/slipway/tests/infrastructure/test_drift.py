@@ -17,7 +17,7 @@ IAM_CHARACTERS = 6_144
 """Of a managed policy, without spaces: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
 
 
-def test_nobody_looks_unless_configured() -> None:
+def test_without_configuration_nothing_is_checked() -> None:
     rules = pipeline_of("committed").template.properties_of("AWS::Events::Rule")
     assert DRIFT_SOURCE not in json.dumps(rules)
     assert not [rule for rule in rules if str(rule.get("ScheduleExpression", "")).startswith("cron")]

@@ -70,7 +70,7 @@ def test_the_edge_caches_reads_and_passes_preflights_on(deployment: DeployedTemp
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_answers_the_configured_countries_from_price_class_100(deployment: DeployedTemplates) -> None:
+def test_the_edge_serves_only_configured_countries(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
     restriction = distribution["Restrictions"]["GeoRestriction"]
 
@@ -131,7 +131,7 @@ def test_the_origin_is_the_apis_stage_over_tls_1_2(deployment: DeployedTemplates
     assert origin["CustomOriginConfig"]["OriginSSLProtocols"] == ["TLSv1.2"]
 
 
-@pytest.mark.requirement("items: who may")
+@pytest.mark.requirement("items: access")
 def test_edges_secret_is_not_in_the_template(deployment: DeployedTemplates) -> None:
     (header,) = _origin(deployment)["OriginCustomHeaders"]
     secret = deployment.output("OriginSecretArn")
@@ -257,7 +257,7 @@ def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: DeployedTemplates) -
     assert group["RetentionInDays"] == abroad.environment.logs.retention_days
 
 
-@pytest.mark.requirement("items: a domain of one's own")
+@pytest.mark.requirement("items: a custom domain")
 @with_domain
 def test_own_domain_has_certificate_and_tls_1_2(deployment: DeployedTemplates) -> None:
     domain = deployment.environment.services.catalog.custom_domain
@@ -272,7 +272,7 @@ def test_own_domain_has_certificate_and_tls_1_2(deployment: DeployedTemplates) -
     }
 
 
-@pytest.mark.requirement("items: a domain of one's own")
+@pytest.mark.requirement("items: a custom domain")
 @with_domain
 def test_an_own_domain_points_to_the_distribution(deployment: DeployedTemplates) -> None:
     domain = deployment.environment.services.catalog.custom_domain
@@ -287,7 +287,7 @@ def test_an_own_domain_points_to_the_distribution(deployment: DeployedTemplates)
         assert target == deployment.output("DistributionDomain")
 
 
-@pytest.mark.requirement("items: a domain of one's own")
+@pytest.mark.requirement("items: a custom domain")
 @without_domain
 def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
@@ -297,6 +297,6 @@ def test_without_a_domain_there_is_neither_certificate_nor_record(deployment: De
     assert not deployment["compute"].of_type("AWS::Route53::RecordSet")
 
 
-@pytest.mark.requirement("items: a domain of one's own")
+@pytest.mark.requirement("items: a custom domain")
 def test_no_domain_is_configured_by_default() -> None:
     assert all(environment.services.catalog.custom_domain is None for environment in SPECIMEN.environments)

@@ -137,7 +137,7 @@ def test_every_environment_ships_the_same_bytes(
 
 
 @pytest.mark.requirement("functions")
-def test_every_function_has_a_role_of_its_own(deployment: DeployedTemplates) -> None:
+def test_every_function_has_its_own_role(deployment: DeployedTemplates) -> None:
     roles = [
         (deployment.place_of_function(handler)[0], function["Role"]["Fn::GetAtt"][0])
         for handler, function in deployment.functions().items()
@@ -279,7 +279,7 @@ def test_new_account_keeps_its_concurrency_if_configured(deployment: DeployedTem
 
 
 @pytest.mark.requirement("items: sizes")
-def test_reserved_concurrency_leaves_the_accounts_pool_what_lambda_asks(committed: DeployedTemplates) -> None:
+def test_reserved_concurrency_leaves_lambdas_minimum(committed: DeployedTemplates) -> None:
     # Given the default quota of 1000, of which Lambda keeps 100 unreserved
     reserved = sum(function.get("ReservedConcurrentExecutions", 0) for function in committed.functions().values())
 
@@ -392,7 +392,7 @@ def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> 
             assert permission["Action"] == "lambda:InvokeFunction"
 
 
-@pytest.mark.requirement("functions", "retries and dead letters where they act on nothing")
+@pytest.mark.requirement("functions", "retries and dead letters without effect")
 @pytest.mark.parametrize("handler", ASYNCHRONOUS)
 @pytest.mark.parametrize("alias", ["live", "staging"])
 def test_asynchronous_calls_are_retried_twice_then_dead_letters(
@@ -418,7 +418,7 @@ def test_asynchronous_calls_are_retried_twice_then_dead_letters(
     assert reference[1:-1].split("/")[1] in config["DependsOn"]
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_stream_is_read_with_partial_failures(
     deployment: DeployedTemplates,
 ) -> None:
@@ -439,8 +439,8 @@ def test_stream_is_read_with_partial_failures(
     assert queue == _arn(deployment.output("DeadLetterQueueUrl"))
 
 
-@pytest.mark.requirement("items: what follows a creation")
-def test_notifications_go_to_an_encrypted_topic_that_knows_duplicates(deployment: DeployedTemplates) -> None:
+@pytest.mark.requirement("items: after a creation")
+def test_notifications_go_to_an_encrypted_fifo_topic(deployment: DeployedTemplates) -> None:
     topic = deployment.behind(deployment.output("NotificationTopicArn"))["Properties"]
 
     assert topic["FifoTopic"] is True

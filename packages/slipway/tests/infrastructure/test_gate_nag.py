@@ -351,7 +351,7 @@ def test_stages_pack_judges_it_and_leaves_its_sentinel(app: App, wanted: str) ->
     assert {fault.message for fault in missed} == {f"did not judge {stack}" for stack in NESTED if stack != wanted}
 
 
-def test_a_qualified_acknowledgement_that_nobody_owns_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
+def test_a_qualified_acknowledgement_without_owner_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
     for rule in ("AwsSolutions-S1", "AwsSolutions-S10"):
         Validations.of(bucket).acknowledge(Acknowledgment(id=f"AwsSolutions::{rule}", reason="fine"))
     register(app, everywhere(PACKS))

@@ -82,7 +82,7 @@ class TestApi:
             assert permission["Principal"] == "apigateway.amazonaws.com"
             assert permission["SourceArn"]
 
-    @pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
+    @pytest.mark.requirement("the API", "CORS for `*` with credentials, which browsers reject")
     def test_browsers_of_the_configured_origins_may_call_it(self, deployment: DeployedTemplates) -> None:
         cors = deployment["compute"].only("AWS::ApiGatewayV2::Api")["CorsConfiguration"]
         assert cors["AllowOrigins"] == list(deployment.environment.cors.origins)
@@ -193,7 +193,7 @@ class TestUsers:
         assert {name: client[name] for name in minutes} == minutes
         assert client["TokenValidityUnits"] == dict.fromkeys(("AccessToken", "IdToken", "RefreshToken"), "minutes")
 
-    @pytest.mark.requirement("nothing stateful goes by accident")
+    @pytest.mark.requirement("no accidental loss of stateful resources")
     def test_the_pool_is_protected_like_other_data(self, committed: DeployedTemplates) -> None:
         (resource,) = committed["security"].of_type("AWS::Cognito::UserPool").values()
         stateful = committed.environment.stateful
@@ -212,9 +212,7 @@ class TestTestUser:
         assert bool(security.of_type("AWS::SecretsManager::Secret")) is there
         assert ("TestUserSecretArn" in security.outputs) is there
 
-    @pytest.mark.requirement(
-        "processing: users", "a user name of the shape of an e-mail address in a pool with the e-mail alias"
-    )
+    @pytest.mark.requirement("processing: users", "a user name like an e-mail address in a pool with the e-mail alias")
     def test_its_password_is_generated_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
         secret = dev["security"].only("AWS::SecretsManager::Secret")
         assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
@@ -280,7 +278,7 @@ class TestData:
         assert uploads.versioned or committed.environment.name != "prod"
 
     @pytest.mark.requirement("processing: uploads")
-    def test_pages_of_the_configured_origins_may_send_and_fetch_objects(self, deployment: DeployedTemplates) -> None:
+    def test_configured_origins_may_send_and_fetch_objects(self, deployment: DeployedTemplates) -> None:
         bucket = deployment.behind(deployment.output("BucketName"))["Properties"]
         (rule,) = bucket["CorsConfiguration"]["CorsRules"]
         assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}

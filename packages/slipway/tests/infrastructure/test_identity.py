@@ -53,7 +53,7 @@ def _of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
     return {key: resource for key, resource in resources.items() if resource["Type"] == kind}
 
 
-@pytest.mark.requirement("a replaced table that reaches no new version")
+@pytest.mark.requirement("a replaced table that no new function version uses")
 @pytest.mark.parametrize(
     "replacement", [{"key": "order"}, {"client_secret": True}, {"fifo": True}], ids=["table", "client", "queue"]
 )

@@ -52,7 +52,7 @@ def test_visibility_is_six_timeouts_and_receives_are_five(intake: DeployedTempla
     assert target == intake.output("WorkDeadLetterQueueUrl").replace(">", ".Arn>")
 
 
-@pytest.mark.requirement("ingest: work in the background", "ingest: sizes")
+@pytest.mark.requirement("ingest: background jobs", "ingest: sizes")
 def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: DeployedTemplates) -> None:
     mapping = intake["compute"].only("AWS::Lambda::EventSourceMapping")
 

@@ -242,7 +242,7 @@ def test_any_dead_letter_is_an_alarm(deployment: DeployedTemplates) -> None:
         assert alarm["Statistic"] == "Maximum"
 
 
-@pytest.mark.requirement("items: alarms", "an alarm on `UserErrors`, which counts the account")
+@pytest.mark.requirement("items: alarms", "an alarm on `UserErrors`, which counts the whole account")
 def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: DeployedTemplates) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
@@ -250,7 +250,7 @@ def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: DeployedTe
         assert alarm["Of"] or "Metrics" in alarm, alarm["AlarmDescription"]
 
 
-@pytest.mark.requirement("whom alarms tell")
+@pytest.mark.requirement("alarm notifications")
 def test_every_alarm_notifies_the_topic_at_start_and_end(
     deployment: DeployedTemplates,
 ) -> None:
@@ -284,7 +284,7 @@ def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_begins_with_requests_latency_and_error_rate(deployment: DeployedTemplates) -> None:
+def test_the_dashboard_begins_with_requests_and_errors(deployment: DeployedTemplates) -> None:
     # Given the widgets of one value
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
 

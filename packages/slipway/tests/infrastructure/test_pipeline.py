@@ -49,7 +49,7 @@ def _environment_of(action: dict[str, Any], settings: Settings) -> str:
     return max((each.name for each in settings.environments if stack.startswith(f"{each.name}-")), key=len, default="")
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_the_pipeline_is_v2_and_queues_executions(pipeline: Pipeline) -> None:
     assert pipeline.properties["PipelineType"] == "V2"
     assert pipeline.properties["ExecutionMode"] == "QUEUED"
@@ -59,7 +59,7 @@ def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> 
     assert pipeline.properties["RestartExecutionOnUpdate"] is True
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_stages_follow_self_mutation_and_assets_in_order(pipeline: Pipeline) -> None:
     waves = [
         f"{together[0].name}-{wave}"
@@ -71,7 +71,7 @@ def test_stages_follow_self_mutation_and_assets_in_order(pipeline: Pipeline) -> 
     assert list(pipeline.stages) == ["Source", "Build", "UpdatePipeline", "Assets", *waves]
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
     (action,) = committed.stages["Source"]
     settings = committed.settings.pipeline.source
@@ -86,7 +86,7 @@ def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
     assert committed.properties["Triggers"]
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_source_may_use_connection_by_both_names(committed: Pipeline) -> None:
     # Given that CDK grants the action of the service's old name alone
     (action,) = committed.stages["Source"]
@@ -103,7 +103,7 @@ def test_source_may_use_connection_by_both_names(committed: Pipeline) -> None:
     assert {"codeconnections:UseConnection", "codestar-connections:UseConnection"} <= allowed
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_the_source_may_be_a_codecommit_repository() -> None:
     pipeline = pipeline_of("codecommit")
     (action,) = pipeline.stages["Source"]
@@ -117,7 +117,7 @@ def test_the_source_may_be_a_codecommit_repository() -> None:
     assert ["aws.codecommit"] in [pattern.get("source") for pattern in patterns]
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_the_source_may_be_a_zip_in_a_bucket() -> None:
     pipeline = pipeline_of("s3")
     (action,) = pipeline.stages["Source"]
@@ -142,7 +142,7 @@ def test_synth_is_one_stable_line_of_the_repository(pipeline: Pipeline) -> None:
     assert spec["env"]["git-credential-helper"] == "yes"
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_self_mutation_uses_the_pinned_cli(pipeline: Pipeline) -> None:
     spec = pipeline.project("UpdatePipeline")["Source"]["BuildSpec"]
 
@@ -164,7 +164,7 @@ def test_build_projects_are_unprivileged_and_log_encrypted(pipeline: Pipeline) -
         assert properties["RetentionInDays"] == pipeline.settings.pipeline.logs.retention_days
 
 
-@pytest.mark.requirement("the way of a push", "the approval")
+@pytest.mark.requirement("from a push to prod", "the approval")
 def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -> None:
     asked = {
         name
@@ -185,7 +185,7 @@ def test_prod_asks_in_the_committed_configuration(committed: Pipeline) -> None:
     assert [environment.name for environment in committed.settings.environments] == ["dev", "staging", "prod"]
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_each_environment_is_deployed_by_its_own_roles(pipeline: Pipeline) -> None:
     for environment in pipeline.settings.environments:
         place = f"{environment.account}-{environment.region}"
@@ -205,7 +205,7 @@ def test_each_environment_is_deployed_by_its_own_roles(pipeline: Pipeline) -> No
                     )
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 @pytest.mark.parametrize("service", ["tiny", "small"])
 def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, service: str) -> None:
     for environment in pipeline.settings.environments:
@@ -280,7 +280,7 @@ def test_accounts_are_apart(committed: Pipeline) -> None:
 
 
 @pytest.mark.requirement("artifacts")
-def test_the_artifact_bucket_is_private_versioned_and_outlives_rollbacks(pipeline: Pipeline) -> None:
+def test_the_artifact_bucket_is_private_and_versioned(pipeline: Pipeline) -> None:
     _, bucket = pipeline.artifacts()
     properties = bucket["Properties"]
 
@@ -348,7 +348,7 @@ def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
     assert key["EnableKeyRotation"] is True
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_what_ships_is_published_once_by_pinned_tools() -> None:
     # Given the pipeline with a real service
     pipeline = Pipeline(SPECIMEN, services=(Catalog,))

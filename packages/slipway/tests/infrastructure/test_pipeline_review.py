@@ -75,7 +75,7 @@ def test_every_build_with_the_source_may_only_clone_it(variant: str) -> None:
             assert statement["Condition"] == {"StringEquals": {key: "example-corp/lighthouse"}}
 
 
-def test_nothing_but_those_builds_and_the_source_uses_the_connection() -> None:
+def test_only_builds_and_the_source_use_the_connection() -> None:
     # Given every policy of the pipeline's stack
     pipeline = pipeline_of("committed")
     (source,) = pipeline.stages["Source"]
@@ -121,7 +121,7 @@ def test_synth_build_may_store_its_reports() -> None:
     }
 
 
-def test_no_other_build_is_told_of_the_bucket() -> None:
+def test_only_the_synth_gets_the_bucket() -> None:
     pipeline = pipeline_of("committed")
     told = [
         project["Description"]

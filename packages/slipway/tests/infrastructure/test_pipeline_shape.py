@@ -181,7 +181,7 @@ def test_stages_come_in_order(committed: Shape) -> None:
     ]
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_every_stack_is_deployed_once_in_order(pipeline: Shape) -> None:
     deployed: list[str] = []
     for action in pipeline.actions:
@@ -594,7 +594,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
 # Triggers
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_push_starts_it_unless_only_ignored_paths_change(committed: Shape) -> None:
     (trigger,) = committed.properties["Triggers"]
     (source,) = committed.stages["Source"]["Actions"]
@@ -616,7 +616,7 @@ def test_the_other_sources_have_no_git_trigger(variant: str) -> None:
 
 
 @pytest.mark.requirement("notifications and figures")
-def test_exactly_the_environments_accounts_may_put_events_on_the_bus(pipeline: Shape) -> None:
+def test_only_environments_may_put_events_on_the_bus(pipeline: Shape) -> None:
     policy = pipeline.template.only("AWS::Events::EventBusPolicy")["Statement"]
     principals = _listed(policy["Principal"]["AWS"])
 

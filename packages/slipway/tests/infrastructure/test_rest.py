@@ -151,7 +151,7 @@ def test_reads_are_answered_for_head_as_for_get(deployment: DeployedTemplates, p
     assert methods[path, "HEAD"]["AuthorizationType"] == methods[path, "GET"]["AuthorizationType"] == "NONE"
 
 
-@pytest.mark.requirement("items: who may")
+@pytest.mark.requirement("items: access")
 def test_writes_are_signed_and_reads_are_not(deployment: DeployedTemplates) -> None:
     for (path, verb), method in _methods(deployment).items():
         signed = verb in {"POST", "PUT", "DELETE"}
@@ -205,7 +205,7 @@ def test_request_models_require_what_the_document_requires(dev: DeployedTemplate
     assert converted.get("required", []) == schema.get("required", [])
 
 
-@pytest.mark.requirement("the API", "a changed request model that no deployment serves")
+@pytest.mark.requirement("the API", "a changed request model without a new deployment of the API")
 def test_a_changed_body_schema_makes_a_new_deployment(dev: DeployedTemplates, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given that a stage serves the deployment it was given, whatever becomes of the models
     before = list(dev["compute"].of_type("AWS::ApiGateway::Deployment"))
@@ -282,7 +282,7 @@ def test_execution_log_exists_before_the_stage(rest: DeployedTemplates) -> None:
 
 
 @pytest.mark.requirement("the API", "bodies and tokens in logs")
-def test_executions_are_logged_measured_and_traced_but_bodies_are_not(deployment: DeployedTemplates) -> None:
+def test_requests_are_logged_and_traced_without_bodies(deployment: DeployedTemplates) -> None:
     settings = _settings(deployment)
 
     assert settings["LoggingLevel"] == "INFO"
@@ -309,7 +309,7 @@ def test_answers_are_compressed_from_1_kib(deployment: DeployedTemplates) -> Non
     assert set(api["BinaryMediaTypes"]) == {"multipart/form-data", "application/octet-stream"}
 
 
-@pytest.mark.requirement("the API", "`*` with credentials, which browsers refuse")
+@pytest.mark.requirement("the API", "CORS for `*` with credentials, which browsers reject")
 def test_preflights_answer_with_the_configured_origins(deployment: DeployedTemplates) -> None:
     # Given the preflight of every path
     origins = deployment.environment.cors.origins

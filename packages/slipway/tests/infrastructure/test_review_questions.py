@@ -151,7 +151,7 @@ def _raised_of(used: _Used) -> Iterator[tuple[tuple[str, ...], set[str]]]:
         yield setting, seen
 
 
-def test_every_setting_is_judged_or_known_to_harm_nobody() -> None:
+def test_every_setting_is_judged_or_harmless() -> None:
     # Given each setting of each type that is used, when it becomes another, goes, comes back
     unanswered = [
         f"{kind} {'/'.join(setting)}: {sorted(kinds)}"
@@ -186,7 +186,7 @@ def test_every_type_answers_every_question() -> None:
     assert not faults, "\n".join(faults)
 
 
-def test_every_removal_is_judged_or_known_to_harm_nobody() -> None:
+def test_every_removal_is_judged_or_harmless() -> None:
     for kind, settings in _raised().items():
         answers = answers_of(kind)
         assert answers is not None, kind

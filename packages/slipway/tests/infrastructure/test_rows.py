@@ -42,9 +42,9 @@ def _functions(deployment: DeployedTemplates) -> list[tuple[str, str, dict[str, 
 
 
 @pytest.mark.requirement(
-    "functions", "reservations of all services together, in an account of a thousand and in one of ten"
+    "functions", "reservations of all services together, in accounts with quotas of 1,000 and of 10"
 )
-def test_all_services_together_leave_a_hundred_executions_unreserved(environment: str) -> None:
+def test_all_services_leave_100_executions_unreserved(environment: str) -> None:
     # Given the default quota of 1000 an account, of which Lambda keeps 100 unreserved
     reserved = sum(
         properties.get("ReservedConcurrentExecutions", 0)
@@ -57,7 +57,7 @@ def test_all_services_together_leave_a_hundred_executions_unreserved(environment
 
 
 @pytest.mark.requirement(
-    "functions", "reservations of all services together, in an account of a thousand and in one of ten"
+    "functions", "reservations of all services together, in accounts with quotas of 1,000 and of 10"
 )
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_service_deploys_to_an_account_of_ten_executions(service: type[Service]) -> None:
@@ -78,9 +78,9 @@ def test_every_service_deploys_to_an_account_of_ten_executions(service: type[Ser
         assert "ScalingConfig" not in mapping
 
 
-@pytest.mark.requirement("X-Ray asked of an HTTP API, which has none")
+@pytest.mark.requirement("X-Ray for an HTTP API, which does not support it")
 @pytest.mark.parametrize("service", HTTP, ids=lambda service: service.name)
-def test_what_stands_behind_an_http_api_traces_itself(service: type[Service], environment: str) -> None:
+def test_functions_behind_an_http_api_trace_themselves(service: type[Service], environment: str) -> None:
     # Given that HTTP APIs have no X-Ray, and refuse to be asked for it
     deployment = synthesis.deployment(environment, service)
     for stage in deployment["compute"].properties_of("AWS::ApiGatewayV2::Stage"):

@@ -181,7 +181,7 @@ def test_bootstrap_of_the_account_lets_a_sandbox_deploy(tmp_path: Path) -> None:
     assert {each.partition(" ")[0] for each in beyond} == {"cloudformation:DeleteStack"}
 
 
-def test_pipeline_is_told_nothing_of_a_sandbox(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+def test_the_pipeline_gets_no_events_of_a_sandbox(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
     rules = [name for name, each in _resources(expiring[0]) if each["Type"] == "AWS::Events::Rule"]
 
     assert not [name for name in rules if "Relay" in name]

@@ -23,7 +23,7 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.requirement("a key of its own")
+@pytest.mark.requirement("its own KMS key")
 def test_service_has_its_own_rotating_retained_key(deployment: DeployedTemplates) -> None:
     # Given the one key of the service
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
@@ -35,7 +35,7 @@ def test_service_has_its_own_rotating_retained_key(deployment: DeployedTemplates
     assert sum(len(template.of_type("AWS::KMS::Key")) for template in deployment) == 1
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("encryption at rest")
 @pytest.mark.parametrize("resource_type", _KEY_OF)
 def test_what_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates, resource_type: str) -> None:
     # Given every resource of a kind that stores the service's data, in each of its stacks
@@ -54,7 +54,7 @@ def test_what_is_stored_is_encrypted_with_the_services_key(deployment: DeployedT
         assert deployment.text(stack, _KEY_OF[resource_type](properties)) == deployment.output("KeyArn")
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("encryption at rest")
 def test_only_log_buckets_are_encrypted_by_s3_itself(deployment: DeployedTemplates) -> None:
     algorithms = {
         bucket["BucketName"].startswith("cf-serverless-logs-"): bucket["BucketEncryption"][
@@ -92,7 +92,7 @@ def test_the_cursor_secret_is_rotated_as_often_as_configured(deployment: Deploye
 
 
 @pytest.mark.requirement("secrets")
-def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: DeployedTemplates) -> None:
+def test_only_secrets_manager_may_call_the_rotation(deployment: DeployedTemplates) -> None:
     permission = deployment["security"].only("AWS::Lambda::Permission")
 
     assert permission["Principal"] == "secretsmanager.amazonaws.com"
@@ -101,7 +101,7 @@ def test_only_secrets_manager_of_this_account_may_call_the_rotation(deployment: 
     assert deployment.text("security", permission["FunctionName"]) == deployment.output("RotationFunctionArn")
 
 
-@pytest.mark.requirement("a permission that comes after what needs it")
+@pytest.mark.requirement("a permission that is created after the resource that needs it")
 def test_the_first_rotation_waits_for_the_permission(deployment: DeployedTemplates) -> None:
     # Given that Secrets Manager rotates at once when the schedule is made
     (schedule,) = deployment["security"].of_type("AWS::SecretsManager::RotationSchedule").values()
@@ -112,7 +112,7 @@ def test_the_first_rotation_waits_for_the_permission(deployment: DeployedTemplat
 
 
 @pytest.mark.requirement("secrets")
-def test_no_secret_value_stands_in_a_template_or_a_variable(deployment: DeployedTemplates) -> None:
+def test_templates_and_variables_have_no_secret_values(deployment: DeployedTemplates) -> None:
     # Given every dynamic reference of every template
     for template in deployment:
         assert 'SecretString":' not in template.text().replace("GenerateSecretString", "")

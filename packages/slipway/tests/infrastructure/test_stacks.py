@@ -105,7 +105,7 @@ def _takes_logs(resource: Resource) -> bool:
     return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_staging_and_prod_retain_and_protect(staging: DeployedTemplates, prod: DeployedTemplates) -> None:
     for deployment in (staging, prod):
         assert deployment.environment.stateful.removal_policy == "retain"

@@ -36,7 +36,7 @@ def test_what_cdk_finds_comes_back_whole(checks: TemplateChecks, tmp_path: Path)
     assert place["template_path"].endswith("one.template.json")
 
 
-def test_answers_nobody_waited_for_are_dropped(checks: TemplateChecks, tmp_path: Path) -> None:
+def test_late_answers_are_dropped(checks: TemplateChecks, tmp_path: Path) -> None:
     checks.start([template(tmp_path, Nope=1)])
     sound = tmp_path / "sound"
     sound.mkdir()

@@ -154,7 +154,7 @@ def _refused(found: list[NamedResource], account: Account, documents: list[dict[
     )
 
 
-def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(bootstrapped: Bootstrapped) -> None:
+def test_the_execution_role_has_only_its_policies(bootstrapped: Bootstrapped) -> None:
     # Given the account after the printed commands
     # When its execution role is read
     attached = bootstrapped.attached(bootstrapped.execution_role)
@@ -163,7 +163,7 @@ def test_bootstrap_gives_the_execution_role_exactly_the_execution_policies(boots
     assert attached == {policy.name: policy.document for policy in wanted}
 
 
-@pytest.mark.requirement("the way of a push")
+@pytest.mark.requirement("from a push to prod")
 def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the stacks of the templates, some of each service
     synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}
@@ -297,7 +297,7 @@ def test_every_role_of_dev_has_the_permissions_boundary(bootstrapped: Bootstrapp
         assert given["PermissionsBoundaryArn"] == boundary
 
 
-def test_the_services_work_while_every_role_has_the_permissions_boundary(bootstrapped: Bootstrapped) -> None:
+def test_services_work_under_the_permissions_boundary(bootstrapped: Bootstrapped) -> None:
     # Given the boundary on each role that the stacks made
     emulator, outputs = bootstrapped.local.emulator, bootstrapped.outputs["catalog"]
     auth = SigV4(bootstrapped.local.caller(bootstrapped.outputs), emulator.region)
@@ -327,7 +327,7 @@ def test_doctor_finds_the_account_as_it_should_be(bootstrapped: Bootstrapped, as
         assert found[label, "everything"].status is CheckStatus.UNCHECKED
 
 
-def test_doctor_sees_what_somebody_changed_by_hand(bootstrapped: Bootstrapped, assembly: Path) -> None:
+def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given an account whose execution role was given more, and whose policy was changed
     iam = bootstrapped.client("iam")
     administrator = "arn:aws:iam::aws:policy/AdministratorAccess"

@@ -62,7 +62,7 @@ def stacks(account: boto3.Session) -> list[str]:
     return names
 
 
-@pytest.mark.requirement("nothing stateful goes by accident", "protection")
+@pytest.mark.requirement("no accidental loss of stateful resources", "protection")
 def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> None:
     # Given stacks that nothing protects
     cloudformation = account.client("cloudformation")

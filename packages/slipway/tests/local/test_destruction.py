@@ -100,7 +100,7 @@ def outputs_of_key(said: str) -> str:
     return line.partition("AWS::KMS::Key ")[2].split()[0]
 
 
-def test_what_cannot_be_deleted_is_told(disposable: LocalEnvironment) -> None:
+def test_undeletable_resources_are_reported(disposable: LocalEnvironment) -> None:
     # Given a stack of the environment's that keeps what the verb knows no way to delete
     environment, session = disposable.environment, disposable.emulator.session()
     name = f"{environment.name}-foundation"

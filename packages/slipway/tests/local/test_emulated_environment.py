@@ -33,7 +33,7 @@ def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment
         )
 
 
-@pytest.mark.requirement("items: who may")
+@pytest.mark.requirement("items: access")
 def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
     local: LocalEnvironment, project: Path, caller: Credentials, signed: Request
 ) -> None:
@@ -44,7 +44,7 @@ def test_the_caller_may_invoke_the_signed_routes_and_nothing_else(
         local.emulator.session(caller).client("dynamodb").list_tables()
 
 
-@pytest.mark.requirement("items: who may")
+@pytest.mark.requirement("items: access")
 def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
     response = unsigned("POST", "/items", service="catalog", json={"name": "kettle"})
     assert response.status_code == 403
@@ -105,7 +105,7 @@ def test_the_emulator_says_which_resource_types_it_does_not_know(local: LocalEnv
     assert deployer.unknown_types(asked[:1]) == set()
 
 
-def test_a_stack_reads_another_stacks_output_again_when_that_changes(local: LocalEnvironment, tmp_path: Path) -> None:
+def test_a_changed_output_is_read_again(local: LocalEnvironment, tmp_path: Path) -> None:
     # Given a stack that keeps the name of another one's topic; a new name is a new topic, and the reader's template
     # stays as it is
     small = LocalEnvironment(local.environment, local.pipeline, folder=tmp_path / "dev", port=0, assembly=tmp_path)

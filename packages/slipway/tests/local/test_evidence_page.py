@@ -97,7 +97,7 @@ def test_phone_shows_verdict_first_in_full_width(phone: Browser, page: Path) -> 
     assert phone.run("return parseFloat(getComputedStyle(document.body).fontSize)") >= 14
 
 
-def test_the_page_asks_nobody_and_complains_of_nothing(phone: Browser, page: Path) -> None:
+def test_the_page_loads_nothing_and_logs_no_error(phone: Browser, page: Path) -> None:
     phone.requests()
     phone.errors()
 

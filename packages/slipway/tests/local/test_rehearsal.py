@@ -91,7 +91,7 @@ def put_back(home: Path, change: Commit, delivered: Run) -> Run:
     return _run(options, change, fault)
 
 
-@pytest.mark.requirement("the way of a push", "the rehearsal")
+@pytest.mark.requirement("from a push to prod", "the rehearsal")
 def test_a_commit_reaches_prod(delivered: Run) -> None:
     last = delivered.record.executions[-1]
     assert delivered.record.delivered, delivered.record.verdict
@@ -100,7 +100,7 @@ def test_a_commit_reaches_prod(delivered: Run) -> None:
     assert "delivered" in delivered.said.splitlines()[-1]
 
 
-@pytest.mark.requirement("the way of a push", "the rehearsal")
+@pytest.mark.requirement("from a push to prod", "the rehearsal")
 def test_commit_that_changes_the_pipeline_starts_again(delivered: Run) -> None:
     first, second = delivered.record.executions
     assert first.status is PlayStatus.CANCELED

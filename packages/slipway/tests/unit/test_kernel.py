@@ -32,7 +32,7 @@ def asked(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return messages
 
 
-def test_the_kernel_is_a_process_of_its_own_without_children(kernel: Kernel) -> None:
+def test_the_kernel_is_the_only_node_process(kernel: Kernel) -> None:
     # When CDK was called
     Stack(App(), "Stack")
 

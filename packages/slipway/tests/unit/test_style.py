@@ -30,6 +30,19 @@ BANNED = {
     r"sets? off": "triggers",
     r"stands? (in|beside|below) (a|an|its|the)": "is in, is beside",
     r"in words that": "with a message that",
+    r"(came|comes?) of": "results from, happens to",
+    r"so many (bytes|functions|minutes|seconds|times)": "the number of",
+    r"called with what": "with its arguments",
+    r"as people call it": "its usual name",
+    r"if need be": "if necessary",
+    r"(is|are|was|were) at work": "is running",
+    r"(is|are|was|were|be|being) taken back": "is rolled back",
+    r"hears? of": "is notified of, learns",
+    r"can(not)? be had": "is available",
+    r"for want of": "without, because there is no",
+    r"of one's own": "its own, custom",
+    r"for \w+'s sake": "because of",
+    r"by which it (is|was) (called|known)": "its name",
 }
 """Phrases that read as translated, as regular expressions, each with what to write instead."""
 
@@ -64,6 +77,16 @@ _NO_VERBS = {
     "where", "whether", "which", "who", "whoever", "whose", "with",
 }  # fmt: skip
 """Words that no imperative sentence begins with. ruff's D401 knows verbs in another mood, and no other words."""
+
+TEXTS = sorted(
+    text
+    for pattern in (
+        "*.yml", ".*.yaml", "config/**/*.toml", "docs/*.toml", "packages/*/tests/specimen/config/*.toml",
+        "pyproject.toml", "services/*/requirements.toml",
+    )
+    for text in ROOT.glob(pattern)
+)  # fmt: skip
+"""Configuration and data with comments and sentences."""
 
 PAGES = sorted({page for pattern in _WRITTEN for page in ROOT.glob(pattern)} - {EXAMPLES})
 
@@ -112,7 +135,7 @@ def of_removed_service(path: str) -> bool:
     return folder == "services" and not (ROOT / folder / rest.partition("/")[0]).exists()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *TEXTS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_page_is_plain_english(page: Path) -> None:
     assert list(banned(page.read_text(encoding="utf-8"))) == []
 

@@ -138,7 +138,7 @@ class TestStageCache:
 
 
 class TestQueues:
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     @pytest.mark.parametrize(("name", "reader"), [("Job", "processor"), ("Work", "worker")])
     def test_visibility_is_six_timeouts_and_receives_are_five(
         self, ingest: DeployedTemplates, name: str, reader: str

@@ -153,7 +153,7 @@ class TestOwnership:
 
 
 class TestJobs:
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_pending_records_are_completed(self, stranger: Caller) -> None:
         # Given more records than one batch holds, one of them in the bucket
         records = [stranger.send(f"record {number}") for number in range(29)] + [stranger.send("x" * 5000)]

@@ -57,7 +57,7 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
         yield client
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: background jobs")
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
@@ -82,7 +82,7 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     assert killer.count >= KILLS / 2
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: background jobs")
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_repeated_during_outages(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]

@@ -33,7 +33,7 @@ def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
         return
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: background jobs")
 @settings(max_examples=200, deadline=None)
 @given(
     records=st.integers(0, 80),

@@ -60,7 +60,7 @@ class TestPlanning:
 
 
 class TestWork:
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_a_batch_that_comes_again_is_counted_once(self, service: Service) -> None:
         job_id, messages = planned(service, 10)
         service.work(messages * 3)
@@ -117,7 +117,7 @@ class TestFailures:
         assert service.inbox.postponed == [seconds]
         assert not service.dead_letters.sent
 
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_after_the_last_try_it_is_a_dead_letter(self, service: Service) -> None:
         job_id, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
@@ -137,7 +137,7 @@ class TestFailures:
         service.work(service.dead_letters.take())
         assert service.job_storage.stored[job_id].document(service.jobs.second())["status"] == "completed"
 
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_job_killed_at_last_try_fails_once(self, service: Service) -> None:
         # Given a function that is killed at the last try, a minute before its time-out
         job_id, messages = planned(service, 3)
@@ -206,7 +206,7 @@ class TestFailures:
         assert ended.status(service.jobs.second()) is JobStatus.FAILED
         assert ended.given_up[PLAN].reason == f"the last of {MAX_RECEIVES} tries failed: TimeoutError"
 
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_one_bad_message_does_not_hold_up_its_batch(self, service: Service) -> None:
         job_id, messages = planned(service, 30)
         assert service.work([messages[0], "poison", messages[1]]) == []

@@ -235,7 +235,7 @@ def test_the_edge_takes_no_writes(edge: Request) -> None:
     assert edge("POST", "/items", json={"name": "kettle"}).status_code == 403
 
 
-@pytest.mark.requirement("items: who may")
+@pytest.mark.requirement("items: access")
 def test_who_may_write_items_reaches_nothing_behind_the_api(
     session: Callable[..., boto3.Session], caller: Credentials, outputs: Outputs, item: dict[str, Any]
 ) -> None:

@@ -81,7 +81,7 @@ def followed(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterato
         sqs.delete_queue(QueueUrl=url)
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_a_creation_stores_metadata_and_tells_the_topic(signed: Request, followed: Followed) -> None:
     # When an item is created, replaced and deleted
     item = create(signed, name="Wasserkocher ☕", data={"secret": "not for others"}, status="new")
@@ -104,7 +104,7 @@ def test_a_creation_stores_metadata_and_tells_the_topic(signed: Request, followe
     assert told == [{"event": "ItemCreated", **metadata}]
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_a_crash_in_the_middle_loses_nothing_and_repeats_nothing(
     local: LocalEnvironment, signed: Request, followed: Followed, session: Callable[..., boto3.Session]
 ) -> None:

@@ -157,7 +157,7 @@ class TestCursor:
 
 
 class TestEdge:
-    @pytest.mark.requirement("items: who may")
+    @pytest.mark.requirement("items: access")
     @pytest.mark.parametrize("path", ["/items", "/items/1"])
     @pytest.mark.parametrize("headers", [{}, {"X-Origin-Verify": "wrong"}, {"X-Origin-Verify": "ö"}])
     def test_a_read_past_the_distribution_is_refused(self, api: Harness, path: str, headers: dict[str, str]) -> None:
@@ -168,7 +168,7 @@ class TestEdge:
     def test_the_header_counts_in_any_case(self, api: Harness) -> None:
         assert api.call(proxy_event("GET", "/items", headers={"x-origin-verify": ORIGIN})).status == 200
 
-    @pytest.mark.requirement("items: who may")
+    @pytest.mark.requirement("items: access")
     def test_writes_and_health_need_no_header(self, api: Harness) -> None:
         api.origin_secret.away = True
         created = api.post({"name": "Lamp"})

@@ -90,7 +90,7 @@ def deliver(*records: dict[str, Any]) -> list[str]:
     return [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_an_item_s_metadata_is_stored_and_a_message_sent(outside: Outside) -> None:
     assert deliver(record("a")) == []
     metadata = {
@@ -106,14 +106,14 @@ def test_an_item_s_metadata_is_stored_and_a_message_sent(outside: Outside) -> No
     assert len(message["MessageDeduplicationId"]) <= 128
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_the_same_creation_again_does_nothing(outside: Outside) -> None:
     deliver(record("a"))
     assert deliver(record("a")) == []
     assert (outside.puts, outside.publishes) == (1, 1)
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_only_what_failed_comes_again(outside: Outside) -> None:
     # Given one of three that fails
     outside.failing = {"b"}
@@ -158,7 +158,7 @@ def test_a_record_that_cannot_be_read_is_a_fault_too(outside: Outside, counted: 
     assert list(outside.objects) == ["items/a/metadata.json"]
 
 
-@pytest.mark.requirement("items: what follows a creation")
+@pytest.mark.requirement("items: after a creation")
 def test_a_process_killed_in_the_middle_neither_loses_nor_repeats(
     outside: Outside, persistence: MemoryPersistence
 ) -> None:

@@ -48,7 +48,7 @@ def test_records_and_objects_live_as_configured(processing: DeployedTemplates) -
     assert variables["UPLOAD_MAX_BYTES"] == str(uploads.maximum_bytes)
 
 
-def test_pages_of_the_configured_origins_may_send_and_fetch_objects(processing: DeployedTemplates) -> None:
+def test_configured_origins_may_send_and_fetch_objects(processing: DeployedTemplates) -> None:
     bucket = processing.behind(processing.output("BucketName"))["Properties"]
     (rule,) = bucket["CorsConfiguration"]["CorsRules"]
     assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}

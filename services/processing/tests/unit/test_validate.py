@@ -60,7 +60,7 @@ def test_data_that_grows_when_written_is_too_large(api: Harness) -> None:
     assert not api.kept
 
 
-@pytest.mark.requirement("processing: figures of outcomes")
+@pytest.mark.requirement("processing: metrics of results")
 @pytest.mark.parametrize(
     ("path", "body", "names"),
     [

@@ -72,7 +72,7 @@ class LogBucket(s3.Bucket):
             self,
             *_REPLICATION,
             reason="Access logs are looked at within their 90 days, and nothing is restored from them; API calls on "
-            "buckets can be had from CloudTrail as well.",
+            "buckets are available in CloudTrail as well.",
         )
 
 

@@ -297,7 +297,7 @@ def commands_of(root: Path, service: str) -> frozenset[str]:
         service: Its name.
 
     Returns:
-        Names, as typed, of the functions that `app.command` decorates; empty if there are none.
+        Names, as typed, of the functions that `app.command` decorates; it may be empty.
     """
     file = root / "services" / service / COMMANDS
     if not file.is_file():

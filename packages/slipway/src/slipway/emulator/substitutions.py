@@ -163,7 +163,7 @@ def _deploy_before_alias_moves(logical_id: str, template: Template, place: Templ
 
 def _hand_over_pipeline(logical_id: str, template: Template, place: TemplatePlace) -> None:
     pipeline = template["Resources"][logical_id]
-    # CloudFormation generates the name if there is none.
+    # CloudFormation generates a missing name.
     definition = {"Name": _name(logical_id), **pipeline["Properties"]}
     pipeline["Properties"] = {"ServiceToken": place.player, "Definition": definition}
     pipeline["Type"] = PIPELINE

@@ -20,7 +20,7 @@ Assembly = Annotated[Path, typer.Argument(help="The assembly.")]
 def lint(assembly: Path, console: Console) -> int:
     """Run cfn-lint on every template of an assembly, with `.cfnlintrc.yaml`.
 
-    Exit code: 0 if every template passes, 1 if one doesn't or if there is none.
+    Exit code: 0 if every template passes, 1 if one doesn't or if there are no templates.
     """
     templates = template_files(assembly)
     if not templates:

@@ -109,7 +109,7 @@ def main() -> None:
         asked = json.loads(line)
         try:
             answer = check([CheckedTemplate(**template) for template in asked["templates"]])
-        except Exception as error:  # noqa: BLE001 - the process that asks has to hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - the calling process must receive every error
             answer = {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps({"question": asked["question"], **answer}) + "\n")
         answers.flush()

@@ -55,7 +55,7 @@ class LastGood:
     environment: str
 
     def read(self, service: str) -> Mapping[str, Any] | None:
-        """Return the last good run of a service; None if there is none yet.
+        """Return the last good run of a service, or None before the first good run.
 
         Raises:
             PerformanceError: The bucket cannot be read.

@@ -658,7 +658,7 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
     """Return why a run with a fault did not end as it must; None if it did.
 
     Returns:
-        The difference from the required end; None if there is none.
+        The difference from the required end, or None.
     """
     last = record.executions[-1] if record.executions else None
     if last is None:

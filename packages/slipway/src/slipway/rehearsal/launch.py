@@ -256,7 +256,7 @@ def earlier(repository: Path, revision: str, *, usable: Callable[[str], bool], m
         most: Maximum number of commits to go back.
 
     Returns:
-        Its name; None if there is none.
+        Its name, or None.
     """
     listed = git.run(repository, "log", f"-{most}", "--first-parent", "--format=%H", revision)
     commits = listed.stdout.split()

@@ -488,7 +488,7 @@ def run_fault(
     """Play one fault.
 
     Returns:
-        The fault, the run, and the difference from the required result; None if there is none.
+        The fault, the run, and the difference from the required result, or None.
     """
     console.rule(f"{fault.name}: {fault.what}", align="left")
     options = _faulty(

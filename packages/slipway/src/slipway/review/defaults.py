@@ -160,7 +160,7 @@ def _written(resource_type: str) -> Sequence[tuple[tuple[str, ...], Json]]:
 
 
 def default(resource_type: str, path: Sequence[str], properties: Json) -> Json:
-    """Return AWS's default for a missing setting; None if there is none.
+    """Return AWS's default for a missing setting, or None.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …

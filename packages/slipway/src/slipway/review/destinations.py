@@ -34,7 +34,7 @@ class Destinations:
         """Return the severity of a changed destination.
 
         Args:
-            old: The old destination; None if there was none.
+            old: The old destination, or None.
             new: The new destination.
         """
         texts = [str(leaf.after) for leaf in leaves(Difference((), None, new))]

@@ -174,7 +174,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
         "grant the exact actions on the exact resources that it needs",
     ),
     "access-added": FindingKind(_LOW, "a new identity comes with permissions", "check that it needs each of them"),
-    "access-narrowed": FindingKind(_INFO, "callers that still rely on it fail", "check that there are none"),
+    "access-narrowed": FindingKind(_INFO, "callers that still rely on it fail", "check that no caller relies on it"),
     "trust-widened": FindingKind(
         _HIGH,
         "another principal may assume this role with all its permissions",

@@ -349,7 +349,7 @@ def _by_name(items: Sequence[Json]) -> dict[str, Json] | None:
 
 
 def value_at(value: Json, path: Sequence[str]) -> Json:
-    """Return the value at a difference's path, with list items by name; None if there is none."""
+    """Return the value at a difference's path, with list items by name, or None."""
     for part in path:
         if isinstance(value, list):
             named = _by_name(value)

@@ -31,8 +31,8 @@ class Stack:
         account: The account that it is deployed to, as the assembly names it.
         region: The region that it is deployed to, as the assembly names it.
         stateful: Configured protection of data. Default: none.
-        rate: Returns the configured invocations per second of a function of its service, by the function's key; None if
-            there are none. Default: none.
+        rate: Returns the configured invocations per second of a function of its service, by the function's key, or
+            None. Default: none.
         environment: Name of the environment. Default: the stack belongs to none, as the pipeline's own.
         termination_protection: True if the assembly requires it; a nested stack has its parent's.
         parent: Path of the stack that it is nested in. Default: it is nested in none.

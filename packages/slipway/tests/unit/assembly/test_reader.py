@@ -62,7 +62,7 @@ def test_stacks_of_stages_follow_those_of_the_root(tmp_path: Path) -> None:
     assert (dict(pipeline.assets.files), pipeline.metadata) == ({}, {})
 
 
-def test_metadata_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+def test_metadata_may_have_its_own_file(tmp_path: Path) -> None:
     artifact = {**_stack("A"), "additionalMetadataFile": "A.metadata.json", "metadata": {"/A": []}}
     _write(tmp_path, {"A": artifact})
     (tmp_path / "A.metadata.json").write_text('{"/A/B": [{"type": "aws:cdk:logicalId", "data": "B"}]}')

@@ -81,7 +81,7 @@ def test_help_imports_no_verb() -> None:
 
 
 @pytest.mark.parametrize("words", [["--project", "app", "parcels", "where"], ["parcels", "where", "--project=app"]])
-def test_project_is_told_before_or_after_the_verb(app: Path, words: list[str]) -> None:
+def test_project_may_come_before_or_after_the_verb(app: Path, words: list[str]) -> None:
     assert slipway(app.parent, *words).stdout == f"{app} False\n"
 
 

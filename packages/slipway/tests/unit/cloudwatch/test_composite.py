@@ -69,6 +69,6 @@ def test_a_rule_that_cannot_be_read_is_one_line(rule: str) -> None:
     assert "\n" not in str(refusal.value)
 
 
-def test_a_rule_that_is_not_resolved_is_told() -> None:
+def test_an_unresolved_rule_is_reported() -> None:
     with pytest.raises(AlarmError, match=r"AlarmRule is .*Fn::Join.*, not an expression"):
         composite({"Fn::Join": ["", []]})

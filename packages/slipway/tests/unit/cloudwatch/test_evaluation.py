@@ -222,7 +222,7 @@ def test_the_reason_says_what_was_seen(changes: dict[str, object], points: str, 
     assert judge(alarm(**changes), points).reason == reason
 
 
-def test_a_change_is_told() -> None:
+def test_a_change_is_reported() -> None:
     assert judge(alarm(), "X", AlarmState.OK).changed
     assert not judge(alarm(), "X", AlarmState.ALARM).changed
 

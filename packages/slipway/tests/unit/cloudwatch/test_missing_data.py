@@ -93,7 +93,7 @@ def test_a_premature_alarm_needs_age_and_nothing_good(points: str, state: AlarmS
     assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
 
 
-def test_enough_breaching_data_points_set_it_off_whatever_is_missing() -> None:
+def test_enough_breaching_points_alarm_despite_missing_ones() -> None:
     # Given two of five, both breaching, a good one beside them, and two that are missing
     which = {"evaluation_periods": 5, "datapoints_to_alarm": 2}
     for treatment in MissingData:

@@ -120,7 +120,7 @@ def test_how_many_samples_a_percentile_takes(name: str, fewest: float) -> None:
         ("PR90", "unknown statistic"),
     ],
 )
-def test_what_is_no_statistic_is_told(name: str, message: str) -> None:
+def test_an_unknown_statistic_is_reported(name: str, message: str) -> None:
     with pytest.raises(ValueError) as refusal:
         Statistic.parse(name)
     assert message in str(refusal.value)

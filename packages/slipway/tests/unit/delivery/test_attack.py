@@ -89,7 +89,7 @@ def test_what_is_throttled_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> No
         assert list(try_doors(_target(KEYED), client)) == []
 
 
-def test_operations_without_credentials_are_left_out_of_the_document() -> None:
+def test_open_operations_are_left_out_of_the_document() -> None:
     found = _target(OPEN, KEYED, BEARER, headers={"x-api-key": "value"})
     assert found.narrowed()["paths"].keys() == {"/items", "/data"}
     assert [route.path for route in found.reached] == ["/items", "/data"]

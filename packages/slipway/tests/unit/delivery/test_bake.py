@@ -81,7 +81,7 @@ def _stage(name: str, kind: str, *actions: str) -> dict[str, Any]:
         ([{"stageName": "prod-services", "actionStates": [{"actionName": "Bake"}]}], False),
     ],
 )
-def test_rollback_is_told_by_the_stage_that_bakes(stages: list[dict[str, Any]], back: bool) -> None:
+def test_the_baking_stage_reports_a_rollback(stages: list[dict[str, Any]], back: bool) -> None:
     client = Mock(get_pipeline_state=Mock(return_value={"stageStates": stages}))
 
     assert is_rollback(client, "slipway", "prod", ["staging", "prod", "prod-eu"]) is back
@@ -97,6 +97,6 @@ def test_a_lost_look_is_no_alarm() -> None:
 
 
 @pytest.mark.parametrize("looks", [[THROTTLED] * 3, ["OK", "OK", "OK", THROTTLED]])
-def test_nobody_looking_is_not_quiet(looks: list[Any]) -> None:
+def test_a_failed_check_is_not_quiet(looks: list[Any]) -> None:
     with pytest.raises(BakeError, match="could not be checked"):
         _watch(4, *looks)

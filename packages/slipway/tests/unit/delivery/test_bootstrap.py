@@ -65,7 +65,7 @@ def test_policies_come_before_the_bootstrap_that_names_them() -> None:
 
 
 @pytest.mark.parametrize("label", ["dev", "staging", "prod"])
-def test_environments_trust_the_tools_account_and_nobody_else(label: str) -> None:
+def test_environments_trust_only_the_tools_account(label: str) -> None:
     # When the bootstrap of an environment is printed
     _, words = _words(SETTINGS, label)
     options = dict(pairwise(words))
@@ -78,7 +78,7 @@ def test_environments_trust_the_tools_account_and_nobody_else(label: str) -> Non
     assert options["--qualifier"] == SETTINGS.pipeline.qualifier
 
 
-def test_tools_account_trusts_nobody() -> None:
+def test_the_tools_account_trusts_no_other_account() -> None:
     _, words = _words(SETTINGS, "tools")
     assert "--trust" not in words
 
@@ -199,7 +199,7 @@ def test_environments_of_one_account_share_its_policies(folder: Path) -> None:
     assert [arn.rpartition("/")[2] for arn in tables["Resource"]] == ["dev-*", "staging-*"]
 
 
-def test_another_qualifier_gets_a_stack_of_its_own(folder: Path) -> None:
+def test_another_qualifier_gets_its_own_stack(folder: Path) -> None:
     settings = _change(folder, "pipeline.toml", 'qualifier = "hnb659fds"', 'qualifier = "slipway"')
     _, words = _words(settings, "dev")
     assert words[words.index("--toolkit-stack-name") + 1] == "CDKToolkit-slipway"

@@ -180,7 +180,7 @@ def test_logs_that_come_meanwhile_are_deleted_too(kept: bool, late: int) -> None
 
 
 @pytest.mark.parametrize(("kept", "said"), [(False, "Logs: The bucket you tried"), (True, "BucketNotEmpty")])
-def test_a_bucket_that_never_stays_empty_is_told(kept: bool, said: str) -> None:
+def test_a_bucket_that_never_stays_empty_is_reported(kept: bool, said: str) -> None:
     with pytest.raises(DestructionError, match=said):
         _destroy(Aws(kept=kept, late=100))
 

@@ -77,7 +77,7 @@ def _by_check(findings: Any) -> dict[str, CheckResult]:
 # --- accounts ---
 
 
-def test_without_credentials_every_account_is_said_not_to_be_checked() -> None:
+def test_without_credentials_no_account_is_checked() -> None:
     nobody: Any = Nobody()
     found = list(account_checks.check_accounts(SETTINGS, [nobody], NOWHERE))
     assert [each.area for each in found] == list(ACCOUNTS)
@@ -93,7 +93,7 @@ def test_credentials_of_a_stranger_are_wrong() -> None:
     assert "444444444444 is not in the configuration" in first.found
 
 
-def test_expired_credentials_are_wrong_and_nothing_is_silently_good() -> None:
+def test_expired_credentials_are_reported() -> None:
     expired: Any = Stubbed(sts=[("get_caller_identity", "ExpiredToken")])
     first, *others = account_checks.check_accounts(SETTINGS, [expired], NOWHERE)
     assert first.status is CheckStatus.WRONG
@@ -296,7 +296,7 @@ def test_library_that_writes_a_newer_schema_is_wrong(monkeypatch: pytest.MonkeyP
     assert "pin a newer aws-cdk" in found.mend
 
 
-def test_schema_that_nobody_tells_is_not_good(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_schema_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_read_schema", lambda *_: None)
     assert _by_check(machine.check_versions())["assembly schema"].status is CheckStatus.UNCHECKED
 

@@ -127,7 +127,7 @@ def _backups(opted: dict[str, bool], backup: Backup | None) -> Iterator[CheckRes
     return check_backups(ACCOUNT, _settings(backup), session, "blue")
 
 
-@pytest.mark.requirement("a failed backup that nobody hears of")
+@pytest.mark.requirement("a failed backup without a notification")
 def test_backups_need_the_opt_in_of_their_region() -> None:
     (opted_in,) = _backups({"DynamoDB": True, "S3": True}, Backup())
     (opted_out,) = _backups({"DynamoDB": True, "S3": False, "EBS": True}, Backup())

@@ -144,7 +144,7 @@ def test_code_deploy_says_earlier_since_when_it_is_broken() -> None:
 
 
 @pytest.mark.parametrize("application", ["other-Api", "production-Api", "staging-items-Api"])
-def test_a_deployment_of_something_else_in_the_account_breaks_nothing(application: str) -> None:
+def test_unrelated_deployments_are_ignored(application: str) -> None:
     desk = Desk()
     desk.take(deployment(5, application=application), stage("two", "SUCCEEDED", 65))
 
@@ -176,7 +176,7 @@ def test_a_failed_stage_and_its_rollback_are_one_failed_change() -> None:
     assert desk.total("TimeToRestore") == 16 * 60
 
 
-def test_a_rollback_that_fails_is_no_change_of_its_own() -> None:
+def test_a_failed_rollback_is_not_counted_as_a_change() -> None:
     desk = Desk(rollbacks={"back": "one"})
     desk.take(stage("two", "STARTED", 20), stage("two", "FAILED", 30))
 
@@ -237,7 +237,7 @@ def test_deleted_active_alarm_no_longer_counts() -> None:
     assert [figure.value for figure in found] == [1, 0]
 
 
-def test_an_account_of_two_environments_is_told_apart_by_name() -> None:
+def test_environments_of_an_account_differ_by_name() -> None:
     shared = DELIVERY.__class__(
         stages={}, last_stages=frozenset(), accounts={"prod": "333333333333", "prod-eu": "333333333333"}
     )

@@ -108,7 +108,7 @@ def test_people_are_notified_by_mail_and_chat(
     assert posted.call_count == (1 if chat else 0)
 
 
-def test_nobody_is_told_of_a_started_stage(handlers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_started_stage_is_not_notified(handlers: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     clients = Clients()
     monkeypatch.setattr(handlers, "aws", clients)
 

@@ -68,7 +68,7 @@ def test_other_changes_are_not_held_back(tmp_path: Path, state: str) -> None:
     client.get_pipeline_state.assert_not_called()
 
 
-def test_elsewhere_nobody_is_asked(tmp_path: Path) -> None:
+def test_outside_the_build_nothing_is_asked(tmp_path: Path) -> None:
     client = _stage("services")
     assert check(specimen.SETTINGS, tmp_path / "none", env={}, client=client).startswith("not the pipeline's build")
     client.get_pipeline_state.assert_not_called()

@@ -48,7 +48,7 @@ def test_people_are_told_of_failure_success_approval_and_rollback(name: str, sub
 
 
 @pytest.mark.parametrize("name", ["stage-started", "stage-succeeded", "alarm-deleted"])
-def test_nobody_is_told_of_every_step(name: str) -> None:
+def test_single_steps_are_not_notified(name: str) -> None:
     assert told(name) is None
 
 

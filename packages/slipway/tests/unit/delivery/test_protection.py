@@ -64,8 +64,8 @@ def test_the_stateful_stacks_of_every_service_are_protected() -> None:
     ]
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
-def test_the_policy_denies_deletion_and_replacement_of_what_holds_data() -> None:
+@pytest.mark.requirement("no accidental loss of stateful resources")
+def test_the_policy_protects_resources_with_data() -> None:
     allow, deny = STACK_POLICY["Statement"]
 
     assert (allow["Effect"], allow["Action"]) == ("Allow", "Update:*")

@@ -37,7 +37,7 @@ def test_what_a_caller_notices() -> None:
     "text",
     ["", "5", "half", "error-rate=", "error-rate=5%@1%", "answered=3s", "latency=5%", "latency=3h", "latency=3s@"],
 )
-def test_what_is_none_is_told_with_what_there_is(text: str) -> None:
+def test_an_invalid_form_is_reported(text: str) -> None:
     with pytest.raises(RehearsalError, match=r"use a form such as 5%, error-rate=5%") as refusal:
         FailureMode.parse(text)
     assert refusal.value.exit_code == 2

@@ -75,11 +75,11 @@ def test_where_nothing_would_help_that_is_said() -> None:
     assert said.endswith("No predefined configuration detects it at this rate. More traffic would not help either.")
 
 
-def test_a_group_that_rolls_back_on_nothing_is_told() -> None:
+def test_a_group_that_never_rolls_back_is_reported() -> None:
     assert "rolls back on no alarm" in report.verdict(examine(100, alarms={}))
 
 
-def test_all_at_once_is_told_with_what_it_means() -> None:
+def test_all_at_once_is_shown_with_its_meaning() -> None:
     said = report.verdict(examine(2, "CodeDeployDefault.LambdaAllAtOnce"))
 
     assert said.startswith(
@@ -216,7 +216,7 @@ def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -
     assert other.rate == 3
 
 
-def test_a_function_without_traffic_in_the_configuration_is_told(tmp_path: Path) -> None:
+def test_a_function_without_traffic_is_reported(tmp_path: Path) -> None:
     # Given a function that the configuration does not know
     text = json.dumps(resources()).replace("ApiFunction", "StrangerFunction")
     folder = assembly(tmp_path, "prod-catalog", json.loads(text))
@@ -227,7 +227,7 @@ def test_a_function_without_traffic_in_the_configuration_is_told(tmp_path: Path)
     assert refusal.value.exit_code == 2
 
 
-def test_an_assembly_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_assembly_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="run `make synth`"):
         run.examine(specimen.SETTINGS, Survey(runs=6), assembly=tmp_path)
 

@@ -154,7 +154,7 @@ def test_a_configuration_of_ones_own_is_read_from_its_resource() -> None:
     assert (found.shift.name, found.shift.steps) == ("Canary5Percent1Minute", ((0, 0.05), (60, 1)))
 
 
-def test_a_group_that_moves_nothing_is_told() -> None:
+def test_a_group_without_traffic_is_reported() -> None:
     stack = resources()
     del stack[ALIAS]["UpdatePolicy"]
 
@@ -162,7 +162,7 @@ def test_a_group_that_moves_nothing_is_told() -> None:
         rollout_of(stack)
 
 
-def test_an_alarm_of_another_kind_is_told() -> None:
+def test_an_alarm_of_another_kind_is_reported() -> None:
     composite = {"Type": "AWS::CloudWatch::CompositeAlarm", "Properties": {"AlarmRule": "TRUE"}}
 
     with pytest.raises(
@@ -171,7 +171,7 @@ def test_an_alarm_of_another_kind_is_told() -> None:
         rollout(alarms={"All": composite})
 
 
-def test_an_alarm_that_is_not_there_is_told() -> None:
+def test_a_missing_alarm_is_reported() -> None:
     stack = resources()
     del stack["Errors0A1B2C3D"]
 

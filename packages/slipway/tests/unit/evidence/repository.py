@@ -20,7 +20,7 @@ ASSEMBLED = 1_700_000_000.0
 REQUIREMENTS = """
 [[requirement]]
 section = "Every service"
-name = "a key of its own"
+name = "its own KMS key"
 text = "It rotates; see [the other page](other.md)."
 only_aws = "that it is <em>used</em>."
 
@@ -31,7 +31,7 @@ name = "a key that `logs` may not use"
 
 TESTS = """import pytest
 
-@pytest.mark.requirement("a key of its own")
+@pytest.mark.requirement("its own KMS key")
 def test_it_rotates(): ...
 
 class TestUse:

@@ -100,7 +100,7 @@ def test_it_says_what_the_parts_say(repository: Repository) -> None:
         "items.zip yes 1,000",
         "1 dev-services",
         "on failure: rollback",
-        "a key of its own",
+        "its own KMS key",
         "Unit Tests required yes They run at every push.",
         "code: blocks/key.py:2 Key.rotate",
         "shown by: unit/test_key.py::test_it_rotates",
@@ -147,7 +147,7 @@ def test_it_loads_nothing_and_runs_nothing(repository: Repository) -> None:
     assert not re.search(r"\s(src|srcset|on\w+)=", html)
 
 
-def test_its_links_into_the_repository_are_relative_and_lead_somewhere(repository: Repository) -> None:
+def test_links_into_the_repository_exist(repository: Repository) -> None:
     repository.write("docs/other.md", "# Other\n")
     repository.write("build/report/review.html", "<p>whole</p>")
 

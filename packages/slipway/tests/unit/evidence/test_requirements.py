@@ -22,7 +22,7 @@ def test_rows_have_the_tests_that_are_marked_for_them(repository: Repository) ->
     required = read_requirements(repository.root)
 
     assert [(row.name, row.section, row.tests) for row in required.rows] == [
-        ("a key of its own", "Every service", ("tests/unit/test_key.py::test_it_rotates",)),
+        ("its own KMS key", "Every service", ("tests/unit/test_key.py::test_it_rotates",)),
         (
             "a key that `logs` may not use",
             "What only AWS can show",
@@ -60,11 +60,11 @@ def test_shared_test_may_name_a_removed_service(repository: Repository) -> None:
 
 
 def test_the_page_says_what_nothing_shows(repository: Repository) -> None:
-    repository.edit("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', "")
+    repository.edit("tests/unit/test_key.py", '@pytest.mark.requirement("its own KMS key")\n', "")
 
     required = read_requirements(repository.root)
 
-    assert problems(required) == ("no test shows: a key of its own",)
+    assert problems(required) == ("no test shows: its own KMS key",)
     assert "see [the other page](other.md).\n- no test\n- only AWS: that it is" in write_page(required)
 
 
@@ -72,8 +72,8 @@ def test_marks_on_classes_and_in_lists_count(repository: Repository) -> None:
     repository.write(
         "tests/unit/test_more.py",
         "import pytest\n\n"
-        'pytestmark = [pytest.mark.writes, pytest.mark.requirement("a key of its own")]\n\n'
-        '@pytest.mark.requirement("a key of its own", "a key that `logs` may not use")\nclass TestMore: ...\n',
+        'pytestmark = [pytest.mark.writes, pytest.mark.requirement("its own KMS key")]\n\n'
+        '@pytest.mark.requirement("its own KMS key", "a key that `logs` may not use")\nclass TestMore: ...\n',
     )
 
     rows = read_requirements(repository.root).rows

@@ -117,7 +117,12 @@ PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
         PartState.INCOMPLETE,
         "there is no history",
     ),
-    "no review": (without("build/report/review.json"), "review", PartState.INCOMPLETE, "`make review` was not run"),
+    "no review": (
+        without("build/report/review.json"),
+        "review",
+        PartState.INCOMPLETE,
+        "review.json is missing: run `make review`",
+    ),
     "a review of another assembly": (
         outdated("build/report/review.json"),
         "review",
@@ -155,7 +160,7 @@ PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
         without("build/report/supply.json"),
         "supply",
         PartState.INCOMPLETE,
-        "`make gates` was not run",
+        "supply.json is missing: run `make gates`",
     ),
     "a supply chain of another assembly": (
         outdated("build/report/supply.json"),
@@ -164,19 +169,19 @@ PLANTED: dict[str, tuple[Plant, str, PartState, str]] = {
         "supply.json is older than the assembly",
     ),
     "a damaged supply chain": (damaged("build/report/supply.json"), "supply", PartState.RED, "supply.json is damaged"),
-    "no pipeline": (pipelines(0), "pipeline", PartState.RED, "holds 0 pipelines, not one"),
-    "two pipelines": (pipelines(2), "pipeline", PartState.RED, "holds 2 pipelines, not one"),
+    "no pipeline": (pipelines(0), "pipeline", PartState.RED, "contains 0 pipelines, not one"),
+    "two pipelines": (pipelines(2), "pipeline", PartState.RED, "contains 2 pipelines, not one"),
     "a test of nothing that is required": (
-        edited("docs/requirements.toml", '"a key of its own"', '"another"'),
+        edited("docs/requirements.toml", '"its own KMS key"', '"another"'),
         "requirements",
         PartState.RED,
-        "tests/unit/test_key.py::test_it_rotates is marked for 'a key of its own', which is not a requirement",
+        "tests/unit/test_key.py::test_it_rotates is marked for 'its own KMS key', which is not a requirement",
     ),
     "a requirement without a test": (
-        edited("tests/unit/test_key.py", '@pytest.mark.requirement("a key of its own")\n', ""),
+        edited("tests/unit/test_key.py", '@pytest.mark.requirement("its own KMS key")\n', ""),
         "requirements",
         PartState.RED,
-        "no test shows: a key of its own",
+        "no test shows: its own KMS key",
     ),
     "a claim whose code is not there": (
         without("blocks/key.py"),
@@ -213,7 +218,7 @@ def test_what_is_not_green_is_named(repository: Repository, planted: str) -> Non
 
 
 @pytest.mark.parametrize("planted", PLANTED)
-def test_mended_it_is_green_again(repository: Repository, planted: str) -> None:
+def test_it_is_green_again_once_fixed(repository: Repository, planted: str) -> None:
     # Given a fault that was mended
     plant, *_ = PLANTED[planted]
     whole = {path: path.read_bytes() for path in repository.root.rglob("*") if path.is_file()}

@@ -77,7 +77,7 @@ API = {
 }
 
 
-def test_what_stands_costs_by_the_month(tmp_path: Path) -> None:
+def test_fixed_costs_are_monthly(tmp_path: Path) -> None:
     # Given a rotated key in its first year, a secret, a dashboard and alarms of each resolution
     found = priced(
         tmp_path,
@@ -516,7 +516,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_the_command_prints_tables_without_colours_and_writes_json(tmp_path: Path) -> None:
+def test_the_command_prints_tables_and_writes_json(tmp_path: Path) -> None:
     folder = write_assembly(tmp_path / "cdk.out", API)
 
     code, out, _ = run(folder)

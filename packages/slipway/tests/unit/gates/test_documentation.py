@@ -28,7 +28,7 @@ def test_it_names_every_pack_and_how_long_a_reason_holds() -> None:
     assert f"more than {LONGEST.days} days" in PAGE
 
 
-def test_the_review_lists_every_kind_of_finding_under_its_severity() -> None:
+def test_the_review_lists_findings_by_severity() -> None:
     listed: dict[str, Severity] = {}
     for severity in Severity:
         (row,) = re.findall(rf"^\| {severity} \| (.*) \|$", REVIEW, flags=re.MULTILINE)

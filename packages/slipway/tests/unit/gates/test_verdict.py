@@ -157,7 +157,7 @@ def test_distant_expiry_or_stopped_clock_fails(assembly: Assembly, today: date, 
 @pytest.mark.parametrize(
     "reason", ["", "It is fine.", signed(owner=""), signed(expires="2027-13-40"), f"{signed()}.", "x [owner: a]"]
 )
-def test_an_acknowledgement_without_owner_expiry_or_place_turns_red(assembly: Assembly, reason: str) -> None:
+def test_incomplete_acknowledgements_turn_red(assembly: Assembly, reason: str) -> None:
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=reason)
 
     (fault,) = faults(judged(assembly))
@@ -172,7 +172,7 @@ def test_an_acknowledgement_without_owner_expiry_or_place_turns_red(assembly: As
         ("So here AwsSolutions-S1 is broken, fine", "repeats the rule"),
     ],
 )
-def test_a_reason_that_says_nothing_turns_red_whoever_signed_it(assembly: Assembly, reason: str, says: str) -> None:
+def test_a_signed_but_empty_reason_turns_red(assembly: Assembly, reason: str, says: str) -> None:
     # Given one that did not come through `acknowledge`, or whose rule's text only the report knows
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(reason))
 
@@ -220,7 +220,7 @@ def test_used_acknowledgement_may_be_stale_elsewhere(assembly: Assembly) -> None
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.endswith(f"remove it:  {DATA}/Other")
+    assert fault.endswith(f"remove it: {DATA}/Other")
 
 
 def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None:
@@ -237,7 +237,7 @@ def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) ->
 
     (fault,) = faults(judged(assembly))
 
-    assert fault.endswith(f"remove it:  {path or 'app'}")
+    assert fault.endswith(f"remove it: {path or 'app'}")
 
 
 def test_acknowledgement_of_inactive_pack_is_not_stale(assembly: Assembly) -> None:
@@ -409,7 +409,7 @@ def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline
     # Then it is named, with what to do
     (fault,) = faults(verdict)
     assert fault.startswith(
-        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1;  "
+        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1; "
     )
     assert "make baseline" in fault
     # And with the new counts it is green
@@ -433,7 +433,7 @@ def test_less_is_a_note_and_makes_up_for_nothing(assembly: Assembly, baseline: P
     assert "accepts AwsSolutions-S10 in 1 place, the baseline in 0" in fault
 
 
-def test_counts_are_by_service_whatever_the_environment_is_called(assembly: Assembly, baseline: Path) -> None:
+def test_counts_are_by_service_in_any_environment(assembly: Assembly, baseline: Path) -> None:
     verdict = judged(assembly, unit_of=lambda stack: stack.split("/")[1].partition("-")[2])
 
     write_baseline(baseline, verdict.counts)

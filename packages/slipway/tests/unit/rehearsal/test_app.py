@@ -51,7 +51,7 @@ def test_seeds_rows_and_requests_are_read(tmp_path: Path) -> None:
     assert app.requests_of("app-Other") == []
 
 
-def test_a_row_of_the_users_stands_in_for_a_type(tmp_path: Path) -> None:
+def test_a_users_row_replaces_a_type(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(ADDED, encoding="utf-8")
     (tmp_path / "orders.json").write_text("[]", encoding="utf-8")
     template = {

@@ -69,6 +69,6 @@ def test_what_is_not_up_can_be_taken_down(capsys: pytest.CaptureFixture[str]) ->
     assert capsys.readouterr().out == "dev was not up\n"
 
 
-def test_the_state_of_each_environment_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_state_of_each_environment_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"]) == 0
     assert capsys.readouterr().out.count("down") == 3

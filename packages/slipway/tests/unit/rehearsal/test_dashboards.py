@@ -213,6 +213,6 @@ def test_the_pictures_are_written_from_the_assembly(tmp_path: Path) -> None:
     assert "tiny" in texts(picture.read_text(encoding="utf-8"))
 
 
-def test_an_assembly_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_assembly_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="run `make synth`"):
         draw_all(tmp_path, "prod", ["tiny"], tmp_path)

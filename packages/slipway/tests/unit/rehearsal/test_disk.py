@@ -23,7 +23,7 @@ def test_a_log_that_speaks_of_a_full_disk_is_read() -> None:
 @pytest.mark.parametrize(
     ("number", "said"), [(errno.ENOSPC, "the disk is full: "), (errno.EACCES, "this machine refused: ")]
 )
-def test_a_refusal_of_the_machine_is_told(number: int, said: str) -> None:
+def test_a_refusal_of_the_machine_is_reported(number: int, said: str) -> None:
     told = explain(OSError(number, "because", "file"))
     assert told is not None
     assert told[0].startswith(said)

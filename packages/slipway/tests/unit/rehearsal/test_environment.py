@@ -74,7 +74,7 @@ def test_addresses_are_those_that_answer_here(tmp_path: Path, value: str, here: 
     assert outputs == {"catalog": {"It": here}}
 
 
-def test_outputs_are_by_service_without_what_stacks_tell_one_another(tmp_path: Path) -> None:
+def test_outputs_are_by_service_without_exports(tmp_path: Path) -> None:
     stacks = {
         "dev-catalog-data": {"TableName": "t", "PublishOutputRefTable1": "t"},
         "dev-catalog-compute": {"DistributionDomain": "d1.cloudfront.net"},

@@ -83,7 +83,7 @@ def test_what_speaks_against_a_service(run: ExperimentRun, faults: int, felt: bo
     assert run.plain()["met_invocations"] is felt
 
 
-def test_each_experiment_has_an_output_of_its_own() -> None:
+def test_each_experiment_has_its_own_output() -> None:
     assert {fault.output for fault in FUNCTION_FAULTS} == {
         "SlowFunctionsExperiment",
         "FailingReadersExperiment",

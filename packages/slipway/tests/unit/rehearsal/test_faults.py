@@ -82,7 +82,7 @@ def test_fault_fits_a_commit_that_is_not_head(repository: Path, tmp_path: Path) 
     assert git(made.repository, "rev-parse", f"{made.sha}^") == first.sha
 
 
-def test_a_commit_without_the_file_is_told(repository: Path, tmp_path: Path) -> None:
+def test_a_commit_without_the_file_is_reported(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
     with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it has no services/gone\.py"):
         commit_with(present, {"services/gone.py": str}, "A fault", tmp_path / "commit")
@@ -90,7 +90,7 @@ def test_a_commit_without_the_file_is_told(repository: Path, tmp_path: Path) -> 
 
 def test_an_edit_that_changes_nothing_is_told(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
-    with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it changes nothing"):
+    with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it doesn't change api.py"):
         commit_with(present, {"api.py": str}, "A fault", tmp_path / "commit")
 
 
@@ -116,7 +116,7 @@ def _with(folder: Path, file: str) -> Path:
     return folder
 
 
-def test_a_repository_that_is_gone_is_one_line(tmp_path: Path) -> None:
+def test_a_deleted_repository_is_one_line(tmp_path: Path) -> None:
     gone = Commit(tmp_path / "gone", "0" * 40, "main", "m", "")
     with pytest.raises(GitError, match="git clone: ") as error:
         commit_with(gone, {}, "A fault", tmp_path / "commit")
@@ -176,7 +176,7 @@ def test_a_refused_rollback_is_judged() -> None:
     assert judge(REFUSED, _rolled_back(None)) == "no rollback was attempted"
     assert judge(REFUSED, _rolled_back(PlayStatus.FAILED, "Key: Action denied by stack policy")) is None
     assert judge(REFUSED, _rolled_back(PlayStatus.SUCCEEDED)) == "the rollback was not refused"
-    assert "another reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
+    assert "a different reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
 
 
 def test_a_stage_that_has_to_go_back_is_judged() -> None:
@@ -238,7 +238,7 @@ def _stuck(record: Rehearsal) -> None:
         (lambda record: setattr(record, "served", {}), "items of prod answers nothing"),
         (
             lambda record: setattr(record, "served", {"prod": {"items": "200; live: ApiFunction 2"}}),
-            "items of prod serves 200; live: ApiFunction 2, and not 200; live: ApiFunction 1 as before",
+            "items of prod serves 200; live: ApiFunction 2, not 200; live: ApiFunction 1 as before",
         ),
         (lambda record: setattr(record, "before", {}), "the earlier answers of prod were not recorded"),
     ],
@@ -312,7 +312,7 @@ def test_traffic_moved_at_once_meets_no_canary(tmp_path: Path) -> None:
     assert names.isdisjoint({"error-rate=5%", "latency=3s", "alarm-in-bake"})
 
 
-def test_a_worker_has_faults_of_its_own(tmp_path: Path) -> None:
+def test_a_worker_has_its_own_faults(tmp_path: Path) -> None:
     # Given a service without an API
     folder = _project(tmp_path, "orders/runtime/worker.py")
     target = _found(specimen.SETTINGS, folder)

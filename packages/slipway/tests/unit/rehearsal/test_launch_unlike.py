@@ -67,7 +67,7 @@ def _commit(folder: Path, files: dict[str, str]) -> str:
         ),
     ],
 )
-def test_what_stands_in_the_way_is_said(
+def test_differences_between_commits_are_named(
     tmp_path: Path, changes: dict[str, str], services: tuple[str, ...], why: str | None
 ) -> None:
     # Given a commit, and one that changes it

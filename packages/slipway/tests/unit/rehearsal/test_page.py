@@ -156,7 +156,7 @@ def test_no_picture_without_minutes_or_requests() -> None:
     assert page.canary(deployment) == ""
 
 
-def test_whatever_a_commit_says_stays_text(tmp_path: Path) -> None:
+def test_a_commits_message_stays_text(tmp_path: Path) -> None:
     # Given a record whose every text is hostile
     def spoil(value: Any) -> Any:
         if isinstance(value, str) and type(value) is str:

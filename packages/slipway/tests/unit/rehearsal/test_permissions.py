@@ -185,7 +185,7 @@ def test_what_is_not_needed_fails_the_verb(
 
 
 @pytest.mark.usefixtures("unspoilt")
-def test_a_service_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_service_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["permissions", "--service", "nope"]) == 2
     assert "unknown service 'nope' in dev" in capsys.readouterr().err
 
@@ -212,9 +212,7 @@ class Deployed:
         (Assignment(1, "dev", functions=("items/Another",)), []),
     ],
 )
-def test_the_functions_are_those_of_the_assembly_that_was_deployed(
-    stage: Path, assignment: Assignment, names: list[str]
-) -> None:
+def test_functions_are_those_of_the_deployed_assembly(stage: Path, assignment: Assignment, names: list[str]) -> None:
     deployed = cast("LocalEnvironment", Deployed(stage.parent))
     assert [function.name for function in plan_of(assignment, deployed)] == names
 

@@ -60,15 +60,13 @@ def test_an_account_that_was_not_written_down_is_lost(tmp_path: Path) -> None:
 def test_a_second_command_is_refused_while_the_first_works(tmp_path: Path) -> None:
     with (
         FileLock(tmp_path / "emulator.lock"),
-        pytest.raises(RehearsalError, match="another command is at work"),
+        pytest.raises(RehearsalError, match="another command is running"),
         _emulator(tmp_path).lock(),
     ):
         pytest.fail("two commands at once")
 
 
-def test_clients_in_other_processes_inherit_nothing_from_the_shell(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clients_in_other_processes_ignore_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "production")
     monkeypatch.setenv("HOME", "/home/someone")
     environment = _emulator(tmp_path / "dev").environment()

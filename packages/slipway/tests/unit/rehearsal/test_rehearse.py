@@ -20,7 +20,7 @@ def _stopped() -> Rehearsal:
 def test_refused_services_are_counted_in_the_last_line() -> None:
     record = rehearsal()
     record.refusals = ["dev: User: a is not authorized", "dev: User: b is not authorized"]
-    assert verdict(record).endswith("to prod in 20 s; AWS's services were refused 2 calls")
+    assert verdict(record).endswith("to prod in 20 s; 2 calls of AWS's services were refused")
 
 
 def test_delivery_reports_its_progress_and_duration() -> None:
@@ -38,7 +38,7 @@ def test_a_delivery_says_whom_it_hurt() -> None:
 
 
 @pytest.mark.parametrize("record", [rehearsal(), rehearsal(failed=True), Rehearsal("c" * 40, "m", ["items"])])
-def test_a_lost_account_stands_in_the_verdict(record: Rehearsal) -> None:
+def test_a_lost_account_is_in_the_verdict(record: Rehearsal) -> None:
     record.lost = ["lost with its account: staging: 222 is lost: the disk is full"]
     assert verdict(record).endswith("; lost with its account: staging: 222 is lost: the disk is full")
 
@@ -47,7 +47,7 @@ def test_what_was_never_played_says_so() -> None:
     assert verdict(Rehearsal("c" * 40, "m", ["items"])) == f"{'c' * 12} was not delivered"
 
 
-def test_what_was_stopped_says_all_that_somebody_would_ask() -> None:
+def test_a_stopped_execution_has_all_details() -> None:
     assert verdict(_stopped()) == (
         f"{'c' * 12} stopped at prod: d-1: Errors became active in minute 2; "
         "rolled back: ApiFunction to version 1; "

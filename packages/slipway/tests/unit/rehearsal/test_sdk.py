@@ -36,7 +36,7 @@ def test_packages_are_those_that_functions_load(tmp_path: Path) -> None:
     }
 
 
-def test_an_old_sdk_is_told_where_aws_is(tmp_path: Path) -> None:
+def test_an_old_sdk_learns_the_endpoint(tmp_path: Path) -> None:
     package = tmp_path / "node_modules" / "aws-sdk"
     package.mkdir(parents=True)
     text = "exports.config = { update(more) { Object.assign(this, more); } };"

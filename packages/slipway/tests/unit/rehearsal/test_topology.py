@@ -78,7 +78,7 @@ def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
         Topology.of_assembly(tmp_path)
 
 
-def test_accounts_of_a_configuration_have_the_regions_that_are_bootstrapped() -> None:
+def test_accounts_have_the_bootstrapped_regions() -> None:
     # Given a pipeline in one region, and production in another
     away = PROD.model_copy(update={"region": "eu-west-1"})
     settings = SETTINGS.model_copy(update={"environments": (DEV, away)})

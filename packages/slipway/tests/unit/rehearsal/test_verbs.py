@@ -107,7 +107,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
         (["rehearse", "--commit", "nope"], "nope is not a commit of "),
         (["rehearse", "--base", "nope"], "nope is not a commit of "),
         (["rehearse", "--rate", "0"], "--rate"),
-        (["rehearse", "--pipeline", "Other"], "--pipeline: not for an app with config/pipeline.toml"),
+        (["rehearse", "--pipeline", "Other"], "--pipeline: not allowed for an app with config/pipeline.toml"),
         (["rehearse", "--at", "tomorrow"], "--at"),
         (["drill", "--fault", "nope"], "unknown fault 'nope'; choose from import-crash, "),
         (["drill", "--service", "nope"], "unknown service 'nope' in dev"),
@@ -452,7 +452,7 @@ def typed() -> Iterator[tuple[TextIO, TextIO]]:
 PENDING = Pending("prod-approval", "Approve-prod", "Deploy? [/] mend [red] things", "")
 
 
-def test_whoever_is_asked_is_asked_once() -> None:
+def test_there_is_only_one_question() -> None:
     show, file = _shown()
     ask = verbs._asker(show, None, None)
     assert [ask(PENDING), ask(PENDING)] == [None, None]
@@ -465,7 +465,7 @@ def test_whoever_is_asked_is_asked_once() -> None:
     ("word", "answer"),
     [("y", ApprovalAnswer.APPROVED), ("n", ApprovalAnswer.REJECTED), (" Y ", ApprovalAnswer.APPROVED)],
 )
-def test_whoever_sits_at_the_terminal_answers_there(
+def test_an_answer_may_be_typed_at_the_terminal(
     typed: tuple[TextIO, TextIO], word: str, answer: ApprovalAnswer
 ) -> None:
     show, file = _shown()
@@ -482,7 +482,7 @@ def test_whoever_sits_at_the_terminal_answers_there(
     assert ask(PENDING) is answer
 
 
-def test_a_terminal_that_is_gone_is_asked_no_more(typed: tuple[TextIO, TextIO]) -> None:
+def test_a_closed_terminal_is_not_asked_again(typed: tuple[TextIO, TextIO]) -> None:
     show, file = _shown()
     terminal, hands = typed
     ask = verbs._asker(show, None, terminal)
@@ -491,7 +491,7 @@ def test_a_terminal_that_is_gone_is_asked_no_more(typed: tuple[TextIO, TextIO]) 
     assert file.getvalue().count("y or n") == 1
 
 
-def test_an_answer_that_was_given_beforehand_asks_nobody() -> None:
+def test_an_answer_given_beforehand_needs_no_question() -> None:
     show, file = _shown()
     assert verbs._asker(show, ApprovalAnswer.REJECTED, None)(PENDING) is ApprovalAnswer.REJECTED
     assert not file.getvalue()
@@ -547,7 +547,7 @@ def test_each_fault_of_a_drill_has_its_page(played: Played, monkeypatch: pytest.
 # The end
 
 
-def test_what_is_forgotten_is_gone(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+def test_forgotten_accounts_are_deleted(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     scope = Options(services=("catalog",), home=played.folder).scope
     other = Options(home=played.folder).scope
     for each in (scope, other):

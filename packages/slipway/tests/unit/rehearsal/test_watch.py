@@ -192,7 +192,7 @@ def test_a_save_goes_live_while_watched(desk: Desk) -> None:
     assert any(line == "saved api.py" for line in desk.said)
 
 
-def test_a_debugger_can_be_attached_and_is_gone_afterwards(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_debugger_can_be_attached_and_ends(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = threading.Event()
     stop.set()
     seen: list[dict[str, Any]] = []

@@ -1048,7 +1048,7 @@ _case(
 _case(
     "canary-loosened",
     MEDIUM,
-    "a pace of one's own",
+    "a custom CodeDeploy configuration",
     DEPLOYMENT,
     _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", "Mine"),
     mend=DEPLOYMENT,

@@ -67,7 +67,7 @@ def test_the_library_writes_nothing_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["16.0.0", "31.0.0", "48.0.0", "56.1.0", "99.0.0"])
-def test_schemas_are_read_whatever_their_number(tmp_path: Path, version: str) -> None:
+def test_any_number_of_schemas_is_read(tmp_path: Path, version: str) -> None:
     found = read_assembly(write(tmp_path / "cdk.out", TABLES, version=version))
 
     assert len(found.stacks) == 1

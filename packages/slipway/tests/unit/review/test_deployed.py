@@ -59,7 +59,7 @@ def test_a_success_without_a_revision_is_no_answer() -> None:
         _asked([_execution("Succeeded", None, "one")])
 
 
-def test_a_refusal_is_told_in_a_line() -> None:
+def test_a_refusal_is_one_line() -> None:
     client = boto3.client(
         "codepipeline", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none"
     )

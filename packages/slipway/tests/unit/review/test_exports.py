@@ -49,7 +49,7 @@ def _outcome(waivers: str = "", **faults: object) -> ReviewOutcome:
     )
 
 
-def test_the_same_in_every_stage_is_told_once() -> None:
+def test_equal_lines_of_stages_are_shown_once() -> None:
     groups = group(_outcome().comparison.findings)
 
     (silenced,) = [each for each in groups if each.first.kind == "alarm-silenced"]

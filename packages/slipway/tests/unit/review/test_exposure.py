@@ -49,7 +49,7 @@ def test_the_rule_that_lets_nothing_out_opens_nothing() -> None:
     assert found({}, _group(NOBODY), "network-opened") == []
 
 
-def test_a_rule_in_its_place_is_told_of() -> None:
+def test_a_replaced_rule_is_reported() -> None:
     anybody = {"CidrIp": "0.0.0.0/0", "IpProtocol": "tcp", "FromPort": 443, "ToPort": 443}
 
     (finding,) = found(_group(NOBODY), _group(anybody), "network-opened")

@@ -64,7 +64,7 @@ def _odd(assembly: Assembly, data: st.DataObject) -> Assembly:
 
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
-def test_nothing_breaks_whatever_stands_there(data: st.DataObject) -> None:
+def test_any_content_is_read_without_an_error(data: st.DataObject) -> None:
     # Given a planted case with something odd somewhere, before or after
     case = data.draw(st.sampled_from(CASES), "case")
     before, after = _odd(case.before, data), _odd(case.after, data)

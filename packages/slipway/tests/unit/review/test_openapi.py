@@ -56,7 +56,7 @@ GET = ("paths", "/a", "get")
 
 @pytest.mark.parametrize("kind", [REST, HTTP])
 @pytest.mark.parametrize("open_to_all", [None, [], [{}], [{"sigv4": []}, {}]])
-def test_operation_that_asks_nobody_is_critical(kind: str, open_to_all: Any) -> None:
+def test_an_open_operation_is_critical(kind: str, open_to_all: Any) -> None:
     (finding,) = _found(_changed(*GET, "security", value=open_to_all), kind=kind)
 
     assert (finding.kind, finding.severity) == ("open-route", Severity.CRITICAL)
@@ -105,7 +105,7 @@ def test_document_in_text_is_read_and_damage_is_said() -> None:
     assert {finding.kind for finding in _found("no: JSON")} >= {"unjudged"}
 
 
-def test_new_api_that_asks_nobody_is_found() -> None:
+def test_a_new_open_api_is_found() -> None:
     after = {"Api": resource(REST, {"Body": _changed(*GET, "security")})}
     findings = found({}, after, "open-route")
 

@@ -30,7 +30,7 @@ def test_what_is_planted_is_found(case: Case) -> None:
 
 @pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_what_is_mended_is_not_found(case: Case) -> None:
+def test_fixed_findings_are_not_found(case: Case) -> None:
     # Given the change as it should have been, or the one back again where that tightens
     before, after = (case.before, case.mend) if case.mend is not None else (case.after, case.before)
 

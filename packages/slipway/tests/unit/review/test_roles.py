@@ -42,7 +42,7 @@ def _roles(before: Any, after: Any) -> list[ChangeFinding]:
 
 
 @pytest.mark.parametrize("who", ACTING)
-def test_role_that_nobody_can_read_is_said(who: str) -> None:
+def test_an_unreadable_role_is_reported(who: str) -> None:
     # Given something that acts with a role, when it gets another that the assembly does not hold
     kind, properties = ACTING[who]
     (finding,) = _roles(resource(kind, properties(OURS)), resource(kind, properties(THEIRS)))
@@ -127,7 +127,7 @@ def test_one_role_passed_is_not_critical() -> None:
         ("organizations", "MoveAccount", "Write", ["account"], True),
     ],
 )
-def test_escalation_is_told_by_what_the_reference_says(
+def test_the_reference_decides_about_escalation(
     service: str,
     name: str,
     level: str,

@@ -110,7 +110,7 @@ def test_principals(after: Any, before: Any, more: bool) -> None:
     assert bool(_uncovered(one, [other], identity=False)) is more
 
 
-def test_everybody_but_somebody() -> None:
+def test_not_principal_means_everyone_else() -> None:
     but = {"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "NotPrincipal": {"AWS": "333333333333"}}
 
     (permission,) = _uncovered(but, [{**_allow("sqs:*"), "Principal": {"AWS": "333333333333"}}], identity=False)

@@ -86,7 +86,7 @@ def test_resource_that_gains_a_condition_may_be_removed(before: Any, after: Any)
     assert [finding.severity for finding in found] == [Severity.CRITICAL]
 
 
-def test_resource_that_changes_its_condition_is_removed_in_another_world() -> None:
+def test_a_changed_condition_removes_in_another_world() -> None:
     # Given a table under a condition whose expression is turned round
     found = _found(
         _of(_table(True, Condition="IsProd")),

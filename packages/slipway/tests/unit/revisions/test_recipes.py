@@ -122,7 +122,7 @@ def test_the_working_tree_is_compared_with_its_commit(app: App) -> None:
     assert "stateful-replaced:svc/Table" in _ids(_review(app))
 
 
-def test_context_of_cdk_json_reaches_the_app_whatever_its_length(app: App) -> None:
+def test_long_context_of_cdk_json_reaches_the_app(app: App) -> None:
     app.write("cdk.json", {"app": f"{sys.executable} main.txt", "context": {"topic": "a", "long": "x" * 200_000}})
     app.write("cdk.context.json", {"zone": "looked up"})
 

@@ -124,7 +124,7 @@ def test_undo_goes_to_what_was_deployed_last(tmp_path: Path) -> None:
     assert _moves(Session(tmp_path / "new", _alias("3"), *past), undo=True).wanted is None
 
 
-def test_a_move_overwrites_nobodys_change(tmp_path: Path) -> None:
+def test_a_move_overwrites_no_other_change(tmp_path: Path) -> None:
     # Given an alias as it was read
     session = Session(tmp_path, _alias("3"))
     stub = Stubber(session.client("lambda"))

@@ -28,7 +28,7 @@ def _roll_back(delivered: Delivered, plan: RollbackPlan) -> list[str]:
     return said
 
 
-def test_stages_of_an_environment_exclude_approvals_and_longer_names() -> None:
+def test_an_environments_stages_exclude_approvals() -> None:
     names = ["Source", "dev-items", "prod-approval", *STAGES, "prod-eu-items"]
     assert stages_of(names, "prod", ENVIRONMENTS) == list(STAGES)
     assert stages_of(names, "prod-eu", ENVIRONMENTS) == ["prod-eu-items"]

@@ -46,7 +46,7 @@ def _table(**properties: Any) -> Body:
     }
 
 
-@pytest.mark.requirement("the table", "nothing stateful goes by accident")
+@pytest.mark.requirement("the table", "no accidental loss of stateful resources")
 @pytest.mark.parametrize("policy", ["DeletionPolicy", "UpdateReplacePolicy"])
 @pytest.mark.parametrize("value", ["Delete", None])
 def test_what_is_stateful_is_retained(policy: str, value: str | None) -> None:
@@ -85,7 +85,7 @@ def test_what_can_be_protected_from_deletion_is(type_name: str, broken: Any, men
     assert found("StatefulProtected", stack(DEV, body(broken))) == []
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_what_is_stateful_stands_apart_from_what_moves() -> None:
     assert found("StatefulApart", stack(COMPUTE, _table())) == [(COMPUTE, "Table", None)]
     assert found("StatefulApart", stack(DATA, _table())) == []
@@ -93,7 +93,7 @@ def test_what_is_stateful_stands_apart_from_what_moves() -> None:
     assert found("StatefulApart", stack(PIPELINE, _table())) == []
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_a_stateful_stack_cannot_be_deleted() -> None:
     open_to_deletion = stack(DATA, _table(), termination_protection=False)
 
@@ -288,7 +288,7 @@ ALARM: Body = {
 }
 
 
-@pytest.mark.requirement("whom alarms tell")
+@pytest.mark.requirement("alarm notifications")
 @pytest.mark.parametrize(
     ("key", "value"),
     [("AlarmActions", None), ("AlarmActions", []), ("ActionsEnabled", False)],
@@ -371,7 +371,7 @@ def test_what_reads_an_alarm_acts_for_it(reader: Any) -> None:
     assert found("AlarmActs", stack(COMPUTE, {**silent, "Reader": reader})) == []
 
 
-@pytest.mark.requirement("whom alarms tell")
+@pytest.mark.requirement("alarm notifications")
 @pytest.mark.parametrize(
     "description",
     [
@@ -505,7 +505,7 @@ def test_key_policy_may_contain_only_what_aws_documents(statement: Any, red: boo
 
 
 @pytest.mark.requirement("functions")
-def test_actions_without_resource_level_match_the_authorization_reference() -> None:
+def test_actions_match_the_authorization_reference() -> None:
     reference = json.loads(files("cfnlint").joinpath("data/AdditionalSpecs/Policies.json").read_text(encoding="utf-8"))
 
     assert permissions.WITHOUT_RESOURCE_LEVEL
@@ -532,7 +532,7 @@ def test_actions_without_resource_level_match_the_authorization_reference() -> N
         ("AWS::Lambda::Alias", {"Name": "prod"}),
     ],
 )
-def test_nothing_has_a_name_that_nobody_asked_for(type_name: str, properties: Any) -> None:
+def test_names_are_only_set_where_configured(type_name: str, properties: Any) -> None:
     broken = {"Thing": {"Type": type_name, "Properties": properties}}
 
     assert found("NoPhysicalName", stack(COMPUTE, broken)) == [(COMPUTE, "Thing", None)]

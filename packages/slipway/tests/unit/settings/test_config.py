@@ -438,7 +438,7 @@ def test_production_waits_for_an_approval_by_default(
         assert found == [name for name, of in zip("abc", kinds, strict=True) if of == kind]
 
 
-def test_rules_go_by_kind_whatever_the_name(tmp_path: Path) -> None:
+def test_rules_depend_on_the_kind_not_the_name(tmp_path: Path) -> None:
     # Given that the file dev.toml is production, and prod.toml is development
     documents = pristine()
     put(documents["dev.toml"], "kind", "production")

@@ -141,7 +141,7 @@ def test_environments_may_share_an_account_if_that_is_said(tmp_path: Path) -> No
     assert config.load(write(tmp_path, documents)).environment("staging").account == "111122223333"
 
 
-def test_without_an_approval_nobody_needs_to_be_asked(tmp_path: Path) -> None:
+def test_without_an_approval_there_is_no_question(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["pipeline.toml"], "environments", ["dev"])
     put(documents["pipeline.toml"], "approval_before", [])

@@ -30,7 +30,7 @@ def _folder(tmp_path: Path, **changes: Any) -> Path:
     return write(tmp_path, documents)
 
 
-def test_a_group_has_an_app_of_its_own(tmp_path: Path) -> None:
+def test_a_group_has_its_own_app(tmp_path: Path) -> None:
     # Given two groups
     folder = _folder(tmp_path, key_alias="keys", waves=[OTHERS, [FIRST]])
 

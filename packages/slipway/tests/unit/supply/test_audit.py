@@ -115,7 +115,7 @@ def test_an_index_without_advisories_makes_it_not_done(tmp_path: Path, knowing_n
 
 
 @pytest.mark.requirement("gates before any account")
-def test_nobody_to_ask_makes_it_not_done(tmp_path: Path) -> None:
+def test_without_an_index_the_audit_is_not_done(tmp_path: Path) -> None:
     # Given a port that nobody listens to
     nobody = Audit(osv="http://127.0.0.1:9/v1/query", npm_registry="http://127.0.0.1:9")
 

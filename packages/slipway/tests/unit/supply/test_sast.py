@@ -27,7 +27,7 @@ def found(outcome: Outcome) -> list[tuple[str, str]]:
 
 
 @pytest.mark.requirement("gates before any account")
-def test_a_planted_finding_is_red_and_its_mend_green(tmp_path: Path) -> None:
+def test_a_planted_finding_is_red_and_its_fix_green(tmp_path: Path) -> None:
     red = scanned(tmp_path / "red", EVAL)
     green = scanned(tmp_path / "green", "def handler(event):\n    return event['q']\n")
 

@@ -54,7 +54,7 @@ def looked(repository: ScannedTree, *none: str, today: date = date(2029, 12, 31)
     ],
     ids=["a provider's token", "a password", "a key in JSON"],
 )
-def test_a_planted_secret_is_red_and_its_mend_green(tmp_path: Path, text: str, rule: str) -> None:
+def test_a_planted_secret_is_red_and_its_fix_green(tmp_path: Path, text: str, rule: str) -> None:
     # Given a checkout with a secret that is not committed yet
     repository = Checkout(tmp_path).write()
     (tmp_path / "notes.txt").write_text(text, encoding="utf-8")

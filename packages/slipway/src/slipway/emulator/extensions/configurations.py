@@ -44,7 +44,7 @@ def _resource_arn(original: Callable[..., str], service: str, method: str, path:
 
 
 def _named(request: Mapping[str, Any]) -> str | None:
-    """Return the resource of the configuration that a session is started for; None if there is none."""
+    """Return the resource of the configuration that a session is started for, or None."""
     application = appconfig._resolve_application_id(request.get("ApplicationIdentifier", ""))
     if not application:
         return None

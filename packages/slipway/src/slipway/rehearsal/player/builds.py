@@ -509,7 +509,7 @@ def _exported(file: Path) -> dict[str, str]:
 
 
 def _tests(reports: Sequence[ReportGroup], source: Path) -> Tests | None:
-    """Return the combined result of the JUnit reports; None if there are none."""
+    """Return the combined result of the JUnit reports, or None without reports."""
     found: Tests | None = None
     for report in reports:
         if report.format != "JUNITXML":

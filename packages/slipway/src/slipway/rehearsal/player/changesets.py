@@ -281,7 +281,7 @@ class ChangeSets:
             self._pause(deadline, stack, pause)
 
     def _newest(self, stack: str) -> str:
-        """Return the id of the stack's newest event; empty if there is none."""
+        """Return the id of the stack's newest event, or an empty text."""
         newest = self._formation.describe_stack_events(StackName=stack)["StackEvents"][:1]
         return newest[0]["EventId"] if newest else ""
 

@@ -32,7 +32,7 @@ _LONGEST_WAIT = timedelta(days=8)
 
 
 def opens_at(configuration: Mapping[str, str], moment: datetime) -> datetime | None:
-    """Return the first full hour after a time that is in a `DeploymentWindow`; None if there is none within a week.
+    """Return the first full hour after a time that is in a `DeploymentWindow`, at most a week later, or None.
 
     Args:
         configuration: Configuration of the rule.

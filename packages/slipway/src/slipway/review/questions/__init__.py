@@ -40,7 +40,7 @@ _ANSWERS_OF_CUSTOM: Final = Answers(
 
 
 def answers_of(resource_type: str) -> Answers | None:
-    """Return a type's answers; None if there are none.
+    """Return a type's answers, or None.
 
     Args:
         resource_type: `AWS::S3::Bucket`, …; custom resources have one answer.

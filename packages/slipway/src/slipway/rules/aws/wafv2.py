@@ -58,7 +58,7 @@ def _holds(statement: Mapping[str, Any], method: str) -> bool | None:
 
 
 def _proof(acl: Resource) -> Value:
-    """Return the secret that exempts a request from a web ACL's rate rules; None if there is none."""
+    """Return the secret that exempts a request from a web ACL's rate rules, or None."""
     for rule in acl.get("Rules") or []:
         match rule.get("Statement", {}).get("RateBasedStatement", {}).get("ScopeDownStatement"):
             case {

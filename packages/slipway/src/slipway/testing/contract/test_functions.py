@@ -79,7 +79,7 @@ def test_a_function_writes_to_its_own_log_group_alone(deployment: DeployedTempla
         assert sorted(written) == [("logs:CreateLogStream", own), ("logs:PutLogEvents", own)], function.reference
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("encryption at rest")
 def test_functions_use_the_services_key_and_no_other(deployment: DeployedTemplates) -> None:
     for function in functions(deployment):
         keys = {
@@ -196,7 +196,7 @@ def test_hook_may_only_call_its_version_and_report(deployment: DeployedTemplates
         assert "*" not in group
 
 
-@pytest.mark.requirement("retries and failure destinations on what is not called asynchronously")
+@pytest.mark.requirement("retries and failure destinations of functions that are not called asynchronously")
 def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: DeployedTemplates) -> None:
     for template in deployment:
         for config in template.properties_of("AWS::Lambda::EventInvokeConfig"):
@@ -222,7 +222,7 @@ def test_what_is_called_asynchronously_is_retried_then_put_aside(deployment: Dep
             assert len(configured) == 1 + len(function.aliases) == 3, function.reference
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: background jobs")
 def test_what_reads_batches_answers_for_each_message(deployment: DeployedTemplates) -> None:
     for mapping in deployment["compute"].properties_of("AWS::Lambda::EventSourceMapping"):
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]

@@ -74,7 +74,7 @@ def test_silence_is_no_alarm(deployment: DeployedTemplates) -> None:
         assert alarm["TreatMissingData"] == "notBreaching", alarm["AlarmDescription"]
 
 
-@pytest.mark.requirement("whom alarms tell")
+@pytest.mark.requirement("alarm notifications")
 def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: DeployedTemplates) -> None:
     topic = deployment.output("AlarmTopicArn")
 
@@ -86,7 +86,7 @@ def test_every_alarm_tells_the_topic_when_it_begins_and_ends(deployment: Deploye
         assert alarm["AlarmDescription"]
 
 
-@pytest.mark.requirement("an alarm on `UserErrors` that does not say that it counts the account")
+@pytest.mark.requirement("an alarm on `UserErrors` whose text hides that it counts the whole account")
 def test_no_alarm_counts_the_account_without_saying_so(deployment: DeployedTemplates) -> None:
     # Given that `UserErrors` of DynamoDB has no dimension for the table
     for alarm in _alarms(deployment):
@@ -97,7 +97,7 @@ def test_no_alarm_counts_the_account_without_saying_so(deployment: DeployedTempl
             assert alarm["Dimensions"], alarm["AlarmDescription"]
 
 
-@pytest.mark.requirement("whom alarms tell", "a topic whose policy lets no alarm publish")
+@pytest.mark.requirement("alarm notifications", "a topic whose policy lets no alarm publish")
 def test_alarms_of_this_account_may_publish_to_the_topic(
     deployment: DeployedTemplates, environment: Environment
 ) -> None:
@@ -121,7 +121,7 @@ def test_alarms_of_this_account_may_publish_to_the_topic(
     assert source.partition(":")[2].partition(":")[2] == f"cloudwatch:{region}:{account}:alarm:*"
 
 
-@pytest.mark.requirement("whom alarms tell")
+@pytest.mark.requirement("alarm notifications")
 def test_the_topic_tells_the_configured_addresses(deployment: DeployedTemplates, environment: Environment) -> None:
     subscriptions = deployment["observability"].properties_of("AWS::SNS::Subscription")
 

@@ -97,7 +97,7 @@ def test_everything_that_can_carry_tags_carries_all(deployment: DeployedTemplate
             assert tags(resource) in (None, expected), f"{template.name}: {key} ({resource['Type']})"
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_what_is_stateful_stays_unless_disposable(deployment: DeployedTemplates, environment: Environment) -> None:
     gone = environment.stateful.removal_policy is RemovalPolicy.DESTROY
     for template in deployment:
@@ -108,13 +108,13 @@ def test_what_is_stateful_stays_unless_disposable(deployment: DeployedTemplates,
                 assert policies == ("Delete", "Delete") if deleted else policies in KEPT, key
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_stateful_stacks_are_protected_as_configured(deployment: DeployedTemplates, environment: Environment) -> None:
     for name in ("security", "data"):
         assert deployment[name].termination_protection is environment.stateful.termination_protection
 
 
-@pytest.mark.requirement("nothing stateful goes by accident")
+@pytest.mark.requirement("no accidental loss of stateful resources")
 def test_no_update_may_take_what_outlives_its_stack(deployment: DeployedTemplates) -> None:
     # Given what the templates keep, in the stacks that the policy is set on
     kept = {
@@ -128,7 +128,7 @@ def test_no_update_may_take_what_outlives_its_stack(deployment: DeployedTemplate
     assert kept - {"AWS::Lambda::Version", "AWS::Logs::LogGroup"} <= set(PROTECTED_TYPES)
 
 
-@pytest.mark.requirement("a first deployment that failed and cannot be repeated, since names are taken")
+@pytest.mark.requirement("a failed first deployment that cannot be repeated, because its names are taken")
 def test_a_failed_creation_leaves_nothing_in_its_way(deployment: DeployedTemplates) -> None:
     # Given what has a name of its own (a bucket), or can be made only once (a version of unchanged code)
     named = {"AWS::S3::Bucket", "AWS::Lambda::Version"}
@@ -139,7 +139,7 @@ def test_a_failed_creation_leaves_nothing_in_its_way(deployment: DeployedTemplat
                 assert resource["DeletionPolicy"] == "RetainExceptOnCreate", f"{template.name}: {key}"
 
 
-@pytest.mark.requirement("a first deployment whose rollback cannot delete what is protected")
+@pytest.mark.requirement("a first deployment whose rollback cannot delete protected resources")
 def test_a_failed_creation_deletes_nothing_undeletable(deployment: DeployedTemplates) -> None:
     # Given what CloudFormation cannot delete: protected tables, and buckets with logs in them
     for template in deployment:
@@ -278,9 +278,9 @@ def test_topics_take_tls_only(deployment: DeployedTemplates) -> None:
 
 
 @pytest.mark.requirement(
-    "data at rest encrypted with it",
-    "a writer under the key without data keys, an alarm whose message is lost",
-    "a reader under the key that may not open it",
+    "encryption at rest",
+    "a writer that may not create data keys, so that an alarm's message is lost",
+    "a reader that may not decrypt with the key",
 )
 def test_readers_can_decrypt_and_writers_can_make_data_keys(deployment: DeployedTemplates) -> None:
     reads = {"s3:GetObject", "sqs:ReceiveMessage", "secretsmanager:GetSecretValue", "dynamodb:GetRecords"}

@@ -45,7 +45,7 @@ def _statement_of(deployment: DeployedTemplates, service: str) -> dict[str, Any]
     return found[0]
 
 
-@pytest.mark.requirement("a key of its own")
+@pytest.mark.requirement("its own KMS key")
 def test_the_service_has_a_key_of_its_own_that_rotates(deployment: DeployedTemplates, environment: Environment) -> None:
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
@@ -55,7 +55,7 @@ def test_the_service_has_a_key_of_its_own_that_rotates(deployment: DeployedTempl
     assert sum(len(template.of_type("AWS::KMS::Key")) for template in deployment) == 1
 
 
-@pytest.mark.requirement("a key of its own")
+@pytest.mark.requirement("its own KMS key")
 def test_the_key_has_an_alias_with_service_and_environment(deployment: DeployedTemplates, service: str) -> None:
     alias = deployment["security"].only("AWS::KMS::Alias")
 
@@ -63,7 +63,7 @@ def test_the_key_has_an_alias_with_service_and_environment(deployment: DeployedT
     assert deployment.text("security", alias["TargetKeyId"]) == deployment.output("KeyArn")
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("encryption at rest")
 def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates) -> None:
     for template in deployment:
         # The foundation is no service and has no key: it holds nothing of one.
@@ -84,15 +84,13 @@ def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deplo
                 )
 
 
-@pytest.mark.requirement("data at rest encrypted with it")
+@pytest.mark.requirement("encryption at rest")
 def test_tables_say_that_the_key_is_a_customers(deployment: DeployedTemplates) -> None:
     for table in deployment["data"].properties_of("AWS::DynamoDB::Table"):
         assert (table["SSESpecification"]["SSEEnabled"], table["SSESpecification"]["SSEType"]) == (True, "KMS")
 
 
-@pytest.mark.requirement(
-    "data at rest encrypted with it", "a log group under a customer key that CloudWatch Logs may not use"
-)
+@pytest.mark.requirement("encryption at rest", "a log group under a customer key that CloudWatch Logs may not use")
 def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
     deployment: DeployedTemplates, environment: Environment
 ) -> None:
@@ -112,7 +110,7 @@ def test_cloudwatch_logs_may_use_the_key_for_this_accounts_groups(
 
 
 @pytest.mark.requirement(
-    "data at rest encrypted with it", "a writer under the key without data keys, an alarm whose message is lost"
+    "encryption at rest", "a writer that may not create data keys, so that an alarm's message is lost"
 )
 def test_alarms_and_topics_may_use_key_in_this_account(deployment: DeployedTemplates, environment: Environment) -> None:
     for service in ("cloudwatch.amazonaws.com", "sns.amazonaws.com"):
@@ -121,7 +119,7 @@ def test_alarms_and_topics_may_use_key_in_this_account(deployment: DeployedTempl
         assert statement["Condition"]["StringEquals"] == {"aws:SourceAccount": environment.account}
 
 
-@pytest.mark.requirement("a key of its own")
+@pytest.mark.requirement("its own KMS key")
 def test_key_admits_account_and_services_conditionally(deployment: DeployedTemplates, environment: Environment) -> None:
     for statement in _key_statements(deployment):
         assert statement["Effect"] == "Allow"
@@ -250,7 +248,7 @@ def test_bucket_names_carry_the_services_own_id(deployment: DeployedTemplates, s
         assert bucket["Properties"]["BucketName"].startswith(f"{environment.bucket_prefix}-")
 
 
-@pytest.mark.requirement("ingest: work in the background")
+@pytest.mark.requirement("ingest: background jobs")
 def test_queues_keep_what_failed_and_take_tls_only(deployment: DeployedTemplates) -> None:
     for template in deployment:
         queues = template.of_type("AWS::SQS::Queue")

@@ -67,7 +67,7 @@ def test_the_host_has_no_port(host: str, name: str) -> None:
     query=st.binary(max_size=40),
     kind=st.sampled_from(["application/x-amz-json-1.0", FORM, "", "text/plain"]),
 )
-def test_whatever_is_sent_is_read_or_empty(body: bytes, query: bytes, kind: str) -> None:
+def test_any_body_is_read_or_empty(body: bytes, query: bytes, kind: str) -> None:
     sent = request(body=body, query=query, content_type=kind)
     assert isinstance(sent.json, dict)
     assert all(isinstance(value, str) for value in sent.parameters.values())

@@ -235,7 +235,7 @@ def test_a_host_that_no_account_has_is_refused(way: Way, host: str) -> None:
         way.partition.answer(request(host=host))
 
 
-def test_what_nobody_signed_is_refused(way: Way) -> None:
+def test_unsigned_requests_are_refused(way: Way) -> None:
     with pytest.raises(ApiError, match=f"POST dynamodb.{REGION}.amazonaws.com carries no signature") as error:
         way.partition.answer(request(host=f"dynamodb.{REGION}.amazonaws.com"))
     assert (error.value.code, error.value.status) == ("MissingAuthenticationToken", 403)

@@ -244,7 +244,7 @@ def test_builds_may_clone_what_the_source_stands_for(delivery: Delivery) -> None
 # Approval
 
 
-def test_somebody_is_asked_with_what_the_build_made(delivery: Delivery) -> None:
+def test_an_approval_shows_what_the_build_made(delivery: Delivery) -> None:
     delivery.says = "go"
     execution = delivery.deliver(
         {"Key": KEY}, stage("Build", SYNTH), stage("Ask", approval(Configuration=ASKS)), DEV_STAGE

@@ -178,7 +178,7 @@ def test_artifact_passes_the_bucket_under_its_roles(tmp_path: Path, account: Acc
     assert account.s3.objects.keys() == {("artifacts", "slipway/Sources/1")}
 
 
-def test_a_role_that_may_not_is_told_which_artifact(tmp_path: Path, account: Account) -> None:
+def test_a_denied_role_learns_the_artifact(tmp_path: Path, account: Account) -> None:
     store = _store(account)
     (tmp_path / "in.zip").write_bytes(b"content")
     with pytest.raises(RehearsalError, match=r"slipway/Sources/1 could not be written: .*AccessDenied.*role/reader"):

@@ -136,7 +136,7 @@ def test_a_build_runs_in_a_clean_folder_with_its_source(desk: Desk) -> None:
     assert (desk.folder / "out" / "it").read_text() == "it\n"
 
 
-def test_each_line_is_told_without_its_colours_and_logged(desk: Desk) -> None:
+def test_each_line_is_logged_without_colours(desk: Desk) -> None:
     desk.shell(r"printf '\033[31mred\033[0m\n\n\033[2Kdone  \n'", "echo err >&2")
     assert desk.said[-3:] == ["red", "done", "$ echo err >&2"] or desk.said[-2:] == ["$ echo err >&2", "err"]
     assert desk.output == ["red", "", "done", "err"]
@@ -157,12 +157,12 @@ def test_project_reads_source_and_action_starts_it(desk: Desk) -> None:
     assert asked == [("action", "codebuild:StartBuild"), ("project", "s3:GetObject")]
 
 
-def test_an_action_that_may_not_start_a_project_is_told(desk: Desk) -> None:
+def test_a_denied_start_of_a_project_is_reported(desk: Desk) -> None:
     with pytest.raises(RehearsalError, match=r"the action may not start Synth: .*AccessDenied"):
         desk.build(SPEC, by="project")
 
 
-def test_a_project_that_may_not_read_its_source_is_told(desk: Desk) -> None:
+def test_a_denied_read_of_the_source_is_reported(desk: Desk) -> None:
     desk.aws.role("project", "logs:*")
     with pytest.raises(RehearsalError, match=r"slipway/Sources/1 could not be read: .*AccessDenied"):
         desk.build(SPEC)
@@ -263,7 +263,7 @@ def test_nothing_of_the_person_at_the_terminal_reaches_a_build(desk: Desk, monke
     } | {name for name in told if name.startswith(("PIP_", "UV_", "NPM_", "npm_"))}
 
 
-def test_where_this_machine_gets_packages_is_told(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_package_index_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIP_INDEX_URL", "UV_INDEX_URL", "npm_config_registry"):
         monkeypatch.setenv(name, "https://mirror.example.com")
     seen = desk.environment()
@@ -312,7 +312,7 @@ def test_the_runs_own_variables_win_over_all(desk: Desk) -> None:
     assert desk.output == ["[]"]
 
 
-def test_parameters_and_secrets_are_looked_up_under_the_projects_role(desk: Desk) -> None:
+def test_the_projects_role_reads_parameters_and_secrets(desk: Desk) -> None:
     # Given a parameter, a secret, and one key of another, by name and by ARN
     arn = f"arn:aws:secretsmanager:{REGION}:{TOOLS}:secret:slipway-AbCdEf"
     desk.aws.parameters.all = {"/slipway/one": "1", "/slipway/two": "2"}
@@ -486,7 +486,7 @@ def test_each_output_has_its_own_files(desk: Desk) -> None:
     ("artifacts", "message"),
     [
         (None, "the specification has no artifact Assembly"),
-        ({"files": ["*"], "secondary-artifacts": {"Other": {"files": ["*"]}}}, "makes no artifact Assembly"),
+        ({"files": ["*"], "secondary-artifacts": {"Other": {"files": ["*"]}}}, "has no artifact Assembly"),
         ({"files": ["*.json", "b"], "base-directory": "out"}, r"no file of .*/out is one of \*\.json, b"),
     ],
 )

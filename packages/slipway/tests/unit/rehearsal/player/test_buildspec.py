@@ -216,7 +216,7 @@ _VALUES = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=6))
-def test_whatever_stands_in_it_a_specification_is_read_or_refused(content: dict[str, Any]) -> None:
+def test_any_specification_is_read_or_refused(content: dict[str, Any]) -> None:
     text = json.dumps({**content, "version": 0.2})
     try:
         said = BuildSpec.read(text, "Synth").script()
@@ -302,7 +302,7 @@ def test_a_failing_command_ends_its_phase_with_its_code(tmp_path: Path) -> None:
     assert played.phases == ["begin pre_build", "end pre_build 7"]
 
 
-def test_what_stands_under_finally_runs_whatever_became_of_the_phase(tmp_path: Path) -> None:
+def test_finally_runs_after_a_failed_phase_too(tmp_path: Path) -> None:
     failing = {"commands": ["false", "echo never"], "finally": ["echo at last"]}
     played = Played(_phases(install={"commands": ["echo in"], "finally": ["echo after"]}, build=failing), tmp_path)
     assert played.said == ["in", "after", "at last"]

@@ -129,7 +129,7 @@ def test_a_stack_that_cannot_be_updated_takes_no_change_set(formed: Formed, stat
         ({"DeletionProtectionEnabled": False}, "RetainExceptOnCreate", "ROLLBACK_COMPLETE"),
     ],
 )
-def test_a_protected_resource_stays_when_a_creation_is_rolled_back(
+def test_a_rollback_of_a_creation_keeps_protected_resources(
     formed: Formed, protection: dict[str, Any], policy: str, status: str
 ) -> None:
     # Given a new stack with a table, of which something after it fails
@@ -173,7 +173,7 @@ def test_a_stack_that_is_there_is_updated(formed: Formed) -> None:
     assert set(formed.stack.template["Resources"]) == {"Key", "Table", "New"}
 
 
-def test_each_event_is_told_once_and_in_order(formed: Formed) -> None:
+def test_each_event_is_shown_once_and_in_order(formed: Formed) -> None:
     formed.deploy(_resources(Key=KEY))
     formed.said.clear()
     formed.deploy(_resources(Key=KEY, Table=TABLE))
@@ -290,7 +290,7 @@ def test_without_capabilities_none_are_given(formed: Formed) -> None:
 # What goes wrong
 
 
-def test_a_template_that_cloudformation_refuses_is_told_with_its_stack(formed: Formed) -> None:
+def test_a_rejected_template_is_reported_with_its_stack(formed: Formed) -> None:
     broken = _resources(Key={**KEY, "Of": {"Ref": "Nothing"}})
     with pytest.raises(ChangeSetFailedError, match=rf"^{STACK}: .*Unresolved resource dependencies \[Nothing\] in Key"):
         formed.prepare(broken)
@@ -340,7 +340,7 @@ def test_after_a_failure_a_change_that_is_sound_goes_through(formed: Formed) -> 
 
 
 @pytest.mark.parametrize("missing", [*("DescribeStacks", "DeleteChangeSet", "CreateChangeSet", "DescribeChangeSet")])
-def test_a_role_that_may_not_make_change_sets_is_told(formed: Formed, missing: str) -> None:
+def test_a_denied_change_set_is_reported(formed: Formed, missing: str) -> None:
     may = [each for each in DEPLOYS if not each.endswith(f":{missing}")]
     formed.aws.role("deploy", *may, f"iam:PassRole {formed.exec}")
     with pytest.raises(ChangeSetFailedError, match=rf"^{STACK}: .*deploy.* is not authorized .*:{missing}"):
@@ -348,7 +348,7 @@ def test_a_role_that_may_not_make_change_sets_is_told(formed: Formed, missing: s
 
 
 @pytest.mark.parametrize("missing", ["ExecuteChangeSet", "DescribeStackEvents"])
-def test_a_role_that_may_not_execute_change_sets_is_told(formed: Formed, missing: str) -> None:
+def test_a_denied_execution_of_a_change_set_is_reported(formed: Formed, missing: str) -> None:
     changes = formed.prepare(_resources(Key=KEY))
     formed.aws.role("deploy", *(each for each in DEPLOYS if not each.endswith(f":{missing}")))
     with pytest.raises(ChangeSetFailedError, match=rf"^{STACK}: .*is not authorized .*:{missing}"):

@@ -191,7 +191,7 @@ def test_a_fault_of_the_player_is_an_answer_too(waiting: Waiting) -> None:
 # Who waits
 
 
-def test_what_cloudformation_waits_for_is_kept_until_it_is_answered(waiting: Waiting, tmp_path: Path) -> None:
+def test_pending_requests_are_kept_until_they_are_answered(waiting: Waiting, tmp_path: Path) -> None:
     kept: list[dict[str, Any]] = []
 
     def does(event: dict[str, Any]) -> None:
@@ -207,14 +207,14 @@ def test_what_cloudformation_waits_for_is_kept_until_it_is_answered(waiting: Wai
     assert Memory(tmp_path / "codepipeline.json").pending == {}
 
 
-def test_nobody_waits_in_vain_for_a_player_that_is_gone(waiting: Waiting) -> None:
+def test_an_interrupted_player_answers_its_requests(waiting: Waiting) -> None:
     event = waiting.event("Update", DEPLOYMENT, waiting.properties)
     waiting.custom.give_up(event, "the rehearsal was interrupted")
     _, answer = waiting._answers.get_nowait()  # of this file
     assert (answer["Status"], answer["Reason"]) == ("FAILED", "the rehearsal was interrupted")
 
 
-def test_an_account_that_is_gone_needs_no_answer(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_account_needs_no_answer(waiting: Waiting, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> None:
         raise httpx.ConnectError("refused")
 

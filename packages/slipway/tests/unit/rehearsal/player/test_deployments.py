@@ -166,7 +166,7 @@ def test_an_alarm_that_cannot_be_evaluated_stops_it(account: Account) -> None:
 # Hooks
 
 
-def test_the_hook_is_told_what_it_reports_on(account: Account) -> None:
+def test_the_hook_gets_its_deployment(account: Account) -> None:
     record = account.deploy(AT_ONCE)
     (event,) = account.events
     assert event.keys() == {"DeploymentId", "LifecycleEventHookExecutionId"}
@@ -207,7 +207,7 @@ def test_missing_hook_report_is_awaited_for_an_hour(account: Account, does: Call
     assert record.virtual_seconds >= timedelta(hours=1).total_seconds()
 
 
-def test_a_group_that_may_not_call_its_hook_is_told(account: Account) -> None:
+def test_a_denied_hook_is_reported(account: Account) -> None:
     account.aws.role("group", "cloudwatch:DescribeAlarms", f"lambda:UpdateAlias {ALIAS}")
     account.fails(match="the group's role may not call BeforeAllowTraffic: .*AccessDenied")
 
@@ -225,7 +225,7 @@ def test_an_account_reports_on_its_own_deployments_alone(account: Account) -> No
     account.fails(match="did not report within an hour: .*no hook with that id has a pending report")
 
 
-def test_nobody_reports_on_what_is_over_or_never_was(account: Account) -> None:
+def test_finished_and_unknown_jobs_get_no_results(account: Account) -> None:
     account.deploy(AT_ONCE)
     for execution in (account.events[0]["LifecycleEventHookExecutionId"], "another"):
         with pytest.raises(ApiError) as error:
@@ -234,7 +234,7 @@ def test_nobody_reports_on_what_is_over_or_never_was(account: Account) -> None:
 
 
 def test_codedeploys_api_names_an_operation_that_it_does_not_know(account: Account) -> None:
-    with pytest.raises(ApiError, match="does not know StopDeployment"):
+    with pytest.raises(ApiError, match="does not support StopDeployment"):
         account.codedeploy.api("StopDeployment", {}, Requester(DEV, "key", "hook"))
 
 
@@ -275,20 +275,20 @@ def test_a_group_that_rolls_nothing_back_leaves_it(account: Account) -> None:
     assert account.serves == ("1", {"2": 0.1})
 
 
-def test_a_role_that_may_not_see_its_alarms_is_told(account: Account) -> None:
+def test_a_role_without_access_to_alarms_is_reported(account: Account) -> None:
     account.alarm("Errors")
     account.aws.role("group", "lambda:InvokeFunction", f"lambda:UpdateAlias {ALIAS}")
     record = account.fails(match="the group's role may not see its alarms: .*AccessDenied")
     assert record.reason.startswith(record.id)
 
 
-def test_a_role_that_may_not_move_the_alias_is_told(account: Account) -> None:
+def test_a_role_that_may_not_move_the_alias_is_reported(account: Account) -> None:
     account.aws.role("group", "lambda:InvokeFunction", "cloudwatch:DescribeAlarms", f"lambda:UpdateAlias {ALIAS}-other")
     account.fails(match="the group's role may not move the alias of items")
     assert account.serves == ("1", {})
 
 
-def test_a_role_that_codedeploy_may_not_assume_is_told(account: Account) -> None:
+def test_a_role_that_codedeploy_may_not_assume_is_reported(account: Account) -> None:
     account.aws.role("group", "*", trusts=set())
     account.fails(match="not authorized to perform: sts:AssumeRole")
 

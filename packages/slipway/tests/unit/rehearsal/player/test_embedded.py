@@ -33,7 +33,7 @@ def test_a_metric_is_found_among_other_lines() -> None:
     assert counted(log) == (Counted(FAULTS, (1.0,), "Count"),)
 
 
-def test_every_set_of_dimensions_is_a_metric_of_its_own() -> None:
+def test_every_set_of_dimensions_is_its_own_metric() -> None:
     log = line([{"Name": "Made"}], [["service"], []], service="items", Made=3)
 
     assert counted(log) == (

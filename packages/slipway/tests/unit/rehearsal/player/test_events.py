@@ -146,7 +146,7 @@ def test_relay_whose_role_may_not_put_events_fails(buses: Buses) -> None:
     assert buses.events.faults == [f"State-change: arn:aws:iam::{DEV}:role/relay may not put events on {BUS}"]
 
 
-def test_an_event_of_an_environment_reaches_nobody_by_itself(buses: Buses) -> None:
+def test_an_environments_events_need_a_rule(buses: Buses) -> None:
     buses.listens("figures", {"source": ["aws.codedeploy"]})
     buses.deployment()
     assert buses.heard == []

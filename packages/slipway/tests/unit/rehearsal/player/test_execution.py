@@ -198,7 +198,7 @@ def _actions(execution: Execution) -> list[records.PlayedAction]:
     return [action for each in execution.stages for action in each.actions]
 
 
-def test_each_action_is_told_of_its_account(tmp_path: Path) -> None:
+def test_each_action_gets_its_account(tmp_path: Path) -> None:
     stages = (stage("Build", build()), stage("dev", prepare("a")), stage("prod", prepare("b", account=PROD)))
     execution = Play(tmp_path, pipeline(*stages)).once()
     assert [each.account for one in execution.stages for each in one.actions] == ["tools", "tools", "dev", "prod"]
@@ -358,7 +358,7 @@ def test_rollback_is_in_the_stage_while_its_actions_run(tmp_path: Path) -> None:
     assert seen[1] == [(False, "Succeeded"), (False, "Failed"), (True, "InProgress")]
 
 
-def test_rollback_is_an_execution_of_its_own(tmp_path: Path) -> None:
+def test_a_rollback_is_its_own_execution(tmp_path: Path) -> None:
     fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
     earlier = _earlier(play)
@@ -500,7 +500,7 @@ def test_a_window_that_cannot_be_read_does_not_hold(tmp_path: Path, configuratio
     assert said in execution.reason
 
 
-def test_a_bake_watches_the_environment_that_the_stage_deployed_to(tmp_path: Path) -> None:
+def test_a_bake_watches_its_stages_environment(tmp_path: Path) -> None:
     # Given a stage that deploys to staging and verifies from the tools account
     asked = []
 
@@ -664,7 +664,7 @@ def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
     execution = play.once()
     assert execution.status is PlayStatus.CANCELED
-    assert execution.reason.endswith("cancels what is in flight; they do not start again after the update")
+    assert execution.reason.endswith("which cancels running executions; they do not start again after the update")
 
 
 def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
@@ -740,7 +740,7 @@ def test_without_a_pipeline_nothing_is_played(tmp_path: Path) -> None:
 # Stopped, and killed
 
 
-def test_whoever_stops_it_stops_it_where_it_is(tmp_path: Path) -> None:
+def test_a_stop_leaves_the_stage_as_it_is(tmp_path: Path) -> None:
     # Given a stage that goes back when it fails, and in which somebody says stop
     play = Play(tmp_path, _rolling_back())
     _earlier(play)

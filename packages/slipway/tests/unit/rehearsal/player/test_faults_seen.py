@@ -111,7 +111,7 @@ def test_errors_and_server_errors_are_bad(traffic: Callable[..., PlayedTraffic])
     assert (outcome.failed, outcome.bad, outcome.server_error) == (True, True, True)
 
 
-def test_what_no_api_sends_is_answered_to_nobody(traffic: Callable[..., PlayedTraffic]) -> None:
+def test_a_failed_event_has_no_status(traffic: Callable[..., PlayedTraffic]) -> None:
     ((_, outcome),) = traffic(Lambda(v2=503), {"Records": []}).send(1, old="1", new="2", weight=1)
 
     assert (outcome.bad, outcome.server_error) == (True, None)
@@ -250,7 +250,7 @@ def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
     assert judge(fault, record) is None
 
 
-def test_an_edit_that_does_not_fit_is_told() -> None:
+def test_an_edit_that_does_not_apply_is_reported() -> None:
     faults = list_faults(find_target(specimen.SETTINGS, folder=specimen.PROJECT))
     (edit,) = find("permission-missing", faults).edits.values()
 

@@ -102,7 +102,7 @@ def test_executions_that_another_version_wrote_are_forgotten(file: Path) -> None
     assert memory.definition.version == 4
 
 
-def test_a_pipeline_that_is_removed_is_gone(file: Path) -> None:
+def test_a_removed_pipeline_is_deleted(file: Path) -> None:
     memory = Memory(file)
     memory.define(pipeline())
     memory.undefine()

@@ -125,7 +125,7 @@ def test_executions_are_listed_newest_first(api: Api) -> None:
     assert listed[2]["lastUpdateTime"] - listed[2]["startTime"] == 1800
 
 
-def test_an_execution_is_told_with_its_commit(api: Api) -> None:
+def test_an_execution_is_shown_with_its_commit(api: Api) -> None:
     found = api.ask("GetPipelineExecution", pipelineName="slipway", pipelineExecutionId="e-2")["pipelineExecution"]
     assert (found["status"], found["pipelineName"], found["pipelineVersion"]) == ("InProgress", "slipway", 1)
     (revision,) = found["artifactRevisions"]
@@ -194,7 +194,7 @@ def _about(token: str, result: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def test_a_token_that_nobody_waits_with_is_refused(api: Api, pending: Pending) -> None:
+def test_an_unknown_token_is_refused(api: Api, pending: Pending) -> None:
     thread, found = api.waits(pending)
     with pytest.raises(ApiError) as error:
         api.ask("PutApprovalResult", **_about("another", {"status": "Approved", "summary": ""}))
@@ -228,7 +228,7 @@ def test_the_first_answer_counts(api: Api, pending: Pending, monkeypatch: pytest
     assert (found, pending.summary) == ([ApprovalAnswer.REJECTED], "no")
 
 
-def test_whoever_is_at_the_terminal_answers_too() -> None:
+def test_the_terminal_answers_too() -> None:
     said = iter([None, None, ApprovalAnswer.APPROVED])
     approvals = Approvals(lambda _: next(said), threading.Event())
     assert approvals.wait(Pending("s", "a", "", "")) is ApprovalAnswer.APPROVED
@@ -250,5 +250,5 @@ def test_iam_is_asked_for_each_operation(api: Api, operation: str) -> None:
 
 
 def test_an_operation_that_the_player_does_not_know_is_named(api: Api) -> None:
-    with pytest.raises(ApiError, match="does not know StopPipelineExecution"):
+    with pytest.raises(ApiError, match="does not support StopPipelineExecution"):
         api.api("StopPipelineExecution", {}, ME)

@@ -127,13 +127,13 @@ def test_without_a_time_zone_it_is_utc() -> None:
     [
         ("* * *", "has 3 fields, not 6 or 7"),
         ("* * * * * * * *", "has 8 fields, not 6 or 7"),
-        ("* * * ? * FRIDAY", "'FRIDAY' in the cron expression .* is not known"),
-        ("* * * L * ?", "'L' in the cron expression .* is not known"),
-        ("* * * ? * FRI#2", "'FRI#2' in the cron expression .* cannot be read"),
-        ("* */0 * ? * *", r"'\*/0' in the cron expression .* cannot be read"),
-        ("* * 9- ? * *", "'9-' in the cron expression .* cannot be read"),
+        ("* * * ? * FRIDAY", "'FRIDAY' in the cron expression .* is unknown"),
+        ("* * * L * ?", "'L' in the cron expression .* is unknown"),
+        ("* * * ? * FRI#2", "'FRI#2' in the cron expression .* is invalid"),
+        ("* */0 * ? * *", r"'\*/0' in the cron expression .* is invalid"),
+        ("* * 9- ? * *", "'9-' in the cron expression .* is invalid"),
         ("* * 22-3/2 ? * *", "'22-3/2' in the cron expression .* is not supported: it exceeds the range in steps"),
-        ("* * , ? * *", "'' in the cron expression .* cannot be read"),
+        ("* * , ? * *", "'' in the cron expression .* is invalid"),
     ],
 )
 def test_what_cannot_be_read_is_named(cron: str, message: str) -> None:

@@ -16,7 +16,7 @@ def _group(name: Any, policy: str = "RetainExceptOnCreate") -> dict[str, Any]:
     return {"Log": {"Type": "AWS::Logs::LogGroup", "DeletionPolicy": policy, "Properties": properties}}
 
 
-@pytest.mark.requirement("a log group that a deleted stack leaves in the way")
+@pytest.mark.requirement("a deleted stack's log group that blocks the next deployment")
 @pytest.mark.parametrize(
     "name",
     [

@@ -26,7 +26,7 @@ PROTECTED = [
 ]
 
 
-@pytest.mark.requirement("a first deployment whose rollback cannot delete what is protected")
+@pytest.mark.requirement("a first deployment whose rollback cannot delete protected resources")
 @pytest.mark.parametrize(("kind", "properties"), PROTECTED)
 @pytest.mark.parametrize("policy", DELETED)
 def test_protected_resources_survive_a_rollback(kind: str, properties: dict[str, Any], policy: str | None) -> None:
