@@ -77,7 +77,7 @@ class Consumer:
     def answer(self, event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
         """Handle a batch of messages, and return those to retry."""
         if not event["Records"]:
-            # Powertools takes an empty batch for one of another service. The contract check sends one.
+            # Powertools treats an empty batch as one of another service. The contract check sends one.
             return {"batchItemFailures": []}
 
         def on_message(record: SQSRecord) -> None:
@@ -91,7 +91,7 @@ class Consumer:
                 count_fault()
                 raise
 
-        # Raising for a batch that failed whole would say the same as naming each message, but as an error of the
+        # If every message failed, raising would have the same effect as naming each one, but count as an error of the
         # function.
         processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
         return process_partial_response(event=event, record_handler=on_message, processor=processor)

@@ -168,7 +168,7 @@ def list_items(
     limit: contract.Limit = 20,
     cursor: Annotated[
         str | None,
-        Query(min_length=1, max_length=cursors.MAX_LENGTH, description="`next_cursor` of the page before."),
+        Query(min_length=1, max_length=cursors.MAX_LENGTH, description="`next_cursor` of the previous page."),
     ] = None,
     status: Annotated[str | None, Query(pattern=STATUS_PATTERN, description="Only items of this status.")] = None,
     if_none_match: IfNoneMatch = None,

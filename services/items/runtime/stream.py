@@ -66,7 +66,7 @@ def _on_record(record: DynamoDBRecord) -> None:
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Handle the creations of a batch, and return the records to retry."""
     if not event["Records"]:
-        # Powertools takes an empty batch for one of another service. The contract check sends one.
+        # Powertools treats an empty batch as one of another service. The contract check sends one.
         return {"batchItemFailures": []}
     try:
         return process_partial_response(event=event, record_handler=_on_record, processor=processor, context=context)

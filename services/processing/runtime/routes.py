@@ -74,8 +74,8 @@ api: Final = ProcessingApi(
     },
     fields=("content_type", "cursor", "data", "id", "limit", "status", AUTHORIZATION, IDEMPOTENCY_KEY),
     says={
-        400: "The request is not valid; `errors` names every fault.",
-        401: "No valid token; or it is valid, but no access token.",
+        400: "The request is not valid; `errors` names every error.",
+        401: "The token is missing or invalid, or is not an access token.",
         404: "The caller has no such job.",
         422: "The `Idempotency-Key` was used for other data.",
     },
@@ -84,7 +84,7 @@ api: Final = ProcessingApi(
 app: Final = api.app
 
 
-_HEADERS: Final = {"Location": "Where the job is, relative to the address of the request."}
+_HEADERS: Final = {"Location": "Address of the job, relative to the request's."}
 _BEARER: Final[list[dict[str, list[str]]]] = [{"bearer": []}]
 
 
@@ -95,7 +95,7 @@ def _model(description: str, model: type, *headers: str) -> dict[str, Any]:
 @app.post(
     "/validate",
     summary="Validate data",
-    description="Names every fault with its path; that the data was valid is recorded with status `validated`.",
+    description="Names every error with its path; valid data is recorded with the status `validated`.",
     operation_id="validate",
     security=_BEARER,
     responses=api.responses({200: _model("It is valid.", schemas.Record)}, 400, 413, 415, 401),
@@ -111,12 +111,13 @@ def validate(submission: Submission) -> Response[str]:
     "/process",
     summary="Process data",
     description=(
-        "Accepts a job that turns the data's strings to upper case; `Location` is where its result will be. With an "
-        "`Idempotency-Key`, requests of one caller under one key are one job: who got no answer asks again."
+        "Accepts a job that turns the data's strings to upper case; `Location` is the address of its result. With an "
+        "`Idempotency-Key`, a caller's requests with the same key are one job, so a request without an answer can "
+        "be repeated."
     ),
     operation_id="process",
     security=_BEARER,
-    responses=api.responses({202: _model("It will be done.", schemas.Record, "Location")}, 400, 413, 415, 422, 401),
+    responses=api.responses({202: _model("The job is accepted.", schemas.Record, "Location")}, 400, 413, 415, 422, 401),
 )
 def process(
     submission: Submission,
@@ -133,7 +134,7 @@ def process(
 @app.get(
     "/process/<id>",
     summary="Read a job and its result",
-    description="While it is `pending` there is no result yet: ask again. It is `failed` when its result was lost.",
+    description="While it is `pending` there is no result yet: ask again. It is `failed` if its result was lost.",
     operation_id="getJob",
     security=_BEARER,
     responses=api.responses({200: _model("The job.", schemas.Job)}, 400, 404, 401),
@@ -160,7 +161,7 @@ def list_results(
     status: Annotated[Status, Query(description="Only records of this status.")] = Status.PROCESSED,
     limit: contract.Limit = 20,
     cursor: Annotated[
-        str | None, Query(min_length=1, max_length=128, description="`next_cursor` of the page before.")
+        str | None, Query(min_length=1, max_length=128, description="`next_cursor` of the previous page.")
     ] = None,
 ) -> Response[str]:
     """Handle `GET /results`."""
@@ -169,8 +170,8 @@ def list_results(
 
 @app.post(
     "/uploads",
-    summary="Get a form to upload a file with",
-    description="The form is good for ten minutes, for one object of the given media type and of limited size.",
+    summary="Get a form for uploading a file",
+    description="The form is valid for ten minutes and for one object of the given media type, with a limited size.",
     operation_id="createUpload",
     security=_BEARER,
     responses=api.responses({200: _model("The form.", schemas.Upload)}, 400, 413, 415, 401),

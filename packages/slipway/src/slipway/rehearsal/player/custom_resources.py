@@ -72,7 +72,7 @@ class CustomResources:
             _answer(event, PlayStatus.SUCCEEDED, identifier=identifier)
         except DeploymentFailedError as error:
             _answer(event, PlayStatus.FAILED, reason=str(error))
-        except Exception as error:  # noqa: BLE001  # whatever it is, CloudFormation must not wait for an hour
+        except Exception as error:  # noqa: BLE001  # CloudFormation must not wait for an hour after any error
             _answer(event, PlayStatus.FAILED, reason=f"the player failed: {type(error).__name__}: {error}")
         finally:
             self._memory.remember_pending(token, None)
