@@ -53,7 +53,7 @@ class Record:
 
     Attributes:
         owner: Digest of the API key that sent it.
-        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        created_at: Time in UTC, ISO 8601 with microseconds and `Z`.
         expires_at: Unix time at which it expires, seconds.
         size: Bytes of the payload as UTF-8.
         sha256: Digest of those bytes, hexadecimal.

@@ -30,7 +30,7 @@ class Record(Answer):
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: RecordStatus
-    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    created_at: Annotated[str, Field(description="Time in UTC, ISO 8601.")]
     expires_at: Annotated[str, Field(description="Instant at which the record expires.")]
     completed_at: Annotated[str | None, Field(description="Instant at which it was completed or failed.")]
     reason: Annotated[str | None, Field(description="Why it failed.")]
@@ -56,7 +56,7 @@ class Job(Answer):
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: JobStatus
-    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    created_at: Annotated[str, Field(description="Time in UTC, ISO 8601.")]
     expires_at: Annotated[str, Field(description="Instant at which the job expires.")]
     total: Annotated[int | None, Field(description="Records in the job; null until they are counted.")]
     completed: Annotated[int, Field(description="Number of completed records.")]

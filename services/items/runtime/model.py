@@ -32,7 +32,7 @@ class Item(ItemFields):
     """An item as stored.
 
     Attributes:
-        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        created_at: Time in UTC, ISO 8601 with microseconds and `Z`.
         updated_at: Instant of the last write, in the same form.
         version: 1 at creation, one more at every write. The `ETag` is this number.
     """

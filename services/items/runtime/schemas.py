@@ -14,25 +14,25 @@ from slipway_runtime.exact_json import MAX_DEPTH, MAX_DIGITS
 STATUS_PATTERN = r"^[a-z][a-z0-9_-]{0,31}$"
 
 
-# Fillers and the blank of Braille: letters and a symbol by their categories, and yet nothing to see.
+# Fillers and the blank of Braille: invisible, although their categories are letters and a symbol.
 _BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 
 
 def _visible(name: str) -> str:
-    # Letters, numbers, punctuation, symbols: what is left are marks, spaces and what formats text.
+    # Letters, numbers, punctuation, symbols; the other categories are marks, spaces and formatting characters.
     if not any(unicodedata.category(sign)[0] in "LNPS" and sign not in _BLANK for sign in name):
-        raise PydanticCustomError("invisible", "should have something to see")
+        raise PydanticCustomError("invisible", "should contain a visible character")
     return name
 
 
 class _Fields(Request):
-    # Unicode of any kind, but something to see.
+    # Any Unicode text with a visible character.
     name: Annotated[
         str,
-        Field(min_length=1, max_length=256, pattern=r"\S", description="What people call it."),
+        Field(min_length=1, max_length=256, pattern=r"\S", description="Name for people."),
         AfterValidator(_visible),
     ]
-    description: Annotated[str, Field(max_length=4096, description="More about it. Default: empty.")] = ""
+    description: Annotated[str, Field(max_length=4096, description="Description. Default: empty.")] = ""
     data: Annotated[
         dict[str, Any],
         FREE_DATA,
@@ -46,7 +46,7 @@ class _Fields(Request):
         ),
     ] = {}  # noqa: RUF012 - a field of a model
     status: Annotated[
-        str, Field(pattern=STATUS_PATTERN, description="A word of your own to filter by. Default: `active`.")
+        str, Field(pattern=STATUS_PATTERN, description="Any word, which lists can be filtered by. Default: `active`.")
     ] = "active"
 
     def fields(self) -> ItemFields:
@@ -60,7 +60,7 @@ class NewItem(_Fields):
 
 
 class ItemReplacement(_Fields):
-    """All that a writer decides about an item. What is left out takes its default."""
+    """All fields that a writer sets. Missing fields get their defaults."""
 
 
 class Item(Answer):
@@ -71,9 +71,11 @@ class Item(Answer):
     description: str
     data: dict[str, Any]
     status: str
-    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
-    updated_at: Annotated[str, Field(description="Instant of the last write.")]
-    version: Annotated[int, Field(description="One more at every write; the `ETag` is this number in quotes.")]
+    created_at: Annotated[str, Field(description="Time of creation in UTC, ISO 8601.")]
+    updated_at: Annotated[str, Field(description="Time of the last write.")]
+    version: Annotated[
+        int, Field(description="Increases by one with every write; the `ETag` is this number in quotes.")
+    ]
 
 
 class ItemPage(Answer):

@@ -37,7 +37,7 @@ class Record:
 
     Attributes:
         owner: Subject of the token that the request came with.
-        created_at: Instant in UTC, ISO 8601 with microseconds and `Z`.
+        created_at: Time in UTC, ISO 8601 with microseconds and `Z`.
         updated_at: Instant of the last change, in the same form.
         digest: SHA-256 of the data, to distinguish requests.
         expires_at: Unix time at which the record expires, seconds.

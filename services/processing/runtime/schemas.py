@@ -38,7 +38,7 @@ class Record(Answer):
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: Status
-    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    created_at: Annotated[str, Field(description="Time in UTC, ISO 8601.")]
     updated_at: Annotated[str, Field(description="Instant of the last change.")]
 
 
@@ -47,7 +47,7 @@ class Job(Answer):
 
     id: Annotated[str, Field(description="A UUID, made by the service.")]
     status: JobStatus
-    created_at: Annotated[str, Field(description="Instant in UTC, ISO 8601.")]
+    created_at: Annotated[str, Field(description="Time in UTC, ISO 8601.")]
     updated_at: Annotated[str, Field(description="Instant of the last change.")]
     reason: Annotated[str | None, Field(description="Why it failed; absent unless it did.")] = None
     result: Annotated[

@@ -147,7 +147,7 @@ def synthesise_here(
 
     Args:
         project: The app.
-        processes: What runs the synthesis.
+        processes: Runs the synthesis.
         read: Reads the assembly, which may be deleted afterwards.
         say: Called before slow steps.
 

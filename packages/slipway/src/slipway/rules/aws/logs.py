@@ -23,7 +23,7 @@ RULES = (
     AwsRule(
         name="EdgeLogsInUsEast1",
         does="CloudFront's standard logging is set up in us-east-1 only, wherever the logs go.",
-        says="The delivery of a distribution's logs is in another region, which refuses it.",
+        says="The delivery of a distribution's logs is in another region, where AWS rejects it.",
         fix="Create source, destination and delivery in a stack in us-east-1.",
         source="https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html",
         check=_edge_logs_elsewhere,
