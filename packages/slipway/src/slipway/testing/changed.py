@@ -109,7 +109,7 @@ class AffectedTests:
         """Return a Python file itself, and for any other those of the nearest folder that has some."""
         if file.endswith(".py"):
             return [file]
-        # What reads a file of the root by its path is chosen anyway.
+        # Tests that read a file of the root by its path are chosen anyway.
         for folder in Path(file).parents[:-1]:
             if beside := [path for path in self._modules if Path(path).parent == folder]:
                 return beside
@@ -117,7 +117,7 @@ class AffectedTests:
 
 
 def choose(root: Path, base: str) -> AffectedTests:
-    """Return the choice for what differs from a commit in this working tree, files that git doesn't know included.
+    """Return the choice for a working tree's differences from a commit, including untracked files.
 
     Args:
         root: The repository.
@@ -169,7 +169,7 @@ def _read(root: Path, file: Path) -> tuple[list[str], Reads]:
     try:
         tree = ast.parse(text, str(file))
     except SyntaxError:
-        # A module that imports it fails, and is chosen since it changed.
+        # A module that imports it fails, and is chosen because it changed.
         return [], Reads.FOLDERS
     name = _module_name(file.relative_to(root).as_posix())
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
