@@ -194,7 +194,7 @@ class TestJobs:
 
 
 class TestQueues:
-    @pytest.mark.requirement("ingest: work in the background")
+    @pytest.mark.requirement("ingest: background jobs")
     def test_batch_of_poison_messages_becomes_dead_letters(self, behind: Behind, stranger: Caller) -> None:
         poison: list[Any] = [
             "poison",
