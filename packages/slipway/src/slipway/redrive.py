@@ -122,7 +122,7 @@ def report() -> Table:
 
 
 def run(service: str, queues: Mapping[str, str], *, env: str, show: bool, account: bool) -> None:
-    """Do what a service's own command `redrive` is asked for, and print what came of it.
+    """Run the command `redrive` of a service, and print the result.
 
     Args:
         service: Its name.

@@ -29,7 +29,7 @@ _WHOSE = {"username", "email"}
 class SecrecyContract(OfOperations):
     """The suite. Subclass it in a module of the app's local tests, under a name that pytest collects."""
 
-    def test_no_secret_is_in_a_function_an_output_or_a_template(
+    def test_no_secret_is_in_functions_outputs_or_templates(
         self, local: LocalEnvironment, session: Callable[..., boto3.Session], outputs: Outputs
     ) -> None:
         root = session()
