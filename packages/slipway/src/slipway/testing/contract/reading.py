@@ -124,8 +124,11 @@ def tags(resource: Resource) -> dict[str, str] | None:
 
 
 def takes_logs(resource: Resource) -> bool:
-    """Return True for a bucket that AWS writes access logs to: it has none itself."""
-    return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
+    """Return True for a bucket that AWS writes access logs to: it has none itself, and keeps them longer than a day."""
+    if resource["Type"] != "AWS::S3::Bucket" or "LoggingConfiguration" in resource["Properties"]:
+        return False
+    rules = resource["Properties"].get("LifecycleConfiguration", {}).get("Rules", [])
+    return not any(rule["Status"] == "Enabled" and rule.get("ExpirationInDays") == 1 for rule in rules)
 
 
 @cache

@@ -22,7 +22,10 @@ def test_functions_run_python_on_arm_with_traces(deployment: DeployedTemplates, 
         assert properties["TracingConfig"] == {"Mode": "Active"}
         assert properties["LoggingConfig"]["LogFormat"] == "JSON"
         assert properties["LoggingConfig"]["ApplicationLogLevel"] == environment.logs.level.value
-        (layer,) = properties["Layers"]
+        layer, *extensions = properties["Layers"]
+        # Experiments of AWS FIS come with its own extension.
+        assert extensions in ([], ["{{resolve:ssm:/aws/service/fis/lambda-extension/AWS-FIS-extension-arm64/1.x.x}}"])
+        assert not extensions or environment.resilience is not None
         content = function.template.resources[layer["Ref"]]["Properties"]
         assert content["Content"]["S3Key"] != properties["Code"]["S3Key"]
         assert content["CompatibleRuntimes"] == ["python3.14"]
