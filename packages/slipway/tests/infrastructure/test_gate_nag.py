@@ -465,7 +465,7 @@ def test_what_they_find_is_acknowledged_like_any_other(app: App) -> None:
     assert not [finding for finding in verdict.findings if finding.pack == "Slipway"]
     assert {one.rule for one in verdict.acknowledgements} == {"Slipway-AlarmActs", "Slipway-AlarmHasRunbook"}
     (fault,) = verdict.faults
-    assert "Slipway-LogGroupKept excuses nothing any more" in fault.message
+    assert "Slipway-LogGroupKept suppresses nothing any more" in fault.message
 
 
 def test_our_own_rules_are_missed_when_they_did_not_run(app: App, bucket: aws_s3.CfnBucket) -> None:

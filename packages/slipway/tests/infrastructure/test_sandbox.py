@@ -77,12 +77,12 @@ def test_two_sandboxes_share_no_name() -> None:
 @pytest.mark.parametrize(
     ("name", "of", "said"),
     [
-        ("Anna", "dev", "no name of a sandbox"),
-        ("anna-", "dev", "no name of a sandbox"),
-        ("a" * 21, "dev", "no name of a sandbox"),
+        ("Anna", "dev", "is not a valid name of a sandbox"),
+        ("anna-", "dev", "is not a valid name of a sandbox"),
+        ("a" * 21, "dev", "is not a valid name of a sandbox"),
         ("anna", "nowhere", "unknown environment 'nowhere'"),
-        ("anna", "prod", "of a development environment alone"),
-        ("anna", "staging", "of a development environment alone"),
+        ("anna", "prod", "a sandbox requires a development environment"),
+        ("anna", "staging", "a sandbox requires a development environment"),
     ],
 )
 def test_sandbox_that_cannot_be_is_refused(name: str, of: str, said: str) -> None:
