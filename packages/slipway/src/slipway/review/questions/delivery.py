@@ -109,7 +109,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no={**_NO_REACH, **_UNWATCHED},
     ),
     "AWS::AppConfig::DeploymentStrategy": Answers(
-        removed="deployments name a different one",
+        removed="its deployments name a different strategy instead",
         settings=(
             *falls(
                 "DeploymentDurationInMinutes FinalBakeTimeInMinutes",
@@ -140,7 +140,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         no=_HOLDS_NOTHING,
     ),
     "AWS::AppConfig::HostedConfigurationVersion": Answers(
-        removed="a deployment names its replacement",
+        removed="the deployment names the version that replaces it",
         settings=(
             *changes(
                 "ApplicationId ConfigurationProfileId ContentType",
