@@ -388,18 +388,37 @@ class Rehearse:
         Returns:
             The last execution.
         """
-        stand = self._stand
         self.record.before = self._served()
-        delivered = [each.commit for each in stand.memory.executions if each.status == PlayStatus.SUCCEEDED]
-        if delivered:
-            self._commit.knows(delivered[-1], elsewhere=paths.ROOT)
-        player = stand.new_player()
+        player = self._new_player(self._commit)
         try:
             player.play(self._commit, self._start)
         finally:
             self.record.executions = player.executions
             self._used.update(player.actions.used)
         return self.record.executions[-1]
+
+    def deliver_base(self) -> None:
+        """Deliver the commit before the one to deliver, so that CodePipeline has an execution to roll back to.
+
+        Raises:
+            RehearsalError: It is not delivered.
+        """
+        base = self._base()
+        if base is None:
+            raise RehearsalError("the accounts begin empty: there is nothing to roll back to")
+        player = self._new_player(base)
+        player.play(base, self._start)
+        last = player.executions[-1]
+        if last.status is not PlayStatus.SUCCEEDED:
+            raise RehearsalError(f"{base.sha[:12]}, the version to roll back to, was not delivered: {last.reason}")
+        self._start = office_hours(self._stand.settings, after=self._stand.memory.latest)
+
+    def _new_player(self, commit: Commit) -> Player:
+        """Return a player for a commit whose repository has the one that was delivered last."""
+        delivered = [each.commit for each in self._stand.memory.executions if each.status == PlayStatus.SUCCEEDED]
+        if delivered:
+            commit.knows(delivered[-1], elsewhere=paths.ROOT)
+        return self._stand.new_player()
 
     def finish(self) -> None:
         """Check the current answers, and write the verdict."""

@@ -218,6 +218,8 @@ def play(
                 run.begin(anew=fault is not None and bool(fault.base_edits))
                 if fault is not None and fault.base_edits:
                     run.let_it_fail(minutes=2)
+                if fault is not None and fault.found_by:
+                    run.deliver_base()
                 run.play()
                 take_back(stand, run.record, fault)
                 run.finish()
