@@ -215,11 +215,7 @@ def play(
         run = Rehearse(stand, commit, fault=fault.name if fault else "")
         try:
             try:
-                run.begin(anew=fault is not None and bool(fault.base_edits))
-                if fault is not None and fault.base_edits:
-                    run.let_it_fail(minutes=2)
-                if fault is not None and fault.found_by:
-                    run.deliver_base()
+                _begin(run, fault)
                 run.play()
                 take_back(stand, run.record, fault)
                 run.finish()
@@ -230,6 +226,15 @@ def play(
             run.record.verdict = run.record.verdict or verdict(run.record)
             page.write(run.record, options.folder)
     return run.record
+
+
+def _begin(run: Rehearse, fault: Fault | None) -> None:
+    """Start the accounts, and bring them to the state that a fault needs."""
+    run.begin(anew=fault is not None and bool(fault.base_edits))
+    if fault is not None and fault.base_edits:
+        run.let_it_fail(minutes=2)
+    if fault is not None and fault.found_by:
+        run.deliver_base()
 
 
 def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options, Commit]:

@@ -159,7 +159,7 @@ def test_math_names_its_metrics() -> None:
         ([{"Id": "m1", "MetricStat": STAT, "Expression": "m1"}], "m1 must have either MetricStat or Expression"),
         ([{"Id": "m1", "MetricStat": STAT, "AccountId": "111111111111"}], "of the account 111111111111"),
         ([{"Id": "M1", "MetricStat": STAT}], "Metrics.0.Id = 'M1'"),
-        ([{"Id": "m1", "MetricStat": STAT, "ReturnData": False}], "ReturnData has to be true for one of Metrics"),
+        ([{"Id": "m1", "MetricStat": STAT, "ReturnData": False}], "ReturnData must be true for exactly one of Metrics"),
         (
             [{"Id": "m1", "MetricStat": STAT}, {"Id": "e1", "Expression": "m1"}],
             "ReturnData must be true for exactly one of Metrics; it is true for m1, e1",

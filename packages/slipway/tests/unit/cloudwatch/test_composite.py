@@ -64,7 +64,7 @@ def test_an_alarm_that_is_not_there_is_named() -> None:
     "rule", ["", "ALARM()", "ALARM(on", "on", "ALARM(on) ALARM(off)", "AT_LEAST(1, ALARM, (on, off))", "NOT", "XOR"]
 )
 def test_a_rule_that_cannot_be_read_is_one_line(rule: str) -> None:
-    with pytest.raises(AlarmError, match=r"all: AlarmRule .* cannot be read") as refusal:
+    with pytest.raises(AlarmError, match=r"all: AlarmRule .* cannot be parsed") as refusal:
         composite(rule)
     assert "\n" not in str(refusal.value)
 

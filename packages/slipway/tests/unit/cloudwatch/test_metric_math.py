@@ -140,7 +140,7 @@ def test_a_function_that_is_not_supported_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "message"),
     [
-        ("m1 +", "cannot be read"),
+        ("m1 +", "cannot be parsed"),
         ("m1 m2", "cannot be parsed at 'm2'"),
         ("M1", "is a word, not an expression"),
         ("m1 + REPEAT", "REPEAT is given, but a metric or a number is expected"),

@@ -43,7 +43,7 @@ def test_only_a_disposable_environment_is_destroyed() -> None:
 
 
 def test_credentials_must_be_of_its_account() -> None:
-    with pytest.raises(DestructionError, match="of account 210987654321"):
+    with pytest.raises(DestructionError, match="belong to account 210987654321"):
         Destruction(_environment(disposable=True), Session("210987654321"), say=print)  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -
 
     # Then it is refused while an environment is deployed, with the execution and the way on
     with pytest.raises(
-        InFlightError, match=rf"cancel half-way: {ENVIRONMENT}-services \(execution e-1\).*--name delivery"
+        InFlightError, match=rf"cancel these half-way: {ENVIRONMENT}-services \(execution e-1\).*--name delivery"
     ):
         check(specimen.SETTINGS, review, env=BUILD, client=_stage("services"))
 

@@ -159,8 +159,12 @@ def test_person_opens_a_stack_with_a_recorded_reason(monkeypatch: pytest.MonkeyP
             "--stack",
         ),
         (("open", "--env", "prod", "--stack", "dev-items-data", "--reason", "for a test"), "777788889999", "--stack"),
-        (("open", "--env", "qa", "--stack", "qa-items-data", "--reason", "a good reason"), "777788889999", "--env qa"),
-        (("protect", "--env", "qa", "--service", "items"), "777788889999", "--env qa"),
+        (
+            ("open", "--env", "qa", "--stack", "qa-items-data", "--reason", "a good reason"),
+            "777788889999",
+            "unknown environment 'qa'",
+        ),
+        (("protect", "--env", "qa", "--service", "items"), "777788889999", "unknown environment 'qa'"),
     ],
 )
 def test_nothing_is_opened_by_mistake(

@@ -148,7 +148,7 @@ def test_one_service_that_fails_is_enough(
 @pytest.mark.parametrize(
     "case",
     [
-        (("--env", "qa", "--service", "items"), None, "--env qa: there are dev, staging, prod"),
+        (("--env", "qa", "--service", "items"), None, "unknown environment 'qa'; choose from dev, staging, prod"),
         (("--env", "dev", "--service", "items"), {}, "dev-foundation does not exist"),
     ],
 )

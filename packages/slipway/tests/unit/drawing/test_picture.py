@@ -95,7 +95,7 @@ def test_conditions_are_said(tmp_path: Path) -> None:
     [
         ("{", "is damaged"),
         ("{}", "is damaged (Resources: Field required)"),
-        ('{"Resources": {}}', "holds 0 pipelines, not one"),
+        ('{"Resources": {}}', "contains 0 pipelines, not one"),
         ('{"Resources": {"P": {"Type": "AWS::CodePipeline::Pipeline"}}}', "is damaged (Stages: Field required)"),
     ],
 )
