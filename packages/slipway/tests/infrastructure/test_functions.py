@@ -106,7 +106,8 @@ def test_functions_ship_code_and_dependencies_apart(deployment: DeployedTemplate
     # Given code and layer
     stack, _ = deployment.place_of_function(handler)
     function = deployment.function(handler)
-    (layer,) = function["Layers"]
+    # An environment with experiments adds AWS FIS's extension.
+    layer, *_ = function["Layers"]
     content = deployment[stack].resources[layer["Ref"]]["Properties"]
 
     # Then they are two zips, for the same runtime and processor
@@ -155,6 +156,11 @@ def test_every_function_has_its_own_role(deployment: DeployedTemplates) -> None:
         ]
 
 
+def _faults(deployment: DeployedTemplates) -> set[str]:
+    """Return what AWS FIS's extension does in a function's role, if the environment has experiments."""
+    return set() if deployment.environment.resilience is None else {"s3:GetObject", "s3:ListBucket"}
+
+
 @pytest.mark.requirement("functions")
 def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
     # Given what its role reaches
@@ -167,6 +173,7 @@ def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> 
         "dynamodb:Query",
         "secretsmanager:GetSecretValue",
         *_FLAGS,
+        *_faults(deployment),
     }
     assert reached["dynamodb:Query"] == {f"{table}/index/by-recency", f"{table}/index/by-status"}
     assert reached["dynamodb:GetItem"] == {table}
@@ -192,6 +199,7 @@ def test_the_stream_function_may_do_exactly_this(deployment: DeployedTemplates) 
         "dynamodb:ListStreams",
         "s3:PutObject",
         "sns:Publish",
+        *_faults(deployment),
     }
     for action in stream:
         assert reached[action] == {table.replace(".Arn>", ".StreamArn>")}
@@ -325,7 +333,20 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploye
         variables = {
             name: deployment.text(stack, value) for name, value in function["Environment"]["Variables"].items()
         }
-        assert variables == common | own[handler], handler
+        has_traffic = handler in {"api.handler", "stream.handler"}
+        assert variables == common | own[handler] | (_variables_of_faults(deployment) if has_traffic else {}), handler
+
+
+def _variables_of_faults(deployment: DeployedTemplates) -> dict[str, str]:
+    """Return what AWS FIS's extension reads, if the environment has experiments."""
+    if deployment.environment.resilience is None:
+        return {}
+    faults = f"cf-serverless-faults-{deployment.environment.unique_id('catalog')}"
+    return {
+        "AWS_FIS_CONFIGURATION_LOCATION": f"arn:<AWS::Partition>:s3:::{faults}/faults/",
+        "AWS_FIS_POLL_MAX_WAIT_MILLISECONDS": "200",
+        "AWS_LAMBDA_EXEC_WRAPPER": "/opt/aws-fis/bootstrap",
+    }
 
 
 @pytest.mark.parametrize("handler", HANDLERS)

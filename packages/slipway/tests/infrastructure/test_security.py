@@ -44,8 +44,8 @@ def test_what_is_stored_is_encrypted_with_the_services_key(deployment: DeployedT
         for template in deployment
         if template.name != "foundation"
         for properties in template.properties_of(resource_type)
-        # AWS delivers access logs to nothing but SSE-S3.
-        if not properties.get("BucketName", "").startswith("cf-serverless-logs-")
+        # AWS delivers access logs to nothing but SSE-S3, and faults of an experiment are no data.
+        if not properties.get("BucketName", "").startswith(("cf-serverless-logs-", "cf-serverless-faults-"))
     ]
 
     # Then it names the service's key
@@ -122,4 +122,7 @@ def test_templates_and_variables_have_no_secret_values(deployment: DeployedTempl
     # Then it is the edge's header, where it is sent and where it is looked for, which CloudFormation resolves at deploy
     resolving = [template.name for template in deployment if "{{resolve:" in template.text()]
     assert resolving == ["compute"]
-    assert deployment["compute"].text().count("{{resolve:") == 1 + deployment.environment.waf.enabled
+    # And the public parameter with AWS FIS's extension, for both functions with traffic.
+    extensions = 0 if deployment.environment.resilience is None else 2
+    assert deployment["compute"].text().count("{{resolve:ssm:/aws/service/fis/") == extensions
+    assert deployment["compute"].text().count("{{resolve:") == 1 + deployment.environment.waf.enabled + extensions

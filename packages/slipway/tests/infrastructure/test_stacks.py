@@ -49,10 +49,18 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
+OUTPUTS_OF_EXPERIMENTS = {
+    "compute": {"FaultBucketName"},
+    "observability": {"SlowFunctionsExperiment", "FailingReadersExperiment", "FailingApiExperiment"},
+}
+"""What stacks of an environment with `resilience` also say."""
+
+
 @pytest.mark.requirement("outputs")
 @pytest.mark.parametrize("stack", OUTPUTS)
 def test_outputs_have_stable_ids(deployment: DeployedTemplates, stack: str) -> None:
-    assert set(deployment[stack].outputs) == OUTPUTS[stack]
+    experiments = {} if deployment.environment.resilience is None else OUTPUTS_OF_EXPERIMENTS
+    assert set(deployment[stack].outputs) == OUTPUTS[stack] | experiments.get(stack, set())
 
 
 @pytest.mark.requirement("outputs")
@@ -163,6 +171,12 @@ def test_wildcard_in_a_resource_covers_only_an_id(deployment: DeployedTemplates)
             "cloudformation:UpdateTerminationProtection",
         },
         rf"arn:[^:]+:execute-api:{place}:<compute/\w+>/live/(PUT|DELETE)/items/\*": {"execute-api:Invoke"},
+        r"arn:<AWS::Partition>:s3:::cf-serverless-faults-[0-9a-f]{8}/faults/\*": {
+            "s3:DeleteObject",
+            "s3:GetObject",
+            "s3:PutObject",
+        },
+        rf"arn:[^:]+:fis:{place}:experiment/\*": {"fis:GetExperiment", "fis:StartExperiment", "fis:StopExperiment"},
         **BACKUP,
     }
 

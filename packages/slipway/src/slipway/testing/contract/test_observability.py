@@ -92,7 +92,7 @@ def test_no_alarm_counts_the_account_without_saying_so(deployment: DeployedTempl
     for alarm in _alarms(deployment):
         if alarm.get("MetricName") == "UserErrors":
             assert not alarm.get("Dimensions")
-            assert "in all of the account" in alarm["AlarmDescription"]
+            assert "in the whole account" in alarm["AlarmDescription"]
         elif "MetricName" in alarm:
             assert alarm["Dimensions"], alarm["AlarmDescription"]
 
