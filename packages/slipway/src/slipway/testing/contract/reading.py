@@ -124,11 +124,18 @@ def tags(resource: Resource) -> dict[str, str] | None:
 
 
 def takes_logs(resource: Resource) -> bool:
-    """Return True for a bucket that AWS writes access logs to: it has none itself, and keeps them longer than a day."""
-    if resource["Type"] != "AWS::S3::Bucket" or "LoggingConfiguration" in resource["Properties"]:
+    """Return True for a bucket that AWS writes access logs to: it has none itself, and keeps them."""
+    if resource["Type"] != "AWS::S3::Bucket" or holds_faults(resource):
+        return False
+    return "LoggingConfiguration" not in resource["Properties"]
+
+
+def holds_faults(resource: Resource) -> bool:
+    """Return True for a bucket that holds the faults of an experiment, and nothing for longer than a day."""
+    if resource["Type"] != "AWS::S3::Bucket":
         return False
     rules = resource["Properties"].get("LifecycleConfiguration", {}).get("Rules", [])
-    return not any(rule["Status"] == "Enabled" and rule.get("ExpirationInDays") == 1 for rule in rules)
+    return any(rule["Status"] == "Enabled" and rule.get("ExpirationInDays") == 1 for rule in rules)
 
 
 @cache

@@ -17,6 +17,7 @@ from slipway.settings.protection import PROTECTED_TYPES
 from slipway.testing.contract.reading import (
     BACKUP,
     functions,
+    holds_faults,
     ids,
     listed,
     only_reads_for_drift,
@@ -106,7 +107,7 @@ def test_what_is_stateful_stays_unless_disposable(deployment: DeployedTemplates,
     gone = environment.stateful.removal_policy is RemovalPolicy.DESTROY
     for template in deployment:
         for key, resource in template.resources.items():
-            if resource["Type"] in STATEFUL and not takes_logs(resource):
+            if resource["Type"] in STATEFUL and not takes_logs(resource) and not holds_faults(resource):
                 policies = (resource["DeletionPolicy"], resource["UpdateReplacePolicy"])
                 deleted = gone and resource["Type"] != "AWS::KMS::Key"
                 assert policies == ("Delete", "Delete") if deleted else policies in KEPT, key

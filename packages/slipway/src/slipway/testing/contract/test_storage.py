@@ -11,7 +11,7 @@ import pytest
 
 from slipway.settings import Environment
 from slipway.testing.app import Subject
-from slipway.testing.contract.reading import takes_logs
+from slipway.testing.contract.reading import holds_faults, takes_logs
 from slipway.testing.templates import KEPT, DeployedTemplates, Resource
 
 _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
@@ -72,7 +72,7 @@ def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: Deplo
         for resource_type, key_of in _KEY_OF.items():
             for key, resource in template.of_type(resource_type).items():
                 # AWS delivers access logs to nothing but SSE-S3.
-                if takes_logs(resource):
+                if takes_logs(resource) or holds_faults(resource):
                     assert _encryption(resource["Properties"])["SSEAlgorithm"] == "AES256"
                     continue
                 # CloudFront's web ACL logs in CloudFront's own region, where no other region's key can be used.
