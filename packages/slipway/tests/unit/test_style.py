@@ -7,6 +7,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,25 @@ def without_verb(source: str) -> Iterator[str]:
             yield f"line {node.lineno}: {docstring.splitlines()[0]}"
 
 
+def lost(source: str) -> Iterator[int]:
+    """Yield the lines of texts that are statements: the rest of a message that was cut in two."""
+    for node in ast.walk(ast.parse(source)):
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            for before, statement in pairwise(block if isinstance(block, list) else []):
+                if not isinstance(statement, ast.Expr):
+                    continue
+                # A text below an attribute is its docstring.
+                targets = [before.target] if isinstance(before, ast.AnnAssign) else getattr(before, "targets", [])
+                described = bool(targets) and all(
+                    isinstance(each, ast.Attribute) or not isinstance(node, (ast.FunctionDef, ast.If))
+                    for each in targets
+                )
+                is_text = isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+                if isinstance(statement.value, ast.JoinedStr) or (is_text and not described):
+                    yield statement.lineno
+
+
 def of_removed_service(path: str) -> bool:
     """True if a path lies in a service that the app doesn't have: the pages may still speak of the example's."""
     folder, _, rest = path.partition("/")
@@ -161,6 +181,29 @@ def test_code_is_plain_english(module: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
 def test_docstrings_begin_with_a_verb(module: Path) -> None:
     assert list(without_verb(module.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(ROOT)))
+def test_no_message_lost_its_end(module: Path) -> None:
+    assert list(lost(module.read_text(encoding="utf-8"))) == []
+
+
+def test_lost_end_of_a_message_is_seen() -> None:
+    source = """
+class A:
+    name = 1
+    \"\"\"A name.\"\"\"
+
+    def __init__(self) -> None:
+        self.port = 1
+        \"\"\"A port.\"\"\"
+        if self.port:
+            why = "stop it with "
+            "--now"
+        why = f"port "
+        f"{self.port}"
+"""
+    assert list(lost(source)) == [13, 11]
 
 
 def test_names_of_tests_are_short() -> None:

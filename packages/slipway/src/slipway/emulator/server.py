@@ -266,9 +266,10 @@ class Emulator:
         """
         for port in (self.port, self.plain_port):
             if (holder := holder_of(port)) is not None:
-                message = f"port {port} is in use by {holder}; stop it, or choose another port: make up "
-                f"PORT={port + 100}"
-                raise RehearsalError(message, exit_code=2)
+                raise RehearsalError(
+                    f"port {port} is in use by {holder}; stop it, or choose another port: make up PORT={port + 100}",
+                    exit_code=2,
+                )
 
     def start(self) -> None:
         """Start the process and wait until it answers. It outlives the command that starts it.

@@ -114,9 +114,10 @@ def _move(client: LambdaClient, function: str, shifts: Sequence[_Shift], *, undo
     alias = client.get_alias(FunctionName=function, Name=ALIAS)
     present, revision = alias["FunctionVersion"], alias.get("RevisionId", "")
     if alias.get("RoutingConfig", {}).get("AdditionalVersionWeights"):
-        why = "a running deployment is moving it: stop the deployment with `aws deploy stop-deployment "
-        "--auto-rollback-enabled`"
-        return AliasMove(function, present, None, why)
+        stop = "aws deploy stop-deployment --auto-rollback-enabled"
+        return AliasMove(
+            function, present, None, f"a running deployment is moving it: stop the deployment with `{stop}`"
+        )
     theirs = sorted((each for each in shifts if each.function == function), key=lambda each: each.ended, reverse=True)
     if undo:
         if not theirs or theirs[0].new == present:
