@@ -42,6 +42,10 @@ class VirtualClock:
         self._waited += timedelta(seconds=seconds)
 
 
+ROOM_HOURS = 3
+"""Virtual hours in which an execution reaches its last environment: canaries and bakes take most of them."""
+
+
 def office_hours(settings: Settings, now: datetime | None = None, *, after: datetime | None = None) -> datetime:
     """Return a time at which an execution meets every configured deployment window.
 
@@ -52,7 +56,8 @@ def office_hours(settings: Settings, now: datetime | None = None, *, after: date
             later one counts. Default: the accounts are new.
 
     Returns:
-        Now, or the next full hour in which every window is open, in UTC.
+        Now, or the next full hour, in UTC, at which every window is open for `ROOM_HOURS` more. If windows are too short
+        for that: now or the next full hour at which they are open.
     """
     windows = [each.deployment.window for each in settings.environments if each.deployment.window is not None]
     present = now or datetime.now(UTC)
@@ -60,8 +65,12 @@ def office_hours(settings: Settings, now: datetime | None = None, *, after: date
     present = present.replace(microsecond=0)
     full_hour = present.replace(minute=0, second=0)
     moments = [present, *(full_hour + timedelta(hours=hours) for hours in range(1, 24 * 8))]
+    for hours in (ROOM_HOURS, 0):
+        for moment in moments:
+            if all(_is_open(window, moment + timedelta(hours=each)) for window in windows for each in range(hours + 1)):
+                return moment
     # If two windows have no hour in common, there is no such time, and the pipeline reports it.
-    return next((moment for moment in moments if all(_is_open(window, moment) for window in windows)), present)
+    return present
 
 
 def _is_open(window: DeploymentWindow, moment: datetime) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import specimen
 from slipway.delivery.conditions import window
 from slipway.errors import RehearsalError
-from slipway.rehearsal.player.clock import VirtualClock, office_hours
+from slipway.rehearsal.player.clock import ROOM_HOURS, VirtualClock, office_hours
 from slipway.rehearsal.player.rules import is_in_window, opens_at
 from slipway.settings.model import DeploymentWindow
 
@@ -201,6 +201,37 @@ def test_a_moment_within_the_windows_is_taken_as_it_is() -> None:
     start = office_hours(_SETTINGS, datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC))
     within = start + timedelta(minutes=7, seconds=3)
     assert office_hours(_SETTINGS, within) == within
+
+
+def test_an_execution_has_time_before_the_windows_close() -> None:
+    # An hour before all windows close
+    opens = office_hours(_SETTINGS, datetime(2026, 11, 18, 3, tzinfo=UTC))
+    last = max(hour for hour in range(24) if _all_open(opens + timedelta(hours=hour)))
+    late = opens + timedelta(hours=last)
+
+    start = office_hours(_SETTINGS, late)
+
+    assert start > late
+    assert all(_all_open(start + timedelta(hours=hours)) for hours in range(ROOM_HOURS + 1))
+
+
+def test_a_short_window_is_better_than_none() -> None:
+    *others, last = _SETTINGS.environments
+    assert last.deployment.window is not None
+    short = last.deployment.window.model_copy(update={"to_hour": last.deployment.window.from_hour + 1})
+    deployment = last.deployment.model_copy(update={"window": short})
+    narrow = _SETTINGS.model_copy(
+        update={"environments": (*others, last.model_copy(update={"deployment": deployment}))}
+    )
+
+    start = office_hours(narrow, datetime(2026, 11, 18, 3, tzinfo=UTC))
+
+    assert is_in_window(window(short).configuration, start)
+
+
+def _all_open(moment: datetime) -> bool:
+    windows = [each.deployment.window for each in _SETTINGS.environments if each.deployment.window is not None]
+    return all(is_in_window(window(each).configuration, moment) for each in windows)
 
 
 def test_the_time_of_accounts_never_goes_back() -> None:
