@@ -56,8 +56,8 @@ def office_hours(settings: Settings, now: datetime | None = None, *, after: date
             later one counts. Default: the accounts are new.
 
     Returns:
-        Now, or the next full hour, in UTC, at which every window is open for `ROOM_HOURS` more. If windows are too short
-        for that: now or the next full hour at which they are open.
+        Now, or the next full hour, in UTC, at which every window is open for `ROOM_HOURS` more. If windows are too
+        short for that: now or the next full hour at which they are open.
     """
     windows = [each.deployment.window for each in settings.environments if each.deployment.window is not None]
     present = now or datetime.now(UTC)
