@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import traceback
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,17 @@ def test_a_careful_service_has_no_finding_within_the_bounds(tmp_path: Path) -> N
     assert [str(each) for each in found.findings] == []
     assert found.requests > 50
     # The bound, the probes of schemathesis, and the callers without a key
+    assert len(seen) <= BOUNDS.requests + 10
+
+
+def test_the_bound_holds_in_the_background(tmp_path: Path) -> None:
+    # Given what a shell does to the processes that it starts with `&`
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with served(careful) as (address, seen):
+            attack_target(target_at(address, tmp_path), BOUNDS, tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert len(seen) <= BOUNDS.requests + 10
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -172,7 +173,7 @@ def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
     assert [(stage.name, stage.kind) for stage in stopped] == [("prod-items", "deliver")]
     said = put_back.said.splitlines()[-1]
     assert "rolled back" in said
-    assert "requests to the new version failed in prod-items" in said
+    assert re.search(r"[1-9]\d* of \d+ requests", said)
 
 
 def test_the_stage_goes_back_to_what_was_delivered_before_it(put_back: Run) -> None:

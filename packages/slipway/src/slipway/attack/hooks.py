@@ -55,14 +55,15 @@ class _Budget:
 
     def __init__(self) -> None:
         self.sent, self.most = 0, int(os.environ.get(REQUESTS, "0"))
+        # A shell starts what it runs in the background with the signal ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if COUNT in os.environ:
             atexit.register(self._write)
 
     def spend(self) -> None:
         """Count one request."""
         self.sent += 1
-        # An interrupt between two phases of schemathesis is lost, so each further request interrupts again.
-        if self.most and self.sent >= self.most:
+        if self.sent == self.most:
             os.kill(os.getpid(), signal.SIGINT)
 
     def _write(self) -> None:
