@@ -346,12 +346,12 @@ def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) 
             policy for policy in policies.policies(bootstrapped.account, SETTINGS) if arn.endswith(policy.name)
         )
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right.document), SetAsDefault=True)
-    # Then it says both, and how to mend them
+    # Then it says both, and how to fix them
     assert found["execution role in us-east-1"].status is CheckStatus.WARNING
     assert "AdministratorAccess" in found["execution role in us-east-1"].found
     assert found["policies"].status is CheckStatus.WARNING
     assert "slipway-bootstrap-messaging" in found["policies"].found
-    assert found["policies"].mend
+    assert found["policies"].fix
 
 
 def test_doctor_says_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrapped, assembly: Path) -> None:
@@ -368,4 +368,4 @@ def test_doctor_says_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrap
         "policies",
     ):
         assert found[check].status is CheckStatus.WRONG
-        assert "make bootstrap" in found[check].mend
+        assert "make bootstrap" in found[check].fix

@@ -1,4 +1,4 @@
-"""Whatever the API takes, it keeps exactly; a cursor of another is none."""
+"""The API keeps exactly what it accepts, and refuses a cursor that was changed."""
 
 from typing import Any
 

@@ -126,7 +126,7 @@ def test_what_the_credentials_may_not_ask_is_not_checked() -> None:
 def test_connection_must_be_available(answer: Any, status: CheckStatus) -> None:
     (found,) = _look("tools", "connection", codeconnections=[("get_connection", answer)])
     assert found.status is status
-    assert bool(found.mend) is (status is CheckStatus.WRONG)
+    assert bool(found.fix) is (status is CheckStatus.WRONG)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_reserved_concurrency_must_leave_a_hundred(limit: int, status: CheckStat
     # Then a hundred must be left
     assert found.status is status
     if status is CheckStatus.WRONG:
-        assert "leave reserved_concurrency out" in found.mend
+        assert "leave reserved_concurrency out" in found.fix
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_quotas_are_compared_with_what_the_tables_scale_to(scaling: Path) -> Non
 
 def test_quotas_are_not_checked_before_the_synthesis() -> None:
     (found,) = _look("dev", "quotas")
-    assert (found.status, found.mend) == (CheckStatus.UNCHECKED, "make synth")
+    assert (found.status, found.fix) == (CheckStatus.UNCHECKED, "make synth")
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_deploy_role_must_trust_the_tools_account() -> None:
     found = _by_check(look.roles("us-east-1"))
     # Then the trust is wrong, the policies are right, and the boundary is missing
     assert found["trust of deploy-role in us-east-1"].status is CheckStatus.WRONG
-    assert "--trust" in found["trust of deploy-role in us-east-1"].mend
+    assert "--trust" in found["trust of deploy-role in us-east-1"].fix
     assert found["execution role in us-east-1"].status is CheckStatus.OK
     assert found["boundary of the execution role in us-east-1"].status is CheckStatus.WARNING
 
@@ -293,7 +293,7 @@ def test_library_that_writes_a_newer_schema_is_wrong(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(machine, "_read_schema", lambda *_: 43)
     found = _by_check(machine.check_versions())["assembly schema"]
     assert found.status is CheckStatus.WRONG
-    assert "pin a newer aws-cdk" in found.mend
+    assert "pin a newer aws-cdk" in found.fix
 
 
 def test_an_unknown_schema_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,20 +312,20 @@ def test_pin_that_the_lock_does_not_have_is_wrong(root: Path) -> None:
     pinned = json.loads((root / "package.json").read_text())["devDependencies"]["aws-cdk"]
     _edit(root / "package.json", pinned, "2.1.0")
     found = _by_check(machine.check_versions(root))["aws-cdk"]
-    assert (found.status, found.mend) == (CheckStatus.WRONG, "make lock")
+    assert (found.status, found.fix) == (CheckStatus.WRONG, "make lock")
 
 
 def test_cli_that_is_not_installed_is_wrong(root: Path) -> None:
     shutil.rmtree(root / "node_modules")
     found = _by_check(machine.check_versions(root))["aws-cdk"]
-    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
+    assert (found.status, found.fix) == (CheckStatus.WRONG, "make install")
     assert "is not installed" in found.found
 
 
 def test_library_of_another_version_is_wrong(root: Path) -> None:
     _edit(root / "pyproject.toml", "aws-cdk-lib==", "aws-cdk-lib==1")
     found = _by_check(machine.check_versions(root))["aws-cdk-lib"]
-    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
+    assert (found.status, found.fix) == (CheckStatus.WRONG, "make install")
 
 
 def test_two_versions_of_uv_are_wrong(root: Path) -> None:
@@ -342,14 +342,14 @@ def test_locks_hold_what_the_project_asks_for() -> None:
 def test_lock_without_a_new_package_is_wrong(root: Path) -> None:
     _edit(root / "pyproject.toml", "app = [", 'app = [\n    "left-pad>=1",')
     found = _by_check(machine.check_locks(root))["dev.txt"]
-    assert (found.status, found.mend) == (CheckStatus.WRONG, "make lock")
+    assert (found.status, found.fix) == (CheckStatus.WRONG, "make lock")
     assert "left-pad>=1 is missing" in found.found
 
 
 def test_other_packages_than_the_lock_names_are_wrong(root: Path) -> None:
     _edit(root / "requirements" / "dev.txt", "\nrich==", "\nrich==99.")
     found = _by_check(machine.check_locks(root))["installed"]
-    assert (found.status, found.mend) == (CheckStatus.WRONG, "make install")
+    assert (found.status, found.fix) == (CheckStatus.WRONG, "make install")
 
 
 def test_git_without_a_repository_is_not_checked(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ def test_command_prints_json_and_is_content_with_warnings() -> None:
     wrong = [each for each in found if each["status"] == "wrong"]
     assert result.exit_code == (1 if wrong else 0), wrong
     assert {each["area"] for each in found if each["status"] == "not checked"} >= set(ACCOUNTS)
-    assert all(each["mend"] for each in found if each["status"] != "ok")
+    assert all(each["fix"] for each in found if each["status"] != "ok")
 
 
 @pytest.mark.usefixtures("_built")

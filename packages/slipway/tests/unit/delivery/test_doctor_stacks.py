@@ -71,7 +71,7 @@ def test_stuck_stacks_are_named_with_the_way_out(status: str) -> None:
 
     assert (found.check, found.status) == ("blue-items-compute", CheckStatus.WRONG)
     assert status in found.found
-    assert "--stack-name blue-items-compute --region eu-west-1" in found.mend
+    assert "--stack-name blue-items-compute --region eu-west-1" in found.fix
 
 
 @pytest.mark.parametrize("name", ["slipway-pipeline", "slipway-pipeline-support-us-west-2", "CDKToolkit"])
@@ -103,7 +103,7 @@ def test_a_bucket_that_a_failed_try_left_is_named() -> None:
     found = _found(buckets=_buckets("404", {}))[1]
 
     assert (found.check, found.status) == (f"bucket {log_bucket_name(_environment(), service)}", CheckStatus.WRONG)
-    assert "first-deployment.md" in found.mend
+    assert "first-deployment.md" in found.fix
 
 
 @pytest.mark.requirement("bucket names that anybody can take beforehand")
@@ -113,7 +113,7 @@ def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
     found = _found(buckets=_buckets(code))[1]
 
     assert (found.check, found.status) == (f"bucket {bucket_name(_environment(), service)}", CheckStatus.WRONG)
-    assert "name_salt in config/blue.toml" in found.mend
+    assert "name_salt in config/blue.toml" in found.fix
 
 
 def test_buckets_of_a_standing_stack_are_its_own() -> None:
@@ -135,8 +135,8 @@ def test_backups_need_the_opt_in_of_their_region() -> None:
 
     assert opted_in.status is CheckStatus.OK
     assert opted_out.status is CheckStatus.WRONG
-    assert "S3=true --region eu-west-1" in opted_out.mend
-    assert "DynamoDB=true,S3=true" in unknown.mend
+    assert "S3=true --region eu-west-1" in opted_out.fix
+    assert "DynamoDB=true,S3=true" in unknown.fix
 
 
 def test_without_backups_nothing_is_asked() -> None:

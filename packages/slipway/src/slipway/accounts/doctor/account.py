@@ -343,8 +343,8 @@ class _Look:
             return None
         return role
 
-    def _finding(self, check: str, status: CheckStatus, found: str, mend: str = "") -> CheckResult:
-        return CheckResult(self.account.label, check, status, found, mend)
+    def _finding(self, check: str, status: CheckStatus, found: str, fix: str = "") -> CheckResult:
+        return CheckResult(self.account.label, check, status, found, fix)
 
 
 def _reservations(model: BaseModel) -> Iterator[int]:

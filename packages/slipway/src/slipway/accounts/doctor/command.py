@@ -70,7 +70,7 @@ def examine(configuration: Path, assembly: Path, profiles: list[str]) -> list[Ch
 def table(findings: list[CheckResult]) -> Table:
     """Return the findings as a table."""
     lines = Table(box=None, pad_edge=False, show_header=True, header_style="bold")
-    for name in ("area", "check", "", "found", "mend"):
+    for name in ("area", "check", "", "found", "fix"):
         lines.add_column(name, overflow="fold")
     for finding in findings:
         colour = _COLOURS[finding.status]
@@ -79,7 +79,7 @@ def table(findings: list[CheckResult]) -> Table:
             escape(finding.check),
             f"[{colour}]{finding.status}[/{colour}]",
             escape(finding.found),
-            escape(finding.mend),
+            escape(finding.fix),
         )
     return lines
 

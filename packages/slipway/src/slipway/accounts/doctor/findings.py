@@ -27,11 +27,11 @@ class CheckResult:
         check: What was checked.
         status: The outcome.
         found: What was found, in one line.
-        mend: How to fix it, in one line; empty when there is nothing to do.
+        fix: How to fix it, in one line; empty when there is nothing to do.
     """
 
     area: str
     check: str
     status: CheckStatus
     found: str
-    mend: str = ""
+    fix: str = ""

@@ -110,7 +110,7 @@ def check_versions(root: Path = ROOT) -> Iterator[CheckResult]:
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     wanted = SpecifierSet(project["project"]["requires-python"])
     here = ".".join(map(str, sys.version_info[:3]))
-    yield _compare("Python", here, str(wanted), fits=here in wanted, mend=f"use Python {wanted}")
+    yield _compare("Python", here, str(wanted), fits=here in wanted, fix=f"use Python {wanted}")
     pins = {
         requirement.name: requirement
         for group in project["dependency-groups"].values()
@@ -121,18 +121,18 @@ def check_versions(root: Path = ROOT) -> Iterator[CheckResult]:
     for name in ("uv", "aws-cdk-lib", "cdk-nag", "ministack"):
         installed = _installed(name)
         fits = installed is not None and installed in pins[name].specifier
-        yield _compare(name, installed, str(pins[name].specifier), fits=fits, mend="make install")
+        yield _compare(name, installed, str(pins[name].specifier), fits=fits, fix="make install")
     yield _bootstrap_uv(root, pins["uv"])
     yield _node(root)
     yield from _cli(root)
     yield from _schema(root)
 
 
-def _compare(check: str, found: str | None, wanted: str, *, fits: bool, mend: str) -> CheckResult:
+def _compare(check: str, found: str | None, wanted: str, *, fits: bool, fix: str) -> CheckResult:
     if fits:
         return CheckResult("versions", check, CheckStatus.OK, f"{found} ({wanted})")
     seen = "is not installed" if found is None else f"is {found}"
-    return CheckResult("versions", check, CheckStatus.WRONG, f"{seen}, wanted {wanted}", mend)
+    return CheckResult("versions", check, CheckStatus.WRONG, f"{seen}, wanted {wanted}", fix)
 
 
 def _installed(package: str) -> str | None:
@@ -163,12 +163,12 @@ def _node(root: Path) -> CheckResult:
     try:
         done = process.run([node, "--version"], check=True, seconds=20)
     except process.ProcessError:
-        return _compare("Node", None, f"{NODE_MAJOR}.x", fits=False, mend="make install")
+        return _compare("Node", None, f"{NODE_MAJOR}.x", fits=False, fix="make install")
     found = done.stdout.strip().removeprefix("v")
     engines = _package(root, "aws-cdk").get("engines", {}).get("node", "")
     lowest = re.search(r"\d+", engines)
     fits = found.startswith(f"{NODE_MAJOR}.") and (lowest is None or int(lowest[0]) <= NODE_MAJOR)
-    return _compare("Node", found, f"{NODE_MAJOR}.x, the CLI {engines or 'any'}", fits=fits, mend="make install")
+    return _compare("Node", found, f"{NODE_MAJOR}.x, the CLI {engines or 'any'}", fits=fits, fix="make install")
 
 
 def _cli(root: Path) -> Iterator[CheckResult]:
@@ -196,7 +196,7 @@ def _cli(root: Path) -> Iterator[CheckResult]:
                 "make lock",
             )
             continue
-        yield _compare(name, installed, wanted, fits=installed == wanted, mend="make install")
+        yield _compare(name, installed, wanted, fits=installed == wanted, fix="make install")
 
 
 def _schema(root: Path) -> Iterator[CheckResult]:

@@ -99,11 +99,11 @@ def _check_buckets(
                 if code == "404":
                     continue
                 found = f"the name is taken by another account ({code}): {stack} cannot be created"
-                mend = f"set a different name_salt in config/{environment.name}.toml"
+                fix = f"set a different name_salt in config/{environment.name}.toml"
             else:
                 found = f"exists already, but {stack} does not: the stack cannot create it"
-                mend = f"empty and delete it, or import it: {_RUNBOOK}"
-            yield CheckResult(account.label, f"bucket {bucket}", CheckStatus.WRONG, found, mend)
+                fix = f"empty and delete it, or import it: {_RUNBOOK}"
+            yield CheckResult(account.label, f"bucket {bucket}", CheckStatus.WRONG, found, fix)
 
 
 def check_backups(account: Account, settings: Settings, session: boto3.Session, name: str) -> Iterator[CheckResult]:
