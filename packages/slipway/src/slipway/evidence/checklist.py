@@ -1,21 +1,39 @@
-"""Answered checklists of AWS: a *yes* names the code and the tests that show it, a *no* gives its reason."""
+"""Answered checklists of AWS: a *yes* names the code and the tests that show it, a *no* gives its reason.
+
+The tool has the questions, and answers those that it settles for every app. The app answers the others, and adds its
+own code and tests to the tool's.
+"""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    RootModel,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from slipway.evidence.errors import EvidenceError, first
 from slipway.evidence.sources import Sources
 from slipway.project import ROOT
 
+QUESTIONS = Path(__file__).with_name("checklists")
+"""The questions, and the tool's answers."""
+
 FOLDER = ROOT / "config" / "checklists"
+"""The app's answers."""
+
 FILES = ("deployment-pipeline.toml", "serverless-lens.toml")
 """The checklists, in the order of the page."""
 
@@ -108,24 +126,69 @@ class Checklist(_Model):
         return sum(entry.answer is answer for entry in self.entries)
 
 
-def load_checklist(path: Path) -> Checklist:
+class AppAnswer(_Model):
+    """The app's answer to an entry, or what it adds to the tool's."""
+
+    answer: ChecklistAnswer | None = Field(strict=False, default=None)
+    says: _Text | None = None
+    code: tuple[CodeReference, ...] = Field(strict=False, default=())
+    tests: tuple[_Text, ...] = Field(strict=False, default=())
+
+
+_AppAnswers = RootModel[dict[str, dict[str, AppAnswer]]]
+"""Group, up to its colon → entry → answer."""
+
+
+def load_checklist(questions: Path, answers: Path | None = None) -> Checklist:
     """Read a checklist.
 
     Args:
-        path: A TOML file.
+        questions: A TOML file with the groups and their entries, some of them answered.
+        answers: A TOML file with the app's answers: `["Group"."Entry"]`. Default: none.
 
     Raises:
-        EvidenceError: It is missing or invalid.
+        EvidenceError: A file is missing or invalid, or an entry isn't answered.
     """
+    content = _read(questions)
+    if answers is not None:
+        try:
+            given = _AppAnswers.model_validate(_read(answers)).root
+        except ValidationError as error:
+            raise EvidenceError(f"{answers}: {first(error)}") from None
+        for name in sorted(_answer(content, given)):
+            raise EvidenceError(f"{answers}: {name} is not an entry of the checklist")
+        for group in content.get("group", []):
+            for entry in group.get("entry", []):
+                if "answer" not in entry:
+                    raise EvidenceError(f"{answers}: answer {group['name'].partition(':')[0]}: {entry.get('name')}")
+    try:
+        return Checklist.model_validate(content)
+    except ValidationError as error:
+        raise EvidenceError(f"{answers or questions}: {first(error)}") from None
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return Checklist.model_validate(tomllib.load(file))
+            return tomllib.load(file)
     except OSError as error:
         raise EvidenceError(f"{path} cannot be read ({error.strerror})") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise EvidenceError(f"{path} is not valid TOML ({error})") from None
-    except ValidationError as error:
-        raise EvidenceError(f"{path}: {first(error)}") from None
+
+
+def _answer(content: Mapping[str, Any], given: Mapping[str, Mapping[str, AppAnswer]]) -> set[str]:
+    """Add the app's answers to a checklist's content; return the names of those to no entry."""
+    left = {f"{group}: {name}" for group, answers in given.items() for name in answers}
+    for group in content.get("group", []):
+        short = group["name"].partition(":")[0]
+        for entry in group.get("entry", []):
+            if own := given.get(short, {}).get(entry["name"]):
+                left.remove(f"{short}: {entry['name']}")
+                entry.update(own.model_dump(include={"answer", "says"}, exclude_none=True))
+                for key in ("code", "tests"):
+                    entry[key] = [*entry.get(key, ()), *own.model_dump()[key]]
+    return left
 
 
 def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
@@ -139,9 +202,10 @@ def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
 
 
 def _of_entry(entry: Entry, sources: Sources) -> Iterator[str]:
-    code = [each for each in entry.code if not sources.went_with_its_service(each.path)]
-    tests = [each for each in entry.tests if not sources.went_with_its_service(each)]
-    if (entry.code and not code) or (entry.tests and not tests):
+    code = [each for each in entry.code if not sources.is_elsewhere(each.path)]
+    tests = [each for each in entry.tests if not sources.is_elsewhere(each)]
+    gone = sources.went_with_its_service
+    if (entry.code and all(gone(each.path) for each in entry.code)) or (entry.tests and all(map(gone, entry.tests))):
         yield f"{entry.name}: everything it names was removed with its service; answer it again"
     for each in code:
         if not sources.has_file(each.path):

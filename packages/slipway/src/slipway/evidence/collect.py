@@ -12,7 +12,7 @@ from slipway.assembly.reader import MANIFEST_FILE
 from slipway.drawing.model import Stage
 from slipway.drawing.read import PictureError, read_pipeline
 from slipway.evidence import checklist, requirements
-from slipway.evidence.checklist import FILES, FOLDER, Checklist, ChecklistAnswer, load_checklist
+from slipway.evidence.checklist import FILES, FOLDER, QUESTIONS, Checklist, ChecklistAnswer, load_checklist
 from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, GateReport, Review, Supply, load_report
 from slipway.evidence.requirements import ONLY_AWS, Requirements, read_requirements
 from slipway.evidence.sources import Sources
@@ -91,6 +91,7 @@ def collect(
     *,
     report: Path,
     today: date,
+    questions: Path = QUESTIONS,
     checklists: Path = FOLDER,
     unit_of: Callable[[str], str] | None = None,
 ) -> Evidence:
@@ -102,7 +103,8 @@ def collect(
         packs: Rule packs that must have judged each stack.
         report: Folder with the other gates' reports.
         today: Acknowledgements that end before this day are expired.
-        checklists: Folder with the answered checklists. Default: those of this project.
+        questions: Folder with the checklists. Default: the tool's.
+        checklists: Folder with the app's answers to them. Default: those of this project.
         unit_of: Names the part of the app that a stack belongs to in the baseline. Default: the stack's stage.
 
     Raises:
@@ -119,7 +121,7 @@ def collect(
     supply = load_report(report / SUPPLY_FILE, Supply, verb="make gates", since=fresh)
     stages, picture = _picture(assembly, synthesised=since is not None)
     required = read_requirements(root)
-    answered = tuple(load_checklist(checklists / name) for name in FILES)
+    answered = tuple(load_checklist(questions / name, checklists / name) for name in FILES)
     return Evidence(
         parts=(
             _nag_part(nag),

@@ -11,7 +11,7 @@ import typer
 
 from slipway import git
 from slipway import settings as config
-from slipway.evidence.checklist import FOLDER
+from slipway.evidence.checklist import FOLDER, QUESTIONS
 from slipway.evidence.collect import collect
 from slipway.evidence.page import write_page
 from slipway.evidence.verdict import PartState
@@ -57,6 +57,7 @@ def write_evidence(
         packs_of(settings),
         report=report,
         today=now.date(),
+        questions=QUESTIONS,
         checklists=FOLDER,
         unit_of=unit_of(settings),
     )

@@ -13,6 +13,8 @@ from slipway.evidence.errors import EvidenceError
 TEST = re.compile(r"(?P<path>(?:[\w-]+/)*(?:tests|testing)/(?:\w+/)*test_\w+\.py)(?P<name>(?:::\w+)*)")
 """A file of tests, or a test in it: `…tests/…/test_x.py`, `…::test_name`, `…::TestClass::test_name`."""
 
+_TOOL, _TOOL_TESTS = "packages/", "packages/slipway/tests"
+
 # pytest's defaults, which pyproject.toml keeps: functions, and methods of classes that begin with Test, which may be
 # inherited.
 _COLLECTED = re.compile(r"(Test\w*\.)?test_\w+|Test\w+")
@@ -42,6 +44,10 @@ class Sources:
         """Return True if a path belongs to a removed service."""
         parts = Path(path).parts
         return len(parts) > 2 and parts[0] == "services" and not (self.root / "services" / parts[1]).is_dir()
+
+    def is_elsewhere(self, path: str) -> bool:
+        """Return True if a path belongs to a removed service, or to a tool that is here without its tests."""
+        return self.went_with_its_service(path) or (path.startswith(_TOOL) and not (self.root / _TOOL_TESTS).is_dir())
 
     def line_of(self, path: str, symbol: str) -> int | None:
         """Return the line of a symbol, from 1; None if the file does not contain it.

@@ -91,15 +91,15 @@ def _without_references(text: str, service: str) -> str:
     made = reference.sub("", text)
     if made == text or not _emptied(tomllib.loads(made)):
         return made
-    # Answer by answer; the text before the first header belongs to the checklist.
-    head, *answers = re.split(r"(?m)^(?=\[\[)", text)
+    # Answer by answer, each below its own header.
+    head, *answers = re.split(r"(?m)^(?=\[)", text)
     return head + "".join(
         answer if _emptied_answer(changed := reference.sub("", answer)) else changed for answer in answers
     )
 
 
 def _emptied(checklist: Mapping[str, Any]) -> bool:
-    entries = (entry for group in checklist.get("group", []) for entry in group.get("entry", []))
+    entries = (entry for group in checklist.values() for entry in group.values())
     return any(entry.get(key) == [] for entry in entries for key in ("code", "tests"))
 
 

@@ -133,14 +133,15 @@ class Repository:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.report = root / "build" / "report"
-        self.checklists = root / "checklists"
+        self.questions, self.checklists = root / "questions", root / "checklists"
         self.assembly = Assembly(root / "cdk.out")
         self.write("docs/requirements.toml", REQUIREMENTS)
         self.write("blocks/key.py", "class Key:\n    def rotate(self) -> None: ...\n")
         self.write("tests/unit/test_key.py", TESTS)
         self.write("config/baseline.json", "{}")
         for name in FILES:
-            self.write(f"checklists/{name}", CHECKLIST)
+            self.write(f"questions/{name}", CHECKLIST)
+            self.write(f"checklists/{name}", "")
         self.write_json("cdk.out/Pipeline.template.json", {"Resources": {"Pipeline": PIPELINE}})
         self.write_json("build/report/review.json", review())
         self.write_json("build/report/supply.json", supply())
@@ -185,5 +186,6 @@ class Repository:
             everywhere(PACKS),
             report=self.report,
             today=TODAY,
+            questions=self.questions,
             checklists=self.checklists,
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway import project
-from slipway.evidence.checklist import FILES, FOLDER, load_checklist, problems
+from slipway.evidence.checklist import FILES, FOLDER, QUESTIONS, ChecklistAnswer, load_checklist, problems
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.sources import Sources
 from unit.evidence.repository import CHECKLIST, Repository
@@ -17,7 +17,7 @@ ROOT = project.ROOT
 
 
 def test_every_entry_of_architecture_and_lens_is_present() -> None:
-    pipeline, lens = (load_checklist(FOLDER / name) for name in FILES)
+    pipeline, lens = (load_checklist(QUESTIONS / name, FOLDER / name) for name in FILES)
 
     assert [group.name for group in pipeline.groups] == [
         "Local Development",
@@ -143,3 +143,60 @@ def test_claim_of_removed_service_does_not_count(repository: Repository) -> None
     alone = text.replace(', { path = "blocks/key.py", symbol = "Key.rotate" }', "")
     (problem,) = problems(load_checklist(repository.write("list.toml", alone)), Sources(repository.root))
     assert problem == "Unit Tests: everything it names was removed with its service; answer it again"
+
+
+ANSWERS = """
+["Build"."Unit Tests"]
+code = [{ path = "blocks/key.py", symbol = "Key" }]
+tests = ["tests/unit/test_key.py::TestUse::test_logs_may"]
+
+["Build"."Performance Tests"]
+answer = "not here"
+says = "Nobody has to wait for it."
+"""
+
+
+def test_an_app_adds_to_the_tools_answer_or_answers_itself(repository: Repository) -> None:
+    # Given an answer of the tool's to which the app adds, and one that it replaces
+    questions = repository.write("questions.toml", CHECKLIST)
+
+    both = load_checklist(questions, repository.write("answers.toml", ANSWERS))
+
+    unit, performance = both.entries
+    assert unit.says == "They run at every push."
+    assert [each.symbol for each in unit.code] == ["Key.rotate", "Key"]
+    assert [test.rpartition("::")[2] for test in unit.tests] == ["test_it_rotates", "test_logs_may"]
+    assert (performance.answer, performance.says) == (ChecklistAnswer.NOT_HERE, "Nobody has to wait for it.")
+
+
+@pytest.mark.parametrize(
+    ("questions", "answers", "said"),
+    [
+        (CHECKLIST, ANSWERS.replace("Performance", "Speed"), "Build: Speed Tests is not an entry of the checklist"),
+        (CHECKLIST.replace('answer = "no"\n', ""), "", "answer Build: Performance Tests"),
+        (CHECKLIST, ANSWERS.replace("says", "said"), "Build.Performance Tests.said: Extra inputs are not permitted"),
+        (CHECKLIST, ANSWERS.replace('"not here"', '"yes"'), "a yes names the code that does it"),
+    ],
+)
+def test_an_answer_to_nothing_and_no_answer_are_errors(
+    repository: Repository, questions: str, answers: str, said: str
+) -> None:
+    path = repository.write("answers.toml", answers)
+
+    with pytest.raises(EvidenceError, match=re.escape(str(path))) as raised:
+        load_checklist(repository.write("questions.toml", questions), path)
+
+    assert said in str(raised.value)
+
+
+def test_claims_of_a_tool_without_its_tests_are_the_tools(repository: Repository) -> None:
+    # Given an app that has the tool, and not its tests
+    claim = "packages/slipway/tests/unit/test_key.py::test_it_rotates"
+    text = CHECKLIST.replace("tests/unit/test_key.py::test_it_rotates", claim)
+    checklist = load_checklist(repository.write("list.toml", text))
+    assert problems(checklist, Sources(repository.root)) == ()
+
+    # Then they are looked up where its tests are, too
+    (repository.root / "packages/slipway/tests").mkdir(parents=True)
+    (problem,) = problems(checklist, Sources(repository.root))
+    assert problem == "Unit Tests: packages/slipway/tests/unit/test_key.py does not exist"

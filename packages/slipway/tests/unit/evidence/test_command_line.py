@@ -22,6 +22,7 @@ def run(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command on the repository."""
     monkeypatch.setattr(command, "ROOT", repository.root)
     monkeypatch.setattr(command, "FOLDER", repository.checklists)
+    monkeypatch.setattr(command, "QUESTIONS", repository.questions)
     monkeypatch.setattr(command, "packs_of", lambda _: everywhere(PACKS))
 
     def run(*words: str) -> Said:

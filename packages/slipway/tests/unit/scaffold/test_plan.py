@@ -155,19 +155,14 @@ def test_remaining_mention_of_service_is_reported_with_line(project: Path) -> No
     assert mentions(project, "alpha", iter(["page.md", "missing.md"])) == ["page.md:2"]
 
 
-CHECKLIST = """[[group]]
-name = "all"
-
-[[group.entry]]
-name = "one"
+CHECKLIST = """["All"."One"]
 code = [
     { path = "app.py", symbol = "app" },
     { path = "services/alpha/runtime/api.py", symbol = "handler" },
 ]
 tests = ["tests/test_a.py::test_a", "services/alpha/tests/unit/test_b.py::test_b"]
 
-[[group.entry]]
-name = "two"
+["All"."Two"]
 code = [{ path = "services/alpha/runtime/api.py", symbol = "handler" }]
 tests = ["tests/test_a.py::test_a"]
 """
@@ -209,7 +204,7 @@ def test_answers_and_pages_of_a_service_go(project: Path) -> None:
     # When one is removed
     apply(project, remove(project, "alpha"))
     # Then what is its alone is gone, and an answer that named nothing else keeps it, so that it is answered again
-    one, two = tomllib.loads((project / "config" / "checklists" / "lens.toml").read_text())["group"][0]["entry"]
+    one, two = tomllib.loads((project / "config" / "checklists" / "lens.toml").read_text())["All"].values()
     assert [each["path"] for each in one["code"]] == ["app.py"]
     assert one["tests"] == ["tests/test_a.py::test_a"]
     assert [each["path"] for each in two["code"]] == ["services/alpha/runtime/api.py"]
