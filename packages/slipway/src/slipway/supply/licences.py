@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from slipway.gates.outcome import Accepted, Finding, Outcome
 from slipway.supply.components import Component, PackageKind, layer, tools
 from slipway.supply.errors import SupplyError
-from slipway.supply.policy import Licences
+from slipway.supply.policy import Licences, known_facts
 from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import layer_metadata
 
@@ -53,10 +53,11 @@ class Reader:
 
     def __init__(self, repository: ScannedTree, licences: Licences) -> None:
         self._repository = repository
-        self._spelled = {words.lower(): expression for words, expression in licences.spelled.items()}
-        self._stated = {str(canonicalize_name(each.package)): each for each in licences.stated}
+        known = known_facts()
+        self._spelled = {words.lower(): found for words, found in (known.spelled | licences.spelled).items()}
+        self._stated = {str(canonicalize_name(each.package)): each for each in (*known.stated, *licences.stated)}
         self.used: set[str] = set()
-        """Packages whose licence the policy had to state."""
+        """Packages whose licence the tool or the policy had to state."""
 
     def shipped(self) -> tuple[Licensed, ...]:
         """Return the layer's packages, by their shipped metadata.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
 from slipway.waivers import Sentence, Strict, Text, Waiver, WaiverFileError, read_toml
 
+FACTS_FILE = Path(__file__).with_name("licences.toml")
 POLICY_FILE = ROOT / "config" / "policy.toml"
 
 
@@ -23,16 +25,21 @@ class StatedLicence(Strict):
     """Address of the page that documents it."""
 
 
-class Licences(Strict):
-    """Allowed licences, by their SPDX identifiers."""
+class LicenceFacts(Strict):
+    """What packages mean by what they say of their licence, or leave out."""
+
+    spelled: dict[Text, Text] = Field(default_factory=dict)
+    """Words that packages use for a licence, and its identifier."""
+    stated: tuple[StatedLicence, ...] = Field(default=(), strict=False)
+
+
+class Licences(LicenceFacts):
+    """Allowed licences, by their SPDX identifiers, and facts that the tool doesn't know."""
 
     shipped: tuple[Text, ...] = Field(strict=False)
     """Licences allowed for packages that run in the accounts."""
     tools: tuple[Text, ...] = Field(strict=False)
     """Licences also allowed for tools that run here and in the pipeline."""
-    spelled: dict[Text, Text]
-    """Words that packages use for a licence, and its identifier."""
-    stated: tuple[StatedLicence, ...] = Field(default=(), strict=False)
 
 
 class AcceptedAdvisory(Waiver):
@@ -88,6 +95,12 @@ class SupplyPolicy(Strict):
     secrets: Secrets = Secrets()
     acknowledgements: dict[str, object] = Field(default_factory=dict)
     """Owner and expiry of the blocks' acknowledgements; read by `slipway.blocks.acknowledgements`."""
+
+
+@cache
+def known_facts() -> LicenceFacts:
+    """Return what the tool knows of packages."""
+    return read_toml(LicenceFacts, FACTS_FILE.read_text(encoding="utf-8"), FACTS_FILE.name)
 
 
 def load_policy(path: Path = POLICY_FILE) -> SupplyPolicy:

@@ -17,7 +17,7 @@ from slipway.project import ROOT
 from slipway.supply.policy import Licences, StatedLicence
 from slipway.supply.repository import ScannedTree
 
-MIT = Licences(shipped=("MIT", "Apache-2.0"), tools=("MPL-2.0", "BSD-2-Clause"), spelled={"MIT License": "MIT"})
+MIT = Licences(shipped=("MIT", "Apache-2.0"), tools=("MPL-2.0", "BSD-2-Clause"))
 HANDLER = "services/items/runtime/handlers.py"
 GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false")
 

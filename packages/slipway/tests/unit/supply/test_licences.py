@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from license_expression import get_spdx_licensing  # type: ignore[import-untyped]
 
 from slipway.gates.outcome import Outcome, StepState
 from slipway.supply import licences
 from slipway.supply.errors import SupplyError
-from slipway.supply.policy import Licences
+from slipway.supply.policy import LicenceFacts, Licences, known_facts
 from unit.supply.checkout import MIT, Checkout, metadata, stated
 
 MIT_CLASSIFIER = "Classifier: License :: OSI Approved :: MIT License"
@@ -123,6 +124,19 @@ def test_unclear_licence_fails_until_policy_states_it(tmp_path: Path) -> None:
     outcome = judged(silent, MIT.model_copy(update={"stated": (stated("Alpha", "MIT"),)}))
     assert outcome.state is StepState.PASSED
     assert [one.reason for one in outcome.accepted] == ["the text of it stands in its LICENSE"]
+
+
+def test_what_the_tool_knows_are_licences() -> None:
+    known = [*known_facts().spelled.values(), *(each.expression for each in known_facts().stated)]
+
+    assert not [each for each in known if get_spdx_licensing().validate(each).errors]
+
+
+def test_a_licence_that_the_tool_knows_needs_no_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = Checkout(tmp_path, layer=layer("License: BSD"))
+    monkeypatch.setattr(licences, "known_facts", lambda: LicenceFacts(stated=(stated("Alpha", "MIT"),)))
+
+    assert judged(silent).state is StepState.PASSED
 
 
 def test_a_statement_that_is_not_needed_is_red(tmp_path: Path) -> None:

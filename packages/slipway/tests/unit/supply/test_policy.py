@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from slipway.project import ROOT
 from slipway.supply.errors import SupplyError
-from slipway.supply.policy import POLICY_FILE, load_policy
+from slipway.supply.policy import POLICY_FILE, known_facts, load_policy
 
 SENTENCE = "long enough to be a sentence"
 OWNED = 'owner = "o"\nexpires = 2030-01-01\n'
-LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n[licences.spelled]\n'
+LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n'
 
 
 @pytest.mark.parametrize(
@@ -57,3 +58,9 @@ def test_the_committed_policy_lets_nothing_copyleft_ship() -> None:
 
     assert not [name for name in policy.licences.shipped if name.startswith(("GPL", "AGPL", "LGPL", "MPL", "EPL"))]
     assert not [name for name in policy.licences.tools if name.startswith(("GPL", "AGPL"))]
+
+
+def test_every_stated_licence_is_of_a_locked_package() -> None:
+    locked = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "requirements").glob("*.txt"))
+
+    assert [each.package for each in known_facts().stated if f"\n{each.package}==" not in locked] == []
