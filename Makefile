@@ -65,7 +65,7 @@ build: install ## Build what ships: a code zip per service and the dependency la
 synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
 	@$(NOBODY) cdk synth --quiet --strict
 
-baseline: build ## Write the current acknowledgements as the new baseline (config/baseline.json)
+baseline: build ## Write the current acknowledgements as the new baseline (config/ and services/)
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
 gates: build ## Run the gates that stop a bad change, side by side: nag and supply chain

@@ -173,8 +173,9 @@ class Copy:
 
     def touched(self) -> Sequence[tuple[str, str]]:
         """Return git's letter and the path of each file that differs from the repository as it stands."""
-        first = _git(self.folder, "log", "--format=%H", "--grep", "^As it stands$", "-1").strip()
-        lines = _git(self.folder, "diff", "--name-status", "--no-renames", first, "HEAD").splitlines()
+        # By the copy's user: git reads no repository of another one.
+        first = self.run("git", "log", "--format=%H", "--grep", "^As it stands$", "-1").strip()
+        lines = self.run("git", "diff", "--name-status", "--no-renames", first, "HEAD").splitlines()
         return [(letter, path) for letter, _, path in (line.partition("\t") for line in lines)]
 
 

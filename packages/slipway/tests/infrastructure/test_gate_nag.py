@@ -40,6 +40,7 @@ from slipway.delivery.roles import VerificationRole
 from slipway.gates.packs import packs_of
 from slipway.nag import packs as nag_packs
 from slipway.nag.acknowledge import acknowledge
+from slipway.nag.baseline import SHARED
 from slipway.nag.names import PACKS as EVERY_PACK
 from slipway.nag.names import everywhere
 from slipway.nag.packs import CONTEXT, GateError, register
@@ -123,7 +124,7 @@ class Run:
 
 def run(outdir: Path, *, planted: bool) -> Run:
     """Run the app over stand-in assets, with the fault in every stack or without it, for a new baseline."""
-    report, baseline = outdir.with_name("report"), outdir.with_name("baseline.json")
+    report, baseline = outdir.with_name("report"), outdir.parent / SHARED
     build = entry.Delivery.build
     delivery = entry.Delivery(pipeline=PipelineStack, services=(PlantedCatalog if planted else Catalog,))
 
@@ -138,7 +139,7 @@ def run(outdir: Path, *, planted: bool) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entry.Delivery, "build", build_here)
         patch.setattr(entry, "REPORT", report)
-        patch.setattr(entry, "BASELINE", baseline)
+        patch.setattr(entry, "BASELINE", outdir.parent)
         if planted:
             patch.setattr(foundation_stage, "FoundationStack", PlantedFoundation)
         exit_code = delivery.main(["--baseline"])
@@ -187,10 +188,10 @@ def test_some_services_alone_give_no_new_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SLIPWAY_SERVICES", "catalog")
-    monkeypatch.setattr(entry, "BASELINE", tmp_path / "baseline.json")
+    monkeypatch.setattr(entry, "BASELINE", tmp_path)
 
     assert entry.Delivery(pipeline=PipelineStack, services=(Catalog,)).main(["--baseline"]) == 2
-    assert not (tmp_path / "baseline.json").exists()
+    assert not (tmp_path / SHARED).exists()
     assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': a baseline needs every service; unset it\n"
 
 

@@ -114,7 +114,7 @@ def collect(
     since = _written(assembly)
     nag = None
     if since is not None:
-        nag = judge(assembly, packs, today=today, baseline=root / "config" / "baseline.json", unit_of=unit_of)
+        nag = judge(assembly, packs, today=today, baseline=root, unit_of=unit_of)
     # Without an assembly, no report can belong to one.
     fresh = since if since is not None else float("inf")
     review = load_report(report / REVIEW_FILE, Review, verb="make review", since=fresh)

@@ -23,7 +23,7 @@ from slipway.nag.assembly import (
     read_report,
     read_stacks,
 )
-from slipway.nag.baseline import Counts, read_baseline
+from slipway.nag.baseline import Counts, baseline_file, read_baseline
 from slipway.nag.names import (
     ACKNOWLEDGED_RULES,
     ANNOTATIONS,
@@ -164,7 +164,7 @@ def judge(
         today: Acknowledgements that end before this day are expired.
         since: Start of the run, Unix time; older reports are refused. Default: the report only has to match the
             templates beside it.
-        baseline: File with the accepted counts. Default: counts are not compared.
+        baseline: Project with the accepted counts. Default: counts are not compared.
         complete: True if the assembly contains everything that the baseline counts. If False, lower counts are not
             reported. Default: True.
         unit_of: Returns the part of the app, such as the service, that a stack belongs to in the baseline, independent
@@ -354,30 +354,27 @@ def _by_signature(acknowledgements: Iterable[Acknowledgement]) -> dict[tuple[str
     return {signature: ", ".join(sorted(found)) for signature, found in rules.items()}
 
 
-def _drift(counts: Counts, baseline: Path, *, complete: bool) -> tuple[tuple[ReportFault, ...], tuple[Caution, ...]]:
-    """Compare the accepted findings with the baseline: a higher count is a fault, a lower one a note."""
-    try:
-        accepted = _flat(read_baseline(baseline))
-    except UnreadableError as error:
-        return (ReportFault(baseline.name, str(error)),), ()
-    now = _flat(counts)
-    grown = tuple(
-        ReportFault(
-            baseline.name,
-            f"{unit}: {file} accepts {rule} in {_places(number)}, the baseline in "
-            f"{accepted.get((unit, file, rule), 0)}; "
-            "fix the finding, or write the new baseline into this commit (make baseline)",
-        )
-        for (unit, file, rule), number in sorted(now.items())
-        if number > accepted.get((unit, file, rule), 0)
-    )
+def _drift(counts: Counts, root: Path, *, complete: bool) -> tuple[tuple[ReportFault, ...], tuple[Caution, ...]]:
+    """Compare the accepted findings with the project's baseline: a higher count is a fault, a lower one a note."""
+    committed, unreadable = read_baseline(root, counts)
+    missing = {error.file for error in unreadable}
+    accepted, now = _flat(committed), _flat(counts)
+    grown = [ReportFault(error.file.relative_to(root).as_posix(), str(error)) for error in unreadable]
+    for (unit, file, rule), number in sorted(now.items()):
+        at, before = baseline_file(root, unit), accepted.get((unit, file, rule), 0)
+        if number > before and root / at not in missing:
+            message = (
+                f"{unit}: {file} accepts {rule} in {_places(number)}, the baseline in {before}; "
+                "fix the finding, or write the new baseline into this commit (make baseline)"
+            )
+            grown.append(ReportFault(at, message))
     fewer = sum(now.get(key, 0) < number for key, number in accepted.items()) if complete else 0
     if not fewer:
-        return grown, ()
+        return tuple(grown), ()
     message = (
         f"{fewer} of its {len(accepted)} entries are higher than the current counts; lower them with `make baseline`"
     )
-    return grown, (Caution(baseline.name, message),)
+    return tuple(grown), (Caution("baseline", message),)
 
 
 def _flat(counts: Counts) -> dict[tuple[str, str, str], int]:

@@ -39,8 +39,6 @@ _OF_APIS = (
     "runtime/schemas.py",
 )
 _PIPELINE = "config/pipeline.toml"
-_BASELINE = "config/baseline.json"
-"""Acknowledged findings by service."""
 _PACKAGES = ("", "runtime", "tests", "tests/smoke", "tests/unit")
 
 
@@ -107,10 +105,6 @@ def remove(root: Path, name: str) -> Plan:
     if any(name in wave for wave in waves):
         left = [[each for each in wave if each != name] for wave in waves]
         written[_PIPELINE] = _with_waves(pipeline, [wave for wave in left if wave])
-    if (root / _BASELINE).is_file():
-        accepted = json.loads(_read(root, _BASELINE))
-        if accepted.pop(name, None) is not None:
-            written[_BASELINE] = json.dumps(accepted, indent=2) + "\n"
     changed, files = without(root, name)
     return Plan(written | changed, deleted=(f"services/{name}", *files))
 

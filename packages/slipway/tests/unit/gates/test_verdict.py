@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from slipway.nag.baseline import write_baseline
+from slipway.nag.baseline import SHARED, write_baseline
 from slipway.nag.names import everywhere
 from slipway.nag.verdict import Verdict
 from slipway.nag.verdict import judge as judge_with
@@ -375,19 +375,19 @@ def test_a_stage_that_vanished_from_the_manifest_turns_red(assembly: Assembly) -
 
 @pytest.fixture
 def baseline(tmp_path: Path, assembly: Assembly) -> Path:
-    """What is accepted now, as the baseline."""
+    """The project in which everything that is accepted now is the baseline."""
     for construct in ("Bucket", "Other"):
         assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{construct}")
     assembly.acknowledge("AwsSolutions-IAM5[Resource::*]", f"{DATA}/Role")
     assembly.acknowledge("AwsSolutions-IAM5[Action::s3:Get*]", f"{DATA}/Role")
-    path = tmp_path / "baseline.json"
-    write_baseline(path, judged(assembly).counts)
-    return path
+    root = tmp_path / "project"
+    write_baseline(root, judged(assembly).counts)
+    return root
 
 
 def test_what_is_accepted_as_before_is_green(assembly: Assembly, baseline: Path) -> None:
     # Given places by stage, file and rule, granular findings under their rule
-    assert json.loads(baseline.read_text()) == {
+    assert json.loads((baseline / SHARED).read_text()) == {
         "Pipeline/dev-items": {FILE: {"AwsSolutions-IAM5": 1, "AwsSolutions-S1": 1}}
     }
 
@@ -409,7 +409,7 @@ def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline
     # Then it is named, with what to do
     (fault,) = faults(verdict)
     assert fault.startswith(
-        f"baseline.json: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1; "
+        f"{SHARED}: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1; "
     )
     assert "make baseline" in fault
     # And with the new counts it is green
@@ -433,12 +433,42 @@ def test_less_is_a_note_and_makes_up_for_nothing(assembly: Assembly, baseline: P
     assert "accepts AwsSolutions-S10 in 1 place, the baseline in 0" in fault
 
 
+def _service_of(stack: str) -> str:
+    return stack.split("/")[1].partition("-")[2]
+
+
 def test_counts_are_by_service_in_any_environment(assembly: Assembly, baseline: Path) -> None:
-    verdict = judged(assembly, unit_of=lambda stack: stack.split("/")[1].partition("-")[2])
+    verdict = judged(assembly, unit_of=_service_of)
 
     write_baseline(baseline, verdict.counts)
 
-    assert list(json.loads(baseline.read_text())) == ["items"]
+    assert list(json.loads((baseline / SHARED).read_text())) == ["items"]
+
+
+def test_a_services_counts_are_in_its_folder(assembly: Assembly, baseline: Path) -> None:
+    # Given a service that has a folder
+    (baseline / "services" / "items").mkdir(parents=True)
+    file = baseline / "services" / "items" / "baseline.json"
+
+    # When nothing was accepted there, then one line says what to do
+    (fault,) = faults(judged(assembly, baseline=baseline, unit_of=_service_of))
+    assert fault == "services/items/baseline.json: is missing: write it with `make baseline`"
+
+    # When the counts are accepted, then they are in its folder alone
+    counts = judged(assembly, unit_of=_service_of).counts
+    write_baseline(baseline, counts)
+    assert json.loads(file.read_text()) == counts["items"]
+    assert json.loads((baseline / SHARED).read_text()) == {}
+    assert not judged(assembly, baseline=baseline, unit_of=_service_of).red
+
+    # And one more is named with its file
+    assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third", reason=signed(at=f"{FILE}:900"))
+    (fault,) = faults(judged(assembly, baseline=baseline, unit_of=_service_of))
+    assert fault.startswith(f"services/items/baseline.json: items: {FILE} accepts AwsSolutions-S1 in 2 places")
+
+    # And a service that accepts nothing any more has no file
+    write_baseline(baseline, {})
+    assert not file.exists()
 
 
 def test_fewer_findings_in_a_part_pass_and_more_fail(assembly: Assembly, baseline: Path) -> None:
@@ -456,11 +486,11 @@ def test_fewer_findings_in_a_part_pass_and_more_fail(assembly: Assembly, baselin
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"a": 3}', '{"a": {"b": 3}}', '{"a": {"b": {"c": 0}}}'])
 def test_missing_or_damaged_baseline_fails_in_one_line(assembly: Assembly, baseline: Path, content: str | None) -> None:
     if content is None:
-        baseline.unlink()
+        (baseline / SHARED).unlink()
     else:
-        baseline.write_text(content)
+        (baseline / SHARED).write_text(content)
 
     (fault,) = faults(judged(assembly, baseline=baseline))
 
-    assert fault.startswith("baseline.json: is ")
+    assert fault.startswith(f"{SHARED}: is ")
     assert "\n" not in fault

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import tomllib
 from pathlib import Path
 
@@ -97,15 +96,6 @@ def test_removing_a_service_keeps_the_tables_of_others(project: Path) -> None:
         assert comment in plan.written["config/one.toml"]
     assert "= (Zeta,)" in plan.written["app.py"]
     assert "alpha" not in plan.written["app.py"].lower()
-
-
-def test_removing_a_service_forgets_its_accepted_findings(project: Path) -> None:
-    baseline = project / "config" / "baseline.json"
-    baseline.write_text('{"alpha": {"a.py": {"Rule": 1}}, "zeta": {"z.py": {"Rule": 2}}}')
-
-    apply(project, remove(project, "alpha"))
-
-    assert json.loads(baseline.read_text()) == {"zeta": {"z.py": {"Rule": 2}}}
 
 
 @pytest.mark.parametrize("name", ["Orders", "a", "my-orders", "1st", "class", "names", "foundation", "alpha", "x" * 21])
