@@ -19,7 +19,7 @@ from slipway.detectability import Survey
 from slipway.detectability import report as detectability
 from slipway.detectability.picture import draw
 from slipway.detectability.run import PAGE, PICTURE, examine
-from slipway.drawing.dashboards import IMAGES, draw_all
+from slipway.drawing.dashboards import SERVICES, draw_all
 from slipway.emulator.environment import FOUNDATION
 from slipway.emulator.stages import staged
 from slipway.errors import SlipwayError
@@ -98,7 +98,7 @@ def _pictures(settings: Settings, assembly: Path) -> Iterator[tuple[Path, str]]:
     services = [name for name in staged(assembly, environment) if name != FOUNDATION]
     with tempfile.TemporaryDirectory() as folder:
         for picture in draw_all(assembly, environment, services, Path(folder)):
-            yield IMAGES / picture.name, picture.read_text(encoding="utf-8")
+            yield SERVICES / picture.relative_to(folder), picture.read_text(encoding="utf-8")
 
 
 def stale(documents: Documents) -> list[Path]:

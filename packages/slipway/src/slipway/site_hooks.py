@@ -20,6 +20,7 @@ _SECTION = "Services"
 # sources.
 _LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(((?:\.\./)+[^)\s]+)\)")
 _PICTURE = re.compile(r"\]\(../../docs/")
+_OWN_PICTURE = re.compile(r"\]\((\w+\.svg)\)")
 _SERVICE = re.compile(r"services/([a-z0-9-]+)/README\.md")
 
 
@@ -33,11 +34,15 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the services' pages, and the script that search needs for a page opened from disk."""
+    """Add the services' pages and pictures, and the script that search needs for a page opened from disk."""
     root = _root(config)
     for name in _services(config):
-        text = _PICTURE.sub("](../", (root / "services" / name / "README.md").read_text(encoding="utf-8"))
-        files.append(File.generated(config, f"services/{name}.md", content=text))
+        folder = root / "services" / name
+        text = _OWN_PICTURE.sub(rf"]({name}/\1)", (folder / "README.md").read_text(encoding="utf-8"))
+        files.append(File.generated(config, f"services/{name}.md", content=_PICTURE.sub("](../", text)))
+        for picture in folder.glob("*.svg"):
+            content = picture.read_text(encoding="utf-8")
+            files.append(File.generated(config, f"services/{name}/{picture.name}", content=content))
     files.append(File.generated(config, _SHIM_URI, content=(root / _SHIM).read_text(encoding="utf-8")))
     return files
 

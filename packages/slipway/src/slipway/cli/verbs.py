@@ -197,7 +197,7 @@ VERBS: tuple[Verb, ...] = (
     _rehearsal("status", LOOK, "Show what runs on this machine."),
     _rehearsal("logs", LOOK, "Print the logs of a service's functions, oldest first."),
     _rehearsal("call", LOOK, "Call a route with the signature, API key or token that it requires."),
-    _rehearsal("dashboards", LOOK, "Draw the dashboards into docs/images."),
+    _rehearsal("dashboards", LOOK, "Draw the dashboards into the services' folders."),
     _rehearsal("detectability", LOOK, "Show which failures of a new version the configured canaries detect."),
     _rehearsal("substitutions", LOOK, "Print what replaces AWS services on this machine, as Markdown."),
     _rehearsal("faults", LOOK, "Print the faults that a rehearsal can play, as Markdown."),

@@ -21,7 +21,7 @@ from slipway.emulator.stages import stage_folder
 from slipway.emulator.substitutions import Template
 from slipway.errors import RehearsalError
 
-IMAGES = paths.ROOT / "docs" / "images"
+SERVICES = paths.ROOT / "services"
 
 COLUMNS = 24
 """Columns of a dashboard (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html)."""
@@ -174,14 +174,14 @@ def draw(dashboard: Dashboard) -> str:
     )
 
 
-def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: Path = IMAGES) -> list[Path]:
+def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: Path = SERVICES) -> list[Path]:
     """Draw the dashboard of each service of an environment.
 
     Args:
         assembly: The whole assembly, `cdk.out`.
         environment: Name of the environment.
         services: Names of the services.
-        folder: Folder for the pictures. Default: `docs/images`.
+        folder: Folder with a folder for each service's picture. Default: the project's services.
 
     Returns:
         The pictures.
@@ -191,7 +191,7 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
     """
     pictures = []
     for service in services:
-        picture = folder / f"dashboard-{service}.svg"
+        picture = folder / service / "dashboard.svg"
         paths.write_text(picture, draw(read(_stacks(stage_folder(assembly, environment, service)))))
         pictures.append(picture)
     return pictures

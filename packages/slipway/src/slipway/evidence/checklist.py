@@ -1,7 +1,7 @@
 """Answered checklists of AWS: a *yes* names the code and the tests that show it, a *no* gives its reason.
 
 The tool has the questions, and answers those that it settles for every app. The app answers the others, and adds its
-own code and tests to the tool's.
+own code and tests to the tool's. So do its services, each in its own folder.
 """
 
 from __future__ import annotations
@@ -139,32 +139,38 @@ _AppAnswers = RootModel[dict[str, dict[str, AppAnswer]]]
 """Group, up to its colon → entry → answer."""
 
 
-def load_checklist(questions: Path, answers: Path | None = None) -> Checklist:
+def answers_to(name: str, *, root: Path = ROOT, folder: Path = FOLDER) -> tuple[Path, ...]:
+    """Return the files with the answers to a checklist: the app's, then those of the project's services."""
+    return (folder / name, *sorted((root / "services").glob(f"*/checklists/{name}")))
+
+
+def load_checklist(questions: Path, *answers: Path) -> Checklist:
     """Read a checklist.
 
     Args:
         questions: A TOML file with the groups and their entries, some of them answered.
-        answers: A TOML file with the app's answers: `["Group"."Entry"]`. Default: none.
+        answers: TOML files with the app's and its services' answers: `["Group"."Entry"]`. Default: none.
 
     Raises:
         EvidenceError: A file is missing or invalid, or an entry isn't answered.
     """
     content = _read(questions)
-    if answers is not None:
+    for file in answers:
         try:
-            given = _AppAnswers.model_validate(_read(answers)).root
+            given = _AppAnswers.model_validate(_read(file)).root
         except ValidationError as error:
-            raise EvidenceError(f"{answers}: {first(error)}") from None
+            raise EvidenceError(f"{file}: {first(error)}") from None
         for name in sorted(_answer(content, given)):
-            raise EvidenceError(f"{answers}: {name} is not an entry of the checklist")
-        for group in content.get("group", []):
-            for entry in group.get("entry", []):
-                if "answer" not in entry:
-                    raise EvidenceError(f"{answers}: answer {group['name'].partition(':')[0]}: {entry.get('name')}")
+            raise EvidenceError(f"{file}: {name} is not an entry of the checklist")
+    at = answers[0] if answers else questions
+    for group in content.get("group", []) if answers else ():
+        for entry in group.get("entry", []):
+            if "answer" not in entry:
+                raise EvidenceError(f"{at}: answer {group['name'].partition(':')[0]}: {entry.get('name')}")
     try:
         return Checklist.model_validate(content)
     except ValidationError as error:
-        raise EvidenceError(f"{answers or questions}: {first(error)}") from None
+        raise EvidenceError(f"{at}: {first(error)}") from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -204,9 +210,6 @@ def problems(checklist: Checklist, sources: Sources) -> tuple[str, ...]:
 def _of_entry(entry: Entry, sources: Sources) -> Iterator[str]:
     code = [each for each in entry.code if not sources.is_elsewhere(each.path)]
     tests = [each for each in entry.tests if not sources.is_elsewhere(each)]
-    gone = sources.went_with_its_service
-    if (entry.code and all(gone(each.path) for each in entry.code)) or (entry.tests and all(map(gone, entry.tests))):
-        yield f"{entry.name}: everything it names was removed with its service; answer it again"
     for each in code:
         if not sources.has_file(each.path):
             yield f"{entry.name}: {each.path} does not exist"

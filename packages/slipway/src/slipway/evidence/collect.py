@@ -12,7 +12,7 @@ from slipway.assembly.reader import MANIFEST_FILE
 from slipway.drawing.model import Stage
 from slipway.drawing.read import PictureError, read_pipeline
 from slipway.evidence import checklist, requirements
-from slipway.evidence.checklist import FILES, FOLDER, QUESTIONS, Checklist, ChecklistAnswer, load_checklist
+from slipway.evidence.checklist import FILES, FOLDER, QUESTIONS, Checklist, ChecklistAnswer, answers_to, load_checklist
 from slipway.evidence.reports import REVIEW_FILE, SUPPLY_FILE, GateReport, Review, Supply, load_report
 from slipway.evidence.requirements import ONLY_AWS, Requirements, read_requirements
 from slipway.evidence.sources import Sources
@@ -121,7 +121,9 @@ def collect(
     supply = load_report(report / SUPPLY_FILE, Supply, verb="make gates", since=fresh)
     stages, picture = _picture(assembly, synthesised=since is not None)
     required = read_requirements(root)
-    answered = tuple(load_checklist(questions / name, checklists / name) for name in FILES)
+    answered = tuple(
+        load_checklist(questions / name, *answers_to(name, root=root, folder=checklists)) for name in FILES
+    )
     return Evidence(
         parts=(
             _nag_part(nag),

@@ -40,14 +40,9 @@ class Sources:
         found = (self.root / path).resolve()
         return found.is_file() and found.is_relative_to(self._resolved)
 
-    def went_with_its_service(self, path: str) -> bool:
-        """Return True if a path belongs to a removed service."""
-        parts = Path(path).parts
-        return len(parts) > 2 and parts[0] == "services" and not (self.root / "services" / parts[1]).is_dir()
-
     def is_elsewhere(self, path: str) -> bool:
-        """Return True if a path belongs to a removed service, or to a tool that is here without its tests."""
-        return self.went_with_its_service(path) or (path.startswith(_TOOL) and not (self.root / _TOOL_TESTS).is_dir())
+        """Return True if a path belongs to a tool that is here without its tests."""
+        return path.startswith(_TOOL) and not (self.root / _TOOL_TESTS).is_dir()
 
     def line_of(self, path: str, symbol: str) -> int | None:
         """Return the line of a symbol, from 1; None if the file does not contain it.

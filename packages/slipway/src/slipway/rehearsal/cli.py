@@ -299,7 +299,7 @@ def faults() -> None:
 
 
 def dashboards() -> None:
-    """Draw the dashboards of the last environment, as synthesised, into docs/images."""
+    """Draw the dashboards of the last environment, as synthesised, into the services' folders."""
     environment = config.load().environments[-1].name
     services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
     if not services:

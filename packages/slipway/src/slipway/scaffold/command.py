@@ -15,7 +15,6 @@ from rich.console import Console
 
 from slipway import git, process
 from slipway.delivery.names import service_stacks
-from slipway.evidence import requirements
 from slipway.openapi import write_openapi
 from slipway.project import ROOT
 from slipway.scaffold.app import create
@@ -86,9 +85,6 @@ def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesO
     _confirm(plan, yes=yes)
     apply(ROOT, plan)
     _tidy()
-    if (ROOT / requirements.PAGE).is_file():
-        page = requirements.write_page(requirements.read_requirements(ROOT))
-        (ROOT / requirements.PAGE).write_text(page, encoding="utf-8")
     files = git.output(ROOT, "ls-files").splitlines()
     console.print(f"\n{name} is removed from this repository, and its stacks stay in the accounts, with their data:")
     for environment in environments(ROOT):
@@ -107,7 +103,7 @@ def _confirm(plan: Plan, *, yes: bool) -> None:
     if changed := git.output(ROOT, "status", "--porcelain"):
         raise ScaffoldError(f"the working tree has changes; commit or stash them first:\n{changed}")
     for folder in plan.deleted:
-        console.print(f"delete  {folder}{'/' if (ROOT / folder).is_dir() else ''}", style="red")
+        console.print(f"delete  {folder}/", style="red")
     for file in plan.written:
         console.print(f"{'change' if (ROOT / file).exists() else 'write '}  {file}")
     if not yes and not typer.confirm("\nDo it?"):

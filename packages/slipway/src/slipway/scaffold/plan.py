@@ -14,7 +14,6 @@ from jinja2 import Environment as Templates
 from jinja2 import PackageLoader, StrictUndefined
 
 from slipway.errors import SlipwayError
-from slipway.scaffold.mentions import without
 from slipway.scaffold.shapes import WORDS, Shape
 from slipway.settings.model import EnvironmentKind, Services
 
@@ -54,7 +53,7 @@ class Plan:
 
     Args:
         written: File, from the project's root → its new text.
-        deleted: Deleted folders and files.
+        deleted: Deleted folders.
     """
 
     written: Mapping[str, str]
@@ -105,16 +104,12 @@ def remove(root: Path, name: str) -> Plan:
     if any(name in wave for wave in waves):
         left = [[each for each in wave if each != name] for wave in waves]
         written[_PIPELINE] = _with_waves(pipeline, [wave for wave in left if wave])
-    changed, files = without(root, name)
-    return Plan(written | changed, deleted=(f"services/{name}", *files))
+    return Plan(written, deleted=(f"services/{name}",))
 
 
 def apply(root: Path, plan: Plan) -> None:
     """Make the change."""
     for folder in plan.deleted:
-        if (root / folder).is_file():
-            (root / folder).unlink()
-            continue
         for path in sorted((root / folder).rglob("*"), reverse=True):
             path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
         (root / folder).rmdir()

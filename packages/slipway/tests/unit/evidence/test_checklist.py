@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway import project
-from slipway.evidence.checklist import FILES, FOLDER, QUESTIONS, ChecklistAnswer, load_checklist, problems
+from slipway.evidence.checklist import FILES, QUESTIONS, ChecklistAnswer, answers_to, load_checklist, problems
 from slipway.evidence.errors import EvidenceError
 from slipway.evidence.sources import Sources
 from unit.evidence.repository import CHECKLIST, Repository
@@ -17,7 +17,7 @@ ROOT = project.ROOT
 
 
 def test_every_entry_of_architecture_and_lens_is_present() -> None:
-    pipeline, lens = (load_checklist(QUESTIONS / name, FOLDER / name) for name in FILES)
+    pipeline, lens = (load_checklist(QUESTIONS / name, *answers_to(name)) for name in FILES)
 
     assert [group.name for group in pipeline.groups] == [
         "Local Development",
@@ -130,19 +130,24 @@ def test_in_other_files_than_python_a_symbol_is_a_text(repository: Repository) -
     assert Sources(repository.root).line_of("docs/requirements.toml", "only_aws = ") == 6
 
 
-def test_claim_of_removed_service_does_not_count(repository: Repository) -> None:
-    # Given a yes that one more service shows, which the app has no longer
-    claim = '{ path = "services/gone/runtime/api.py", symbol = "handler" }'
-    text = CHECKLIST.replace("code = [{", f"code = [{claim}, {{").replace(
-        'tests = ["tests', 'tests = ["services/gone/tests/unit/test_api.py::test_it", "tests'
-    )
-    checklist = load_checklist(repository.write("list.toml", text))
+def test_a_services_claims_are_in_its_folder(repository: Repository) -> None:
+    # Given a service that adds a test to an answer, and one that adds nothing
+    (questions, app) = (repository.write("questions.toml", CHECKLIST), repository.write("answers/list.toml", ""))
+    claim = "services/orders/tests/unit/test_api.py::test_it"
+    own = repository.write("services/orders/checklists/list.toml", f'["Build"."Unit Tests"]\ntests = ["{claim}"]\n')
+    repository.write("services/tiny/infrastructure.py", "")
 
-    # Then the others suffice, and without them it has to be answered again
-    assert problems(checklist, Sources(repository.root)) == ()
-    alone = text.replace(', { path = "blocks/key.py", symbol = "Key.rotate" }', "")
-    (problem,) = problems(load_checklist(repository.write("list.toml", alone)), Sources(repository.root))
-    assert problem == "Unit Tests: everything it names was removed with its service; answer it again"
+    found = answers_to("list.toml", root=repository.root, folder=app.parent)
+
+    assert found == (app, own)
+    (entry, *_) = load_checklist(questions, *found).entries
+    assert entry.tests == ("tests/unit/test_key.py::test_it_rotates", claim)
+    (problem,) = problems(load_checklist(questions, *found), Sources(repository.root))
+    assert problem == "Unit Tests: services/orders/tests/unit/test_api.py does not exist"
+    # And without the service the others suffice
+    own.unlink()
+    found = answers_to("list.toml", root=repository.root, folder=app.parent)
+    assert problems(load_checklist(questions, *found), Sources(repository.root)) == ()
 
 
 ANSWERS = """

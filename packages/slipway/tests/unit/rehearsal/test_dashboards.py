@@ -207,9 +207,9 @@ def test_the_pictures_are_written_from_the_assembly(tmp_path: Path) -> None:
         artifacts[name] = {"type": "aws:cloudformation:stack", "properties": properties}
     (stage / "manifest.json").write_text(json.dumps({"artifacts": {"tree": {"type": "cdk:tree"}} | artifacts}))
     # When it is drawn
-    (picture,) = draw_all(tmp_path, "prod", ["tiny"], tmp_path / "images")
-    # Then the picture is where the documents look for it
-    assert picture == tmp_path / "images" / "dashboard-tiny.svg"
+    (picture,) = draw_all(tmp_path, "prod", ["tiny"], tmp_path / "services")
+    # Then the picture is where the service's page looks for it
+    assert picture == tmp_path / "services" / "tiny" / "dashboard.svg"
     assert "tiny" in texts(picture.read_text(encoding="utf-8"))
 
 

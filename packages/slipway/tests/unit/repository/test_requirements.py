@@ -25,4 +25,4 @@ def test_every_no_of_a_checklist_has_its_reason(name: str) -> None:
 
 
 def _answered(name: str) -> checklist.Checklist:
-    return checklist.load_checklist(checklist.QUESTIONS / name, checklist.FOLDER / name)
+    return checklist.load_checklist(checklist.QUESTIONS / name, *checklist.answers_to(name))
