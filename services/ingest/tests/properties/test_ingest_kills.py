@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.ingest.runtime import logic
 from services.ingest.runtime.model import JobStatus, RecordStatus
 from services.ingest.tests.unit.fakes import OWNER, Killed, Service
 
 Kill = tuple[bool, int]
 """Whether it comes before or after a write, and how many writes later."""
 
-kills = st.lists(st.tuples(st.booleans(), st.integers(0, 40)), max_size=12)
+kills = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=12)
 
 
 def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
@@ -33,11 +35,19 @@ def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
         return
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_batches() -> Iterator[None]:
+    """Several batches of a job with few records."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logic, "BATCH_RECORDS", 3)
+        yield
+
+
 @pytest.mark.requirement("ingest: background jobs")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
-    records=st.integers(0, 80),
-    late=st.integers(0, 30),
+    records=st.integers(0, 12),
+    late=st.integers(0, 4),
     jobs=st.integers(1, 3),
     left=kills,
     order=st.randoms(use_true_random=False),
@@ -58,16 +68,16 @@ def test_every_record_and_job_completes_once(
         service.records.create(OWNER, f"late {number}")
     work = service.work_queue.take()
     order.shuffle(work)  # type: ignore[attr-defined]
-    for start in range(0, len(work), 10):
-        batch = work[start : start + 10]
+    for start in range(0, len(work), 4):
+        batch = work[start : start + 4]
         killed_sometimes(service, left, lambda batch=batch: service.work(batch))
     service.work(work[::2])
 
     # Then
-    assert all(service.storage.stored[record].record.status is RecordStatus.COMPLETED for record in first)
+    assert all(service.record(record).status is RecordStatus.COMPLETED for record in first)
     assert service.storage.finished == Counter(first)
     for job_id in started:
-        job = service.job_storage.stored[job_id]
+        job = service.job(job_id)
         assert job.status(service.jobs.second()) is JobStatus.COMPLETED
         assert (job.total, job.completed, job.failed, job.open) == (records, records, 0, frozenset())
     assert not service.dead_letters.sent

@@ -42,7 +42,9 @@ def test_a_record_and_its_answers_fit(sign: str, size: int) -> None:
     assert sent.status == 201
     # Then it fits into the table
     dynamodb = Recorder()
-    record, inline = service.storage.stored[sent.json["id"]]
+    stored = service.storage.get(sent.json["id"])
+    assert stored is not None
+    record, inline = stored
     DynamoDBRecords(dynamodb, "records").create(record, inline)  # type: ignore[arg-type]
     assert item_bytes(dynamodb.calls[0]["Item"]) < ITEM_BYTES
     # And it can be given back, and its messages sent

@@ -1,19 +1,20 @@
-"""In-memory stand-ins for the interfaces of `ingest`, killed at any write if wanted, and events as AWS sends them."""
+"""`ingest` over tables and a bucket in this process, killed at any write if wanted, and events as AWS sends them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.ingest.runtime import routes
 from services.ingest.runtime.api import handler
 from services.ingest.runtime.consumer import Consumer, Task
-from services.ingest.runtime.errors import JobNotFoundError, PayloadLostError
 from services.ingest.runtime.logic import Jobs, Planner, Records, Worker
 from services.ingest.runtime.messages import batch_message, job_message
-from services.ingest.runtime.model import PLAN, Failure, GivenUp, Job, Record, RecordStatus, StoredRecord, owner_of
+from services.ingest.runtime.model import PLAN, Job, Record, RecordStatus, owner_of
+from services.ingest.runtime.storage import BY_PENDING, DynamoDBJobs, DynamoDBRecords, S3Payloads, S3Plans
 from slipway.testing.functions import Answer, Context, answer_of, named, rest_event, sqs_event
+from slipway.testing.in_process import InProcess
 from slipway_runtime.http import Cors
 
 LIFETIME = timedelta(hours=24)
@@ -48,15 +49,15 @@ class Fate:
     after: int | None = None
     failure: Exception | None = None
 
-    def write(self, do: Callable[[], None]) -> None:
-        self.call()
-        self.before = self._count(self.before)
-        do()
-        self.after = self._count(self.after)
-
-    def call(self) -> None:
+    def begin(self, operation: str) -> None:
         if self.failure:
             raise self.failure
+        if not operation.startswith(("Get", "BatchGet", "Query")):
+            self.before = self._count(self.before)
+
+    def end(self, operation: str) -> None:
+        if not operation.startswith(("Get", "BatchGet", "Query")):
+            self.after = self._count(self.after)
 
     @staticmethod
     def _count(left: int | None) -> int | None:
@@ -65,134 +66,17 @@ class Fate:
         return None if left is None else left - 1
 
 
-@dataclass
-class MemoryRecords:
-    """`RecordStorage` in a dict."""
+class WatchedRecords(DynamoDBRecords):
+    """Counts the writes that finish each record: each gives it another time."""
 
-    fate: Fate
-    stored: dict[str, StoredRecord] = field(default_factory=dict)
-    finished: Counter[str] = field(default_factory=Counter)
-
-    def create(self, record: Record, inline: str | None) -> None:
-        self.fate.write(lambda: self.stored.update({record.id: StoredRecord(record, inline)}))
-
-    def get(self, record_id: str) -> StoredRecord | None:
-        self.fate.call()
-        return self.stored.get(record_id)
-
-    def get_all(self, record_ids: Sequence[str]) -> Mapping[str, StoredRecord]:
-        self.fate.call()
-        return {record_id: self.stored[record_id] for record_id in record_ids if record_id in self.stored}
-
-    def pending(self, owner: str, since: str) -> Sequence[str]:
-        self.fate.call()
-        return [
-            record.id
-            for record, _ in self.stored.values()
-            if record.owner == owner and record.status is RecordStatus.PENDING and record.created_at > since
-        ]
+    finished: Counter[str]
 
     def finish(self, record_id: str, status: RecordStatus, *, job: str, at: str, reason: str | None) -> RecordStatus:
-        self.fate.call()
-        record, inline = self.stored.get(record_id, (None, None))
-        if record is None:
-            return RecordStatus.FAILED
-        if record.status is not RecordStatus.PENDING:
-            return record.status
-
-        def write() -> None:
-            self.finished[record_id] += 1
-            ended = replace(record, status=status, completed_at=at, reason=reason)
-            self.stored[record_id] = StoredRecord(ended, inline)
-
-        self.fate.write(write)
-        return status
-
-    def change(self, record_id: str, **changes: Any) -> None:
-        record, inline = self.stored[record_id]
-        self.stored[record_id] = StoredRecord(replace(record, **changes), inline)
-
-
-@dataclass
-class MemoryPayloads:
-    """`PayloadStorage` in a dict."""
-
-    fate: Fate
-    stored: dict[str, bytes] = field(default_factory=dict)
-
-    def put(self, record_id: str, payload: bytes) -> None:
-        self.fate.write(lambda: self.stored.update({record_id: payload}))
-
-    def get(self, record_id: str) -> bytes:
-        self.fate.call()
+        before = self.get(record_id)
         try:
-            return self.stored[record_id]
-        except KeyError:
-            raise PayloadLostError from None
-
-
-@dataclass
-class MemoryPlans:
-    """`PlanStorage` in a dict."""
-
-    fate: Fate
-    stored: dict[str, Sequence[Sequence[str]]] = field(default_factory=dict)
-
-    def put(self, job_id: str, batches: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        self.fate.write(lambda: self.stored.update({job_id: self.stored.get(job_id, batches)}))
-        return self.stored[job_id]
-
-    def get(self, job_id: str) -> Sequence[Sequence[str]]:
-        self.fate.call()
-        return self.stored[job_id]
-
-
-@dataclass
-class MemoryJobs:
-    """`JobStorage` in a dict, with the conditions of the table."""
-
-    fate: Fate
-    stored: dict[str, Job] = field(default_factory=dict)
-
-    def create(self, job: Job) -> None:
-        self.fate.write(lambda: self.stored.update({job.id: job}))
-
-    def get(self, job_id: str) -> Job | None:
-        self.fate.call()
-        return self.stored.get(job_id)
-
-    def plan(self, job_id: str, *, total: int, batches: int) -> None:
-        job = self.stored[job_id]
-        if job.total is None:
-            given_up = {part: why for part, why in job.given_up.items() if part != PLAN}
-            self._write(replace(job, total=total, open=frozenset(range(batches)), given_up=given_up))
-
-    def close(self, job: Job, batch: int, *, completed: int, failures: Sequence[Failure]) -> None:
-        now = self.stored[job.id]
-        if batch in now.open:
-            self._write(
-                replace(
-                    now,
-                    completed=now.completed + completed,
-                    failed=now.failed + len(failures),
-                    failures=[*now.failures, *failures],
-                    open=now.open - {batch},
-                    given_up={part: why for part, why in now.given_up.items() if part != str(batch)},
-                )
-            )
-
-    def give_up(self, job_id: str, part: str, given_up: GivenUp) -> None:
-        if job_id not in self.stored:
-            raise JobNotFoundError
-        job = self.stored[job_id]
-        self._write(replace(job, given_up={**job.given_up, part: given_up}))
-
-    def take_back(self, job_id: str, part: str) -> None:
-        job = self.stored[job_id]
-        self._write(replace(job, given_up={name: why for name, why in job.given_up.items() if name != part}))
-
-    def _write(self, job: Job) -> None:
-        self.fate.write(lambda: self.stored.update({job.id: job}))
+            return super().finish(record_id, status, job=job, at=f"{at}{self.finished.total()}", reason=reason)
+        finally:
+            self.finished[record_id] += self.get(record_id) != before
 
 
 @dataclass
@@ -205,10 +89,12 @@ class MemoryQueue:
 
     def send(self, bodies: Sequence[str], *, reason: str | None = None) -> None:
         for body in bodies:
-            self.fate.write(lambda body=body: self.sent.append((body, reason)))  # type: ignore[misc]
+            self.fate.begin("SendMessage")
+            self.sent.append((body, reason))
+            self.fate.end("SendMessage")
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        self.fate.call()
+        self.fate.begin("ChangeMessageVisibility")
         self.postponed.append(seconds)
 
     def take(self) -> list[str]:
@@ -222,8 +108,14 @@ class Service:
 
     def __init__(self) -> None:
         self.fate, self.clock, self.context = Fate(), Clock(), Context(remaining=60_000)
-        self.storage, self.payloads = MemoryRecords(self.fate), MemoryPayloads(self.fate)
-        self.job_storage, self.plans = MemoryJobs(self.fate), MemoryPlans(self.fate)
+        self.aws = InProcess()
+        self.aws.table("records", "id", (BY_PENDING, "pending_shard", "recency"))
+        self.aws.table("jobs", "id")
+        self.bucket, s3, dynamodb = self.aws.bucket(), lambda: self.aws.client("s3"), self.aws.client("dynamodb")
+        self.aws.before, self.aws.after = self.fate.begin, self.fate.end
+        self.storage, self.payloads = WatchedRecords(dynamodb, "records"), S3Payloads(s3, self.bucket)
+        self.storage.finished = Counter()
+        self.job_storage, self.plans = DynamoDBJobs(dynamodb, "jobs"), S3Plans(s3, self.bucket)
         self.job_queue, self.work_queue = MemoryQueue(self.fate), MemoryQueue(self.fate)
         self.inbox, self.dead_letters = MemoryQueue(self.fate), MemoryQueue(self.fate)
         self.records = Records(storage=self.storage, payloads=self.payloads, lifetime=LIFETIME, clock=self.clock)
@@ -275,7 +167,37 @@ class Service:
         for body in self.job_queue.take():
             self.plan(body)
         self.work(self.work_queue.take())
-        return self.job_storage.stored[job.id]
+        return self.job(job.id)
+
+    def job(self, job_id: str) -> Job:
+        """A job as it is in the table."""
+        job = self.job_storage.get(job_id)
+        assert job is not None
+        return job
+
+    def document(self, job_id: str) -> dict[str, Any]:
+        """A job as its owner sees it now."""
+        return self.job(job_id).document(self.jobs.second())
+
+    def record(self, record_id: str) -> Record:
+        """A record as it is in the table."""
+        stored = self.storage.get(record_id)
+        assert stored is not None
+        return stored.record
+
+    def expire(self, record_id: str) -> None:
+        """Let a record have expired long ago."""
+        (item,) = (each for each in self.aws.items("records") if each["id"]["S"] == record_id)
+        self.aws.client("dynamodb").put_item(TableName="records", Item=item | {"expires_at": {"N": "0"}})
+
+    def lose(self, record_id: str) -> None:
+        """Take a record's payload out of the bucket."""
+        self.aws.client("s3").delete_object(Bucket=self.bucket, Key=f"payloads/{record_id}")
+
+    @property
+    def payload_ids(self) -> set[str]:
+        """The records whose payloads are in the bucket."""
+        return {key.removeprefix("payloads/") for key in self.aws.objects(self.bucket) if key.startswith("payloads/")}
 
     def call(self, event: dict[str, Any]) -> Answer:
         return answer_of(handler, event, self.context)

@@ -32,8 +32,8 @@ class TestRecords:
         record = sent.json
         assert sent.location == f"/data?id={record['id']}"
         assert read(service, record["id"]).json == record | {"payload": "x" * size}
-        assert (record["id"] in service.payloads.stored) is in_bucket
-        assert (service.storage.stored[record["id"]].inline is None) is in_bucket
+        assert (service.payload_ids == {record["id"]}) is in_bucket
+        assert ("payload" not in service.aws.items("records")[0]) is in_bucket
 
     @pytest.mark.requirement("ingest: records")
     def test_a_large_payload_goes_before_its_record(self, service: Service) -> None:
@@ -43,8 +43,8 @@ class TestRecords:
             send(service, "x" * 5000)
 
         # Then there is an object that nobody finds, and no record without its payload
-        assert len(service.payloads.stored) == 1
-        assert not service.storage.stored
+        assert len(service.payload_ids) == 1
+        assert not service.aws.items("records")
 
     @pytest.mark.requirement("ingest: records")
     @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ class TestRecords:
         assert answer.status == (201 if fits else 413)
         if not fits:
             assert answer.fields == ["payload"]
-            assert not service.storage.stored
+            assert not service.aws.items("records")
 
     @pytest.mark.requirement("errors")
     @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ class TestRecords:
     def test_body_that_is_not_a_record_names_its_field(self, service: Service, body: str, field: str) -> None:
         answer = service.call(proxy_event("POST", "/data", body=body))
         assert (answer.status, answer.fields) == (400, [field])
-        assert not service.storage.stored
+        assert not service.aws.items("records")
 
     @pytest.mark.parametrize("record_id", ["x", NOBODY, "é" * 9])
     def test_an_id_of_no_record_is_not_found(self, service: Service, record_id: str) -> None:
@@ -114,9 +114,9 @@ class TestRecords:
     ) -> None:
         # Given a record whose payload was changed or deleted
         record = send(service, "x" * 5000).json
-        del service.payloads.stored[record["id"]]
+        service.lose(record["id"])
         if now:
-            service.payloads.stored[record["id"]] = now
+            service.payloads.put(record["id"], now)
         # When it is read
         answer = read(service, record["id"])
         # Then it has failed, which is no fault of the version, and is counted as what it is
@@ -161,8 +161,8 @@ class TestJobs:
 def test_without_a_key_nothing_is_done(service: Service, method: str, path: str, key: str | None) -> None:
     answer = service.call(proxy_event(method, path, body={"payload": "x"}, key=key))
     assert (answer.status, answer.fields) == (403, ["X-Api-Key"])
-    assert not service.storage.stored
-    assert not service.job_storage.stored
+    assert not service.aws.items("records")
+    assert not service.aws.items("jobs")
 
 
 def test_unavailable_dependency_reveals_nothing_internal(service: Service) -> None:

@@ -30,7 +30,7 @@ class TestPlanning:
     def test_records_go_out_in_batches_of_25(self, service: Service) -> None:
         job_id, messages = planned(service, 60)
         assert [len(json.loads(message)["records"]) for message in messages] == [25, 25, 10]
-        assert service.job_storage.stored[job_id].total == 60
+        assert service.job(job_id).total == 60
 
     def test_surplus_records_wait_for_the_next_job(self, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logic, "JOB_RECORDS", 30)
@@ -40,7 +40,7 @@ class TestPlanning:
 
     def test_an_expired_record_is_in_no_job(self, service: Service) -> None:
         service.records.create(OWNER, "old")
-        service.clock.pass_by(hours=24)
+        service.clock.pass_by(hours=24, seconds=1)
         assert service.run().total == 0
 
     def test_a_message_that_comes_again_sends_the_same_batches(self, service: Service) -> None:
@@ -56,7 +56,7 @@ class TestPlanning:
 
         # Then only what is open is sent
         assert service.work_queue.take() == messages[1:]
-        assert service.job_storage.stored[job_id].total == 30
+        assert service.job(job_id).total == 30
 
 
 class TestWork:
@@ -65,7 +65,7 @@ class TestWork:
         job_id, messages = planned(service, 10)
         service.work(messages * 3)
         service.work(messages)
-        job = service.job_storage.stored[job_id]
+        job = service.job(job_id)
         assert (job.completed, job.failed, job.status(0)) == (10, 0, JobStatus.COMPLETED)
         assert set(service.storage.finished.values()) == {1}
 
@@ -76,23 +76,23 @@ class TestWork:
         lost = service.records.create(OWNER, "x" * 5000).id
         job = service.jobs.start(OWNER)
         service.plan(service.job_queue.take()[0])
-        service.storage.change(expired, expires_at=0)
-        del service.storage.stored[gone]
-        del service.payloads.stored[lost]
+        service.expire(expired)
+        service.aws.client("dynamodb").delete_item(TableName="records", Key={"id": {"S": gone}})
+        service.lose(lost)
 
         # When it is processed
         service.work(service.work_queue.take())
 
         # Then
-        ended = service.job_storage.stored[job.id]
+        ended = service.job(job.id)
         assert (ended.completed, ended.failed, ended.status(0)) == (1, 3, JobStatus.FAILED)
         assert {failure.record: failure.reason for failure in ended.failures} == {
             expired: EXPIRED,
             gone: EXPIRED,
             lost: PAYLOAD_LOST,
         }
-        assert service.storage.stored[alive].record.status is RecordStatus.COMPLETED
-        assert service.storage.stored[lost].record.reason == PAYLOAD_LOST
+        assert service.record(alive).status is RecordStatus.COMPLETED
+        assert service.record(lost).reason == PAYLOAD_LOST
 
     def test_a_record_that_another_job_completed_counts_in_both(self, service: Service) -> None:
         first, first_messages = planned(service, 3)
@@ -101,7 +101,7 @@ class TestWork:
         service.work(first_messages)
         service.work(service.work_queue.take())
         for job in (first, second.id):
-            assert service.job_storage.stored[job].completed == 3
+            assert service.job(job).completed == 3
         assert set(service.storage.finished.values()) == {1}
 
 
@@ -111,7 +111,6 @@ class TestFailures:
         self, service: Service, receives: int, seconds: int
     ) -> None:
         _, messages = planned(service, 3)
-        service.storage.fate.failure = None
         service.worker._records = Away()  # type: ignore[assignment]
         assert service.work(messages, receives) == messages
         assert service.inbox.postponed == [seconds]
@@ -123,7 +122,7 @@ class TestFailures:
         service.worker._records = Away()  # type: ignore[assignment]
         assert service.work(messages, receives=MAX_RECEIVES) == []
         assert service.dead_letters.sent == [(messages[0], f"the last of {MAX_RECEIVES} tries failed: TimeoutError")]
-        document = service.job_storage.stored[job_id].document(service.jobs.second())
+        document = service.document(job_id)
         assert document["status"] == "failed"
         assert document["failures"] == [
             {"record": None, "reason": f"the last of {MAX_RECEIVES} tries failed: TimeoutError"}
@@ -135,7 +134,7 @@ class TestFailures:
         service.work(messages, receives=MAX_RECEIVES)
         service.worker._records = records
         service.work(service.dead_letters.take())
-        assert service.job_storage.stored[job_id].document(service.jobs.second())["status"] == "completed"
+        assert service.document(job_id)["status"] == "completed"
 
     @pytest.mark.requirement("ingest: background jobs")
     def test_job_killed_at_last_try_fails_once(self, service: Service) -> None:
@@ -147,7 +146,7 @@ class TestFailures:
         service.fate.before = None
 
         # Then the job is under way while the function might still run, and failed afterwards
-        job = service.job_storage.stored[job_id]
+        job = service.job(job_id)
         assert job.status(service.jobs.second()) is JobStatus.PROCESSING
         service.clock.pass_by(seconds=62)
         document = job.document(service.jobs.second())
@@ -163,12 +162,12 @@ class TestFailures:
         service.plan(JobMessage(job.id).text(), receives=MAX_RECEIVES)
         messages = service.work_queue.take()
         service.clock.pass_by(minutes=5)
-        under_way = service.job_storage.stored[job.id].document(service.jobs.second())
+        under_way = service.document(job.id)
         service.work(messages, receives=MAX_RECEIVES)
         # And the batch comes again once more, since its message was not deleted
         service.work(messages, receives=MAX_RECEIVES)
         service.clock.pass_by(minutes=5)
-        ended = service.job_storage.stored[job.id].document(service.jobs.second())
+        ended = service.document(job.id)
         # Then nothing was ever given up
         assert (under_way["status"], under_way["failures"]) == ("processing", [])
         assert (ended["status"], ended["failures"]) == ("completed", [])
@@ -180,7 +179,7 @@ class TestFailures:
         service.worker._jobs = Away()  # type: ignore[assignment]
         service.work(messages, receives=MAX_RECEIVES)
         # Then the job stays as it ended
-        document = service.job_storage.stored[job_id].document(service.jobs.second())
+        document = service.document(job_id)
         assert (document["status"], document["failures"]) == ("completed", [])
 
     def test_a_note_that_cannot_be_taken_back_fails_no_message(self, service: Service) -> None:
@@ -188,7 +187,7 @@ class TestFailures:
         service.job_storage.take_back = Away().take_back  # type: ignore[assignment, method-assign]
         assert service.work(messages, receives=MAX_RECEIVES) == []
         assert not service.dead_letters.sent
-        assert service.job_storage.stored[job_id].status(0) is JobStatus.COMPLETED
+        assert service.job(job_id).status(0) is JobStatus.COMPLETED
 
     def test_job_killed_before_any_record_fails_at_deadline(self, service: Service) -> None:
         job = service.jobs.start(OWNER)
@@ -202,7 +201,7 @@ class TestFailures:
         job = service.jobs.start(OWNER)
         service.planner._plans = Away()  # type: ignore[assignment]
         assert service.plan(JobMessage(job.id).text(), receives=MAX_RECEIVES) == []
-        ended = service.job_storage.stored[job.id]
+        ended = service.job(job.id)
         assert ended.status(service.jobs.second()) is JobStatus.FAILED
         assert ended.given_up[PLAN].reason == f"the last of {MAX_RECEIVES} tries failed: TimeoutError"
 
@@ -211,7 +210,7 @@ class TestFailures:
         job_id, messages = planned(service, 30)
         assert service.work([messages[0], "poison", messages[1]]) == []
         assert service.dead_letters.sent == [("poison", "it is not JSON")]
-        assert service.job_storage.stored[job_id].completed == 30
+        assert service.job(job_id).completed == 30
 
     def test_message_is_not_answered_without_dead_letters(self, service: Service) -> None:
         service.fate.failure = AWAY
@@ -285,7 +284,7 @@ def test_a_message_over_anothers_records_changes_nothing(service: Service) -> No
     theirs = service.records.create("somebody else", "x")
     service.work([BatchMessage(job_id, 0, [theirs.id]).text()])
     assert [reason for _, reason in service.dead_letters.sent] == ["a record is of another caller than its job"]
-    assert service.storage.stored[theirs.id].record.status is RecordStatus.PENDING
+    assert service.record(theirs.id).status is RecordStatus.PENDING
 
 
 class Away:
