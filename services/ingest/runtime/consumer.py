@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.ingest.runtime.errors import JobNotFoundError, NotOursError
 from services.ingest.runtime.logic import Clock, now, second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
-from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, Inbox, JobStorage, Queue, SqsQueue
+from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, Inbox, Queue, SqsQueue
 from slipway_runtime import aws
 from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
 
@@ -61,7 +61,7 @@ class Consumer:
         self,
         *,
         read: Callable[[str], Task],
-        jobs: JobStorage,
+        jobs: DynamoDBJobs,
         inbox: Inbox,
         dead_letters: Queue,
         max_receives: int,

@@ -1,4 +1,4 @@
-"""Business logic of records and jobs, independent of HTTP and storage."""
+"""Business logic of records and jobs, independent of HTTP."""
 
 import hashlib
 from collections.abc import Callable
@@ -28,11 +28,11 @@ from services.ingest.runtime.model import (
     instant,
 )
 from services.ingest.runtime.storage import (
-    JobStorage,
-    PayloadStorage,
-    PlanStorage,
+    DynamoDBJobs,
+    DynamoDBRecords,
     Queue,
-    RecordStorage,
+    S3Payloads,
+    S3Plans,
 )
 
 Clock = Callable[[], datetime]
@@ -69,7 +69,7 @@ class Records:
     """
 
     def __init__(
-        self, *, storage: RecordStorage, payloads: PayloadStorage, lifetime: timedelta, clock: Clock = now
+        self, *, storage: DynamoDBRecords, payloads: S3Payloads, lifetime: timedelta, clock: Clock = now
     ) -> None:
         self._storage = storage
         self._payloads = payloads
@@ -135,7 +135,7 @@ class Jobs:
     """
 
     def __init__(
-        self, *, storage: JobStorage, queue: Queue, lifetime: timedelta, deadline: timedelta, clock: Clock = now
+        self, *, storage: DynamoDBJobs, queue: Queue, lifetime: timedelta, deadline: timedelta, clock: Clock = now
     ) -> None:
         self._storage = storage
         self._queue = queue
@@ -188,9 +188,9 @@ class Planner:
     def __init__(
         self,
         *,
-        records: RecordStorage,
-        jobs: JobStorage,
-        plans: PlanStorage,
+        records: DynamoDBRecords,
+        jobs: DynamoDBJobs,
+        plans: S3Plans,
         queue: Queue,
         lifetime: timedelta,
         clock: Clock = now,
@@ -247,7 +247,7 @@ class Worker:
     """
 
     def __init__(
-        self, *, records: RecordStorage, payloads: PayloadStorage, jobs: JobStorage, clock: Clock = now
+        self, *, records: DynamoDBRecords, payloads: S3Payloads, jobs: DynamoDBJobs, clock: Clock = now
     ) -> None:
         self._records = records
         self._payloads = payloads
@@ -310,7 +310,7 @@ class Worker:
         return None
 
 
-def payload_of(stored: StoredRecord, payloads: PayloadStorage) -> str:
+def payload_of(stored: StoredRecord, payloads: S3Payloads) -> str:
     """Return the payload of a record, from the table or the bucket, or raise `PayloadLostError`."""
     content = payloads.get(stored.record.id) if stored.inline is None else stored.inline.encode()
     if hashlib.sha256(content).hexdigest() != stored.record.sha256:

@@ -1,4 +1,4 @@
-"""Storage of records, payloads, jobs and messages: the interfaces that the logic needs, and AWS's implementation."""
+"""Storage of records, payloads, jobs and messages."""
 
 import json
 import time
@@ -32,86 +32,6 @@ BY_PENDING: Final = "by-pending"
 _BATCH_ATTEMPTS: Final = 8
 
 
-class RecordStorage(Protocol):
-    """Interface of a store of records."""
-
-    def create(self, record: Record, inline: str | None) -> None:
-        """Store a new record; repeating the call changes nothing."""
-        ...
-
-    def get(self, record_id: str) -> StoredRecord | None:
-        """Return the record as last written; None if it does not exist."""
-        ...
-
-    def get_all(self, record_ids: Sequence[str]) -> Mapping[str, StoredRecord]:
-        """Return the records that exist, as last written."""
-        ...
-
-    def pending(self, owner: str, since: str) -> Sequence[str]:
-        """Return the ids of a caller's pending records created after a time, oldest first within a shard."""
-        ...
-
-    def finish(self, record_id: str, status: RecordStatus, *, job: str, at: str, reason: str | None) -> RecordStatus:
-        """Set a pending record's final status, once.
-
-        Returns:
-            Its status now: what it was before, where it was not pending any more; `failed` if it was deleted.
-        """
-        ...
-
-
-class PayloadStorage(Protocol):
-    """Interface of a store of large payloads."""
-
-    def put(self, record_id: str, payload: bytes) -> None:
-        """Store a payload."""
-        ...
-
-    def get(self, record_id: str) -> bytes:
-        """Return the payload, or raise `PayloadLostError`."""
-        ...
-
-
-class PlanStorage(Protocol):
-    """Interface of a store of plans: a job's records by batch. The first plan of a job is final."""
-
-    def put(self, job_id: str, batches: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        """Store a plan unless one exists; return the stored one."""
-        ...
-
-    def get(self, job_id: str) -> Sequence[Sequence[str]]:
-        """Return the stored plan."""
-        ...
-
-
-class JobStorage(Protocol):
-    """Interface of a store of jobs. Every write is atomic, and harmless if repeated."""
-
-    def create(self, job: Job) -> None:
-        """Store a new job."""
-        ...
-
-    def get(self, job_id: str) -> Job | None:
-        """Return the job as last written; None if it does not exist."""
-        ...
-
-    def plan(self, job_id: str, *, total: int, batches: int) -> None:
-        """Open a job's batches, unless they have been opened before."""
-        ...
-
-    def close(self, job: Job, batch: int, *, completed: int, failures: Sequence[Failure]) -> None:
-        """Count a batch, unless it has been counted before."""
-        ...
-
-    def give_up(self, job_id: str, part: str, given_up: GivenUp) -> None:
-        """Record that a part of a job moves to the dead letters, or raise `JobNotFoundError`."""
-        ...
-
-    def take_back(self, job_id: str, part: str) -> None:
-        """Delete that record, if it exists."""
-        ...
-
-
 class Queue(Protocol):
     """A queue to send to."""
 
@@ -136,7 +56,7 @@ class DynamoDBRecords:
         self._table = table_name
 
     def create(self, record: Record, inline: str | None) -> None:
-        """Store a new record; see `RecordStorage`."""
+        """Store a new record; repeating the call changes nothing."""
         item = {
             "id": record.id,
             "owner": record.owner,
@@ -159,7 +79,7 @@ class DynamoDBRecords:
         return _stored(answer["Item"]) if "Item" in answer else None
 
     def get_all(self, record_ids: Sequence[str]) -> Mapping[str, StoredRecord]:
-        """Return the records that exist; see `RecordStorage`."""
+        """Return the records that exist, as last written."""
         found: dict[str, StoredRecord] = {}
         wanted: Any = {
             self._table: {"Keys": [_key(record_id) for record_id in record_ids], "ConsistentRead": True},
@@ -176,11 +96,15 @@ class DynamoDBRecords:
         raise TimeoutError("DynamoDB left keys unprocessed")
 
     def pending(self, owner: str, since: str) -> Sequence[str]:
-        """Return the ids of a caller's pending records; see `RecordStorage`."""
+        """Return the ids of a caller's pending records created after a time, oldest first within a shard."""
         return [record_id for shard in pending_shards(owner) for record_id in self._pending(shard, since)]
 
     def finish(self, record_id: str, status: RecordStatus, *, job: str, at: str, reason: str | None) -> RecordStatus:
-        """Set a pending record's final status in one write; see `RecordStorage`."""
+        """Set a pending record's final status, once.
+
+        Returns:
+            Its status now: what it was before, where it was not pending any more; `failed` if it was deleted.
+        """
         values = {":status": status.value, ":at": at, ":job": job, ":pending": RecordStatus.PENDING.value}
         setting = "SET #status = :status, completed_at = :at, #job = :job"
         if reason is not None:
@@ -253,14 +177,14 @@ class S3Payloads:
 
 
 class S3Plans:
-    """Plans in a bucket, under `jobs/`."""
+    """Plans in a bucket, under `jobs/`: a job's records by batch. The first plan of a job is final."""
 
     def __init__(self, client: "Callable[[], S3Client]", bucket: str) -> None:
         self._client = client
         self._bucket = bucket
 
     def put(self, job_id: str, batches: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
-        """Store a plan unless one exists; see `PlanStorage`."""
+        """Store a plan unless one exists; return the stored one."""
         try:
             self._client().put_object(
                 Bucket=self._bucket,
@@ -284,7 +208,7 @@ class S3Plans:
 
 
 class DynamoDBJobs:
-    """Jobs in a DynamoDB table."""
+    """Jobs in a DynamoDB table. Every write is atomic, and harmless if repeated."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._client = client
@@ -374,7 +298,7 @@ class DynamoDBJobs:
         )
 
     def give_up(self, job_id: str, part: str, given_up: GivenUp) -> None:
-        """Record that a part of a job moves to the dead letters; see `JobStorage`."""
+        """Record that a part of a job moves to the dead letters, or raise `JobNotFoundError`."""
         noted = self._update(
             job_id,
             "SET #given_up.#part = :given_up",
@@ -386,7 +310,7 @@ class DynamoDBJobs:
             raise JobNotFoundError
 
     def take_back(self, job_id: str, part: str) -> None:
-        """Delete the record that a part moves to the dead letters."""
+        """Delete the record that a part moves to the dead letters, if it exists."""
         self._update(
             job_id,
             "REMOVE #given_up.#part",

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import hmac
 import json
-from typing import Final, Protocol
+from typing import Final
 
 from services.items.runtime.errors import InvalidCursorError
 from slipway_runtime.secrets import CachedSecret
@@ -16,22 +16,6 @@ MAX_LENGTH: Final = 512
 def sign(key: str, payload: bytes) -> bytes:
     """Return the HMAC-SHA256 of a cursor's content, under the key in the cursor secret."""
     return hmac.digest(key.encode(), payload, hashlib.sha256)
-
-
-class Cursors(Protocol):
-    """Writes and reads cursors."""
-
-    def write(self, recency: str, status: str | None) -> str:
-        """Return the cursor of the position after an item, under a filter."""
-        ...
-
-    def read(self, cursor: str, status: str | None) -> str:
-        """Return the `recency` after which a cursor continues.
-
-        Raises:
-            InvalidCursorError: It was not issued by this service, or under another filter.
-        """
-        ...
 
 
 class SignedCursors:
@@ -46,7 +30,11 @@ class SignedCursors:
         return f"{_text(payload)}.{_text(sign(self._secret.current(), payload))}"
 
     def read(self, cursor: str, status: str | None) -> str:
-        """Return the `recency` after which a cursor continues, or raise `InvalidCursorError`."""
+        """Return the `recency` after which a cursor continues.
+
+        Raises:
+            InvalidCursorError: It was not issued by this service, or under another filter.
+        """
         try:
             payload, signature = map(_bytes, cursor.split("."))
         except (ValueError, binascii.Error):

@@ -1,4 +1,4 @@
-"""Business logic of items, independent of HTTP and DynamoDB."""
+"""Business logic of items, independent of HTTP."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -8,11 +8,11 @@ from uuid import UUID, uuid4, uuid5
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from services.items.runtime.cursor import Cursors
+from services.items.runtime.cursor import SignedCursors
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, KeyReusedError
 from services.items.runtime.idempotency import CreatedOnce, Creation, CreationRequest
 from services.items.runtime.model import Item, ItemFields, instant
-from services.items.runtime.storage import ItemStorage
+from services.items.runtime.storage import DynamoDBItemStorage
 from slipway_runtime.exact_json import dumps
 
 # Ids derived from a caller and a key have their own namespace.
@@ -34,8 +34,8 @@ class ItemService:
     def __init__(
         self,
         *,
-        storage: ItemStorage,
-        cursors: Cursors,
+        storage: DynamoDBItemStorage,
+        cursors: SignedCursors,
         once: CreatedOnce,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

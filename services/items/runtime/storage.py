@@ -1,8 +1,8 @@
-"""Storage of items: the interface that the logic needs, and its implementation on DynamoDB."""
+"""Storage of items on DynamoDB."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from uuid import uuid4
 
 from botocore.exceptions import ClientError
@@ -33,8 +33,12 @@ _TEXTS: Final = ("id", "name", "description", "status", "created_at", "updated_a
 _Attributes = Mapping[str, Any]
 
 
-class ItemStorage(Protocol):
-    """Interface of a store of items. Every write is atomic and conditional."""
+class DynamoDBItemStorage:
+    """Items in a DynamoDB table with indexes by recency and by status. Every write is atomic and conditional."""
+
+    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
+        self._client = client
+        self._table = table_name
 
     def create(self, item: Item, *, made_by: str) -> Item:
         """Store a new item.
@@ -50,50 +54,6 @@ class ItemStorage(Protocol):
             ItemExistsError: The id is taken, by another request.
             CreationInProgressError: Concurrent requests are creating and deleting an item with this id.
         """
-        ...
-
-    def get(self, item_id: str) -> Item | None:
-        """Return the item as last written; None if it does not exist."""
-        ...
-
-    def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
-        """Replace the writer's part if the item has one of these versions, `MAX_VERSIONS` at most.
-
-        Raises:
-            ItemNotFoundError: The item does not exist.
-            VersionMismatchError: The item has another version.
-        """
-        ...
-
-    def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
-        """Delete the item if it has one of these versions, `MAX_VERSIONS` at most.
-
-        Raises:
-            ItemNotFoundError: The item does not exist.
-            VersionMismatchError: The item has another version.
-        """
-        ...
-
-    def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
-        """Yield items newest first, older than `before`, of one status or of any; read lazily.
-
-        Args:
-            about: Number of items that the caller probably needs.
-            before: A `recency`. Default of the caller: none.
-            status: The status. Default of the caller: any.
-        """
-        ...
-
-
-class DynamoDBItemStorage:
-    """Items in a DynamoDB table with the indexes `by-recency` and `by-status`."""
-
-    def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
-        self._client = client
-        self._table = table_name
-
-    def create(self, item: Item, *, made_by: str) -> Item:
-        """Store a new item; see `ItemStorage`."""
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -114,12 +74,17 @@ class DynamoDBItemStorage:
         return item
 
     def get(self, item_id: str) -> Item | None:
-        """Return the item as last written, with a consistent read; None if it does not exist."""
+        """Return the item as last written; None if it does not exist."""
         attributes = self._get(item_id)
         return item_from(attributes) if attributes else None
 
     def replace(self, item_id: str, fields: ItemFields, *, versions: Sequence[int], updated_at: str) -> Item:
-        """Replace an item of one of these versions in one write; see `ItemStorage`."""
+        """Replace the writer's part if the item has one of these versions, `MAX_VERSIONS` at most.
+
+        Raises:
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
+        """
         write = uuid4().hex
         condition, expected = _of_versions(versions)
         values = {
@@ -158,7 +123,12 @@ class DynamoDBItemStorage:
         return item_from(answer["Attributes"])
 
     def delete(self, item_id: str, *, versions: Sequence[int]) -> None:
-        """Delete an item of one of these versions; see `ItemStorage`."""
+        """Delete the item if it has one of these versions, `MAX_VERSIONS` at most.
+
+        Raises:
+            ItemNotFoundError: The item does not exist.
+            VersionMismatchError: The item has another version.
+        """
         condition, expected = _of_versions(versions)
         try:
             self._client.delete_item(
@@ -174,10 +144,15 @@ class DynamoDBItemStorage:
             raise VersionMismatchError from None
 
     def newest(self, *, about: int, before: str | None, status: str | None) -> Iterator[Item]:
-        """Merge the shards; see `ItemStorage`.
+        """Yield items newest first, read lazily.
 
         Ids are evenly distributed, so each shard is queried for its share plus two items, and again only if they are
         used up.
+
+        Args:
+            about: Number of items that the caller probably needs.
+            before: A `recency`, if only older items are wanted.
+            status: Their status, if only one is wanted.
         """
         part = about // len(SHARDS) + 2
         shards = (self._newest(shard, limit=part, before=before, status=status) for shard in SHARDS)

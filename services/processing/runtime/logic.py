@@ -1,4 +1,4 @@
-"""Business logic of requests, independent of HTTP, DynamoDB, S3 and Lambda."""
+"""Business logic of requests, independent of HTTP and Lambda."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ from services.processing.runtime.errors import (
 )
 from services.processing.runtime.jobs import Jobs
 from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of, instant
-from services.processing.runtime.storage import RecordStorage, ResultStorage
+from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from slipway_runtime.exact_json import dumps
 from slipway_runtime.uploads import UploadForm, UploadForms
 
@@ -55,8 +55,8 @@ class Processing:
     def __init__(
         self,
         *,
-        records: RecordStorage,
-        results: ResultStorage,
+        records: DynamoDBRecordStorage,
+        results: S3ResultStorage,
         jobs: Jobs,
         uploads: UploadForms,
         days: int,

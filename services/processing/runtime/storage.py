@@ -1,7 +1,7 @@
-"""Storage of records and results: the interfaces that the logic needs, and their implementation on DynamoDB and S3."""
+"""Storage of records and results on DynamoDB and S3."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.exceptions import ClientError
 
@@ -16,53 +16,6 @@ if TYPE_CHECKING:
 BY_STATUS: Final = "by-status"
 
 
-class RecordStorage(Protocol):
-    """Interface of a store of records. Nothing can be found without its owner."""
-
-    def create(self, record: Record, *, now: int) -> Record | None:
-        """Store a new record.
-
-        Args:
-            record: The record.
-            now: Current Unix time in seconds; expired records count as deleted.
-
-        Returns:
-            None, or the owner's existing record with that id, which is not changed.
-        """
-        ...
-
-    def get(self, owner: str, record_id: str, *, now: int) -> Record | None:
-        """Return the owner's record of that id, as last written; None if it does not exist."""
-        ...
-
-    def complete(self, owner: str, record_id: str, *, updated_at: str) -> bool:
-        """Mark a pending record as processed.
-
-        Returns:
-            True if it was pending; False if it was already processed.
-
-        Raises:
-            RecordNotFoundError: The record does not exist.
-        """
-        ...
-
-    def page(self, owner: str, status: Status, *, limit: int, before: str | None, now: int) -> Page:
-        """Return the owner's records of a status, newest first, at most `limit`, older than the recency `before`."""
-        ...
-
-
-class ResultStorage(Protocol):
-    """Interface of a store of results."""
-
-    def put(self, record_id: str, text: str) -> None:
-        """Store a result, JSON text; repeating the call changes nothing."""
-        ...
-
-    def get(self, record_id: str) -> str:
-        """Return the result of a processed job, or raise `ResultLostError`."""
-        ...
-
-
 class DynamoDBRecordStorage:
     """Records in a DynamoDB table with the index `by-status`.
 
@@ -74,7 +27,15 @@ class DynamoDBRecordStorage:
         self._table = table_name
 
     def create(self, record: Record, *, now: int) -> Record | None:
-        """Store a new record; see `RecordStorage`."""
+        """Store a new record.
+
+        Args:
+            record: The record.
+            now: Current Unix time in seconds; expired records count as deleted.
+
+        Returns:
+            None, or the owner's existing record with that id, which is not changed.
+        """
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -89,7 +50,7 @@ class DynamoDBRecordStorage:
         return None
 
     def get(self, owner: str, record_id: str, *, now: int) -> Record | None:
-        """Return the owner's record, with a consistent read; None if it does not exist."""
+        """Return the owner's record of that id, as last written; None if it does not exist."""
         item = self._get(owner, record_id)
         if not item:
             return None
@@ -98,7 +59,14 @@ class DynamoDBRecordStorage:
         return record if record.expires_at > now else None
 
     def complete(self, owner: str, record_id: str, *, updated_at: str) -> bool:
-        """Mark a pending record as processed in one write; see `RecordStorage`."""
+        """Mark a pending record as processed.
+
+        Returns:
+            True if it was pending; False if it was already processed.
+
+        Raises:
+            RecordNotFoundError: The record does not exist.
+        """
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -122,7 +90,7 @@ class DynamoDBRecordStorage:
         return True
 
     def page(self, owner: str, status: Status, *, limit: int, before: str | None, now: int) -> Page:
-        """Return a page of the index; see `RecordStorage`.
+        """Return the owner's records of a status, newest first, at most `limit`, older than the recency `before`.
 
         A record has less than 1 KB, so that a page of a hundred is far from the megabyte at which a query ends early.
         """
@@ -162,7 +130,7 @@ class S3ResultStorage:
         self._bucket = bucket_name
 
     def put(self, record_id: str, text: str) -> None:
-        """Store a result."""
+        """Store a result, JSON text; repeating the call changes nothing."""
         self._client.put_object(
             Bucket=self._bucket, Key=_object(record_id), Body=text.encode(), ContentType="application/json"
         )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from services.processing.runtime.logic import upper
 from services.processing.runtime.model import Job, Outcome, Status, instant
-from services.processing.runtime.storage import RecordStorage, ResultStorage
+from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from slipway_runtime.exact_json import dumps, loads
 
 
@@ -21,8 +21,8 @@ class Worker:
     def __init__(
         self,
         *,
-        records: RecordStorage,
-        results: ResultStorage,
+        records: DynamoDBRecordStorage,
+        results: S3ResultStorage,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._records = records
