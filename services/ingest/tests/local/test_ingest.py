@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Callable
-from typing import Any
-from uuid import uuid4
 
 import boto3
 import httpx
 import pytest
 
-from services.ingest.tests.local.ingest import Caller, open_job, reason
+from services.ingest.tests.local.ingest import Caller, open_job
 from slipway.emulator.environment import Outputs
 from slipway.redrive import dead_letters, redrive
 from slipway.testing.behind import Behind
-from slipway.testing.emulated import until
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
 
@@ -112,21 +107,8 @@ class TestRecords:
         assert answer.json()["errors"][0]["field"] in {"payload", "body"}
         assert len(behind.items("TableName")) == before
 
-    @pytest.mark.requirement("ingest: records")
-    def test_it_expires_after_a_day(self, behind: Behind, caller: Caller) -> None:
-        table = behind.outputs["TableName"]
-        record = caller.send("x")
-        item = behind.client("dynamodb").get_item(TableName=table, Key={"id": {"S": record["id"]}})["Item"]
-        assert 86_390 < int(item["expires_at"]["N"]) - time.time() < 86_410
-
 
 class TestOwnership:
-    @pytest.mark.requirement("ingest: routes")
-    def test_a_record_is_seen_by_its_own_key_alone(self, caller: Caller, stranger: Caller) -> None:
-        record = caller.send("mine")
-        assert stranger.read(record["id"]).status_code == 404
-        assert caller.read(record["id"]).status_code == 200
-
     @pytest.mark.requirement("ingest: routes")
     def test_job_and_records_are_visible_to_their_key_only(self, caller: Caller, stranger: Caller) -> None:
         mine, theirs = caller.send("mine"), stranger.send("theirs")
@@ -135,21 +117,7 @@ class TestOwnership:
         assert caller.call("GET", f"/process/{job['id']}").status_code == 404
         assert stranger.read(theirs["id"]).json()["status"] == "completed"
         assert caller.read(mine["id"]).json()["status"] == "pending"
-
-    def test_a_message_that_mixes_two_callers_is_refused(
-        self, behind: Behind, caller: Caller, stranger: Caller
-    ) -> None:
-        # Given a job of one caller whose batch is open
-        job = open_job(behind, stranger)
-        record = caller.send("mine")
-
-        # When a message of it names another's record
-        behind.put("WorkQueueUrl", {"job": job, "batch": 0, "records": [record["id"]]})
-
-        # Then it is a dead letter, and the record stays as it is
-        letter = until(lambda: behind.take("WorkDeadLetterQueueUrl"))[0]
-        assert reason(letter) == "a record is of another caller than its job"
-        assert caller.read(record["id"]).json()["status"] == "pending"
+        assert stranger.read(mine["id"]).status_code == 404
 
 
 class TestJobs:
@@ -170,86 +138,8 @@ class TestJobs:
             assert now["status"] == "completed"
             assert now["completed_at"] > now["created_at"]
 
-    def test_what_is_completed_is_in_no_other_job(self, stranger: Caller) -> None:
-        stranger.send("first")
-        assert stranger.ended(stranger.start()["id"])["total"] == 1
-        stranger.send("second")
-        assert stranger.ended(stranger.start()["id"])["total"] == 1
-
-    def test_a_record_that_expired_meanwhile_fails_with_its_reason(self, behind: Behind, stranger: Caller) -> None:
-        # Given a planned job, one of whose records has expired and one is gone
-        job = open_job(behind, stranger)
-        alive, expired, gone = (stranger.send("x")["id"] for _ in range(3))
-        expire(behind, expired)
-        behind.client("dynamodb").delete_item(TableName=behind.outputs["TableName"], Key={"id": {"S": gone}})
-
-        # When it is processed
-        behind.put("WorkQueueUrl", {"job": job, "batch": 0, "records": [alive, expired, gone]})
-
-        # Then the job says which failed and why, and the rest is done
-        ended = stranger.ended(job)
-        assert (ended["status"], ended["completed"], ended["failed"]) == ("failed", 1, 2)
-        why = "it expired before it was worked on"
-        assert ended["failures"] == [{"record": expired, "reason": why}, {"record": gone, "reason": why}]
-
 
 class TestQueues:
-    @pytest.mark.requirement("ingest: background jobs")
-    def test_batch_of_poison_messages_becomes_dead_letters(self, behind: Behind, stranger: Caller) -> None:
-        poison: list[Any] = [
-            "poison",
-            {"job": NOBODY},
-            {"job": NOBODY, "batch": -1, "records": [NOBODY]},
-            {"job": NOBODY, "batch": True, "records": [NOBODY]},
-            {"job": NOBODY, "batch": 0, "records": []},
-            {"job": NOBODY, "batch": 0, "records": [NOBODY, NOBODY]},
-            {"job": NOBODY, "batch": 0, "records": [str(uuid4()) for _ in range(26)]},
-            {"job": NOBODY, "batch": 0, "records": ["x"]},
-            {"job": NOBODY, "batch": 0, "records": [NOBODY]},
-            {"Records": [{"eventSource": "aws:s3"}]},
-        ]
-        for body in poison:
-            behind.put("WorkQueueUrl", body)
-        letters: list[dict[str, Any]] = []
-
-        def all_dead() -> bool:
-            letters.extend(behind.take("WorkDeadLetterQueueUrl"))
-            return len(letters) >= len(poison)
-
-        until(all_dead)
-        assert all(reason(letter) for letter in letters)
-        assert {letter["Body"] for letter in letters} == {
-            body if isinstance(body, str) else json.dumps(body) for body in poison
-        }
-        until(lambda: behind.waiting("WorkQueueUrl") == 0)
-        stranger.send("x")
-        assert stranger.ended(stranger.start()["id"])["status"] == "completed"
-
-    def test_batch_of_unplanned_or_finished_job_does_nothing(self, behind: Behind, stranger: Caller) -> None:
-        record = stranger.send("x")
-        job = stranger.start()
-        ended = stranger.ended(job["id"])
-        behind.put("WorkQueueUrl", {"job": job["id"], "batch": 0, "records": [record["id"]]})
-        behind.put("WorkQueueUrl", {"job": job["id"], "batch": 7, "records": [record["id"]]})
-        until(lambda: behind.waiting("WorkQueueUrl") == 0)
-        assert stranger.job(job["id"]) == ended
-
-    def test_failed_message_is_retried_before_its_visibility_timeout(self, behind: Behind, stranger: Caller) -> None:
-        # Given a job whose plan cannot be read
-        job = open_job(behind, stranger)
-        record = stranger.send("x")
-        behind.put("JobQueueUrl", {"job": job})
-        time.sleep(5)
-        assert stranger.job(job)["status"] == "processing"
-
-        # When it can
-        behind.client("s3").put_object(
-            Bucket=behind.outputs["BucketName"], Key=f"jobs/{job}.json", Body=json.dumps([[record["id"]]]).encode()
-        )
-
-        # Then the job goes on after its half minute: a visibility time-out is half an hour
-        assert stranger.ended(job, seconds=90)["status"] == "completed"
-
     def test_dead_letters_are_shown_and_sent_back(self, behind: Behind, stranger: Caller) -> None:
         # Given a good message among the dead letters, as SQS itself moves it, without a reason
         job = open_job(behind, stranger)
@@ -266,13 +156,3 @@ class TestQueues:
         # Then the job ends
         assert stranger.ended(job)["status"] == "completed"
         assert behind.waiting("WorkDeadLetterQueueUrl") == 0
-
-
-def expire(behind: Behind, record_id: str) -> None:
-    """Makes a record a day older."""
-    behind.client("dynamodb").update_item(
-        TableName=behind.outputs["TableName"],
-        Key={"id": {"S": record_id}},
-        UpdateExpression="SET expires_at = :second",
-        ExpressionAttributeValues={":second": {"N": str(int(time.time()) - 1)}},
-    )

@@ -69,49 +69,7 @@ def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
     assert_problem(other, 422, "Idempotency-Key")
 
 
-@pytest.mark.requirement("items: no duplicate, no lost update")
-def test_creation_in_progress_is_not_started_again(
-    signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
-) -> None:
-    # Given a record that says that the first request has not ended
-    dynamodb, table = session().client("dynamodb"), outputs["items"]["IdempotencyTableName"]
-    key = {"Idempotency-Key": uuid4().hex}
-    created = signed("POST", "/items", json={"name": "kettle"}, headers=key).json()
-    pages = dynamodb.get_paginator("scan").paginate(TableName=table, ConsistentRead=True)
-    records = [record for page in pages for record in page["Items"]]
-    (record,) = (
-        record
-        for record in records
-        if created["id"] in record.get("data", {"S": ""})["S"] and "items.create#" in record["id"]["S"]
-    )
-    dynamodb.update_item(
-        TableName=table,
-        Key={"id": record["id"]},
-        UpdateExpression="SET #status = :status, in_progress_expiration = :later",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={
-            ":status": {"S": "INPROGRESS"},
-            # In milliseconds; `expiration` is in seconds.
-            ":later": {"N": f"{record['expiration']['N']}000"},
-        },
-    )
-    # When the request comes again
-    response = signed("POST", "/items", json={"name": "kettle"}, headers=key)
-    # Then it is told to wait
-    assert_problem(response, 409, "Idempotency-Key")
-    assert response.headers["retry-after"] == "1"
-
-
 # Reading
-
-
-@pytest.mark.requirement("items: the edge")
-def test_an_item_is_read_through_the_edge(edge: Request, item: dict[str, Any]) -> None:
-    response = edge("GET", f"/items/{item['id']}")
-    assert response.status_code == 200
-    assert response.json() == item
-    assert response.headers["etag"] == '"1"'
-    assert response.headers["cache-control"] == "public, max-age=10"
 
 
 @pytest.mark.requirement("items: the edge")
@@ -129,43 +87,6 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
         assert response.headers["etag"] == tag
     # And another tag gets the whole
     assert edge("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
-
-
-# Writing over, and deleting
-
-
-@pytest.mark.requirement("items: routes")
-def test_an_item_is_replaced_as_a_whole(signed: Request, edge: Request, item: dict[str, Any]) -> None:
-    # When its version is written over
-    path = f"/items/{item['id']}"
-    response = signed("PUT", path, json={"name": "teapot"}, headers={"If-Match": '"1"'})
-    # Then what was left out takes its default, and the rest stays
-    assert response.status_code == 200
-    replaced = response.json()
-    assert response.headers["etag"] == '"2"'
-    assert replaced["updated_at"] > item["updated_at"]
-    assert replaced == item | {
-        "name": "teapot",
-        "description": "",
-        "data": {},
-        "status": "active",
-        "version": 2,
-        "updated_at": replaced["updated_at"],
-    }
-    assert edge("GET", path).json() == replaced
-    # And it is in the list of its new status alone
-    assert _is_listed(edge, item["id"], "active")
-    assert not _is_listed(edge, item["id"], "draft")
-
-
-@pytest.mark.requirement("items: routes")
-def test_an_item_is_deleted(signed: Request, edge: Request, item: dict[str, Any]) -> None:
-    path = f"/items/{item['id']}"
-    response = signed("DELETE", path, headers={"If-Match": '"1"'})
-    assert response.status_code == 204
-    assert response.content == b""
-    assert edge("GET", path).status_code == 404
-    assert not _is_listed(edge, item["id"], "draft")
 
 
 # The health check
@@ -254,8 +175,3 @@ def test_who_may_write_items_reaches_nothing_behind_the_api(
         with pytest.raises(ClientError) as refused:
             attempt()
         assert "AccessDenied" in refused.value.response["Error"]["Code"] or "Authorization" in str(refused.value)
-
-
-def _is_listed(edge: Request, item_id: str, status: str) -> bool:
-    page = edge("GET", f"/items?status={status}&limit=100").json()
-    return item_id in {item["id"] for item in page["items"]}

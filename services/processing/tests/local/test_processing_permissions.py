@@ -66,6 +66,7 @@ def call(
 
 
 @pytest.mark.exercises(API)
+@pytest.mark.requirement("processing: validate")
 def test_the_api_records_hands_over_and_lists(call: Callable[..., httpx.Response]) -> None:
     validated = call("POST", "validate", json={"data": {"a": "b"}})
     accepted = call("POST", "process", json={"data": {"a": "b"}})

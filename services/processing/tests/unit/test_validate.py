@@ -43,6 +43,9 @@ def test_it_expires_after_the_configured_days(api: Harness) -> None:
             ["/data/a", "/data/b/0", "/data/b/1/c~1d", "/more"],
         ),
         ("{", ["body"]),
+        ('{"data": {"a": 1, "a": 2}}', ["body"]),
+        ('{"data": {"\\udfff": 1}}', ["/data/?"]),
+        ('{"data": ' + '{"a":' * 21 + "1" + "}" * 22, ["/data" + "/a" * 20]),
     ],
     ids=str,
 )
