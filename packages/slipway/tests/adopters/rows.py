@@ -12,14 +12,12 @@ from typing import Any
 
 from adopters.copies import Copy
 from adopters.limits import at_limits
+from adopters.users import NOBODY, as_nobody
 
 EUROPE = "eu-west-1"
 OTHER = "eu-central-1"
 _IDENTITY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "EMAIL": ""}
 """Variables under which git knows nobody's name."""
-
-NOBODY = 65534
-"""A user that owns nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,7 +265,7 @@ def _another_user(folder: Path) -> Copy:
         each.chmod(each.stat().st_mode | 0o055)
     for path in (home, folder, *folder.rglob("*")):
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    copy.prefix = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    copy.prefix = as_nobody()
     copy.variables |= {"HOME": str(home), "TMPDIR": str(home)}
     return copy
 
