@@ -350,10 +350,8 @@ class Ingest(Service[Security, Data, Compute]):
             # By the key too: an id alone would give one caller's record to another out of the cache.
             cache_keys=("querystring.id", "header.X-Api-Key"),
         )
-        entry.route("HEAD", "/data", function=function, keyed=True, required_parameters=("id",))
         entry.route("POST", "/process", function=function, keyed=True)
-        for method in ("GET", "HEAD"):
-            entry.route(method, "/process/{job}", function=function, keyed=True)
+        entry.route("GET", "/process/{job}", function=function, keyed=True)
         entry.mock(
             "/health",
             answer={"status": "ok", "environment": self.environment.name},

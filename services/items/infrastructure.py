@@ -373,23 +373,20 @@ class Items(Service[Security, Data, Compute]):
             "does not carry the distribution's secret header."
         )
         entry.route("POST", "/items", function=function, signed=True, body=document.schema("NewItem"))
-        # CloudFront hands a viewer's HEAD to the origin when it has no copy.
-        for method in ("GET", "HEAD"):
-            entry.route(
-                method,
-                "/items",
-                function=function,
-                parameters=("cursor", "limit", "status"),
-                open_because=through_the_edge,
-            )
-            entry.route(method, "/items/{id}", function=function, open_because=through_the_edge)
-            entry.route(
-                method,
-                "/health",
-                function=function,
-                open_because="A health check has no credentials; it says that the service works and nothing about "
-                "data.",
-            )
+        entry.route(
+            "GET",
+            "/items",
+            function=function,
+            parameters=("cursor", "limit", "status"),
+            open_because=through_the_edge,
+        )
+        entry.route("GET", "/items/{id}", function=function, open_because=through_the_edge)
+        entry.route(
+            "GET",
+            "/health",
+            function=function,
+            open_because="A health check has no credentials; it says that the service works and nothing about data.",
+        )
         entry.route("PUT", "/items/{id}", function=function, signed=True, body=document.schema("ItemReplacement"))
         entry.route("DELETE", "/items/{id}", function=function, signed=True)
         return entry

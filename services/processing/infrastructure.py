@@ -296,20 +296,16 @@ class Processing(Service[Security, Data, Compute]):
             ("POST", "/validate"),
             ("POST", "/process"),
             ("GET", "/process/{id}"),
-            ("HEAD", "/process/{id}"),
             ("GET", "/results"),
-            ("HEAD", "/results"),
             ("POST", "/uploads"),
         ):
             entry.route(method, path, function=function)
-        for method in ("GET", "HEAD"):
-            entry.route(
-                method,
-                "/health",
-                function=function,
-                open_because="A health check has no credentials; it says that the service works and nothing about "
-                "data.",
-            )
+        entry.route(
+            "GET",
+            "/health",
+            function=function,
+            open_because="A health check has no credentials; it says that the service works and nothing about data.",
+        )
         return entry
 
     @property

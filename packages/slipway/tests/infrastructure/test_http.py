@@ -13,7 +13,7 @@ from slipway.settings.model import OnDemand
 from slipway.testing.templates import DeployedTemplates
 from specimen.services.studio.infrastructure import Studio
 
-BEHIND_THE_API = ("POST /process", "GET /process/{id}", "GET /results")
+BEHIND_THE_API = ("POST /process", "GET /process/{id}", "HEAD /process/{id}", "GET /results", "HEAD /results")
 VARIANTS = ("dev", "staging", "prod", "dev, Frankfurt", "dev, several origins")
 
 
@@ -51,7 +51,7 @@ class TestApi:
         (authorizer,) = compute.of_type("AWS::ApiGatewayV2::Authorizer")
         routes = {route["RouteKey"]: route for route in compute.properties_of("AWS::ApiGatewayV2::Route")}
         # Then health is open, and nothing else
-        assert set(routes) == {*BEHIND_THE_API, "GET /health"}
+        assert set(routes) == {*BEHIND_THE_API, "GET /health", "HEAD /health"}
         for key in BEHIND_THE_API:
             assert routes[key]["AuthorizationType"] == "JWT"
             assert routes[key]["AuthorizerId"] == {"Ref": authorizer}

@@ -121,7 +121,7 @@ class HttpEntry(Construct):
         return self.stage.url
 
     def route(self, method: str, path: str, *, function: ServiceFunction, open_because: str | None = None) -> None:
-        """Send a route to a function's alias `live`.
+        """Send a route to a function's alias `live`, and with a `GET` the same `HEAD`.
 
         Args:
             method: HTTP method.
@@ -144,6 +144,8 @@ class HttpEntry(Construct):
         )
         if open_because:
             accept(route, "AwsSolutions-APIG4", reason=open_because)
+        if method == "GET":
+            self.route("HEAD", path, function=function, open_because=open_because)
 
 
 def _title(path: str) -> str:

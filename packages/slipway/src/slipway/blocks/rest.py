@@ -255,7 +255,7 @@ class RestEntry(Construct):
         cache_keys: Sequence[str] = (),
         open_because: str | None = None,
     ) -> None:
-        """Send a route to a function's alias `live`.
+        """Send a route to a function's alias `live`, and with a `GET` the same `HEAD`, which is never cached.
 
         Args:
             method: HTTP method.
@@ -299,6 +299,18 @@ class RestEntry(Construct):
         if signed:
             self.signed_routes.append(arn)
         self._acknowledge_no_users(added, open_because or (_KEYED if keyed else None))
+        if method == "GET":
+            self.route(
+                "HEAD",
+                path,
+                function=function,
+                signed=signed,
+                required_headers=required_headers,
+                required_parameters=required_parameters,
+                parameters=parameters,
+                keyed=keyed,
+                open_because=open_because,
+            )
 
     def _let_invoke(self, method: str, path: str, function: ServiceFunction) -> str:
         """Let the API invoke a route's function, and return the route's ARN."""

@@ -331,12 +331,9 @@ class Catalog(Service[Security, Data, Compute]):
         )
         entry.route("POST", "/items", function=function, signed=True, body=document.schema("NewItem"))
         public = "Reads are public and reach this route through CloudFront only: the handler refuses the others."
-        for method in ("GET", "HEAD"):
-            entry.route(
-                method, "/items", function=function, parameters=("cursor", "limit", "status"), open_because=public
-            )
-            entry.route(method, "/items/{id}", function=function, open_because=public)
-            entry.route(method, "/health", function=function, open_because="It says nothing about data.")
+        entry.route("GET", "/items", function=function, parameters=("cursor", "limit", "status"), open_because=public)
+        entry.route("GET", "/items/{id}", function=function, open_because=public)
+        entry.route("GET", "/health", function=function, open_because="It says nothing about data.")
         entry.route("PUT", "/items/{id}", function=function, signed=True, body=document.schema("ItemReplacement"))
         entry.route("DELETE", "/items/{id}", function=function, signed=True)
         return entry
