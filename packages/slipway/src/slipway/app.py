@@ -36,12 +36,25 @@ JUDGED = "CDK_VALIDATION"
 """Environment variable with which the CDK CLI disables validation: `false` writes the assembly without the gates."""
 
 CDK_JSON = ROOT / "cdk.json"
+FEATURE_FLAGS = Path(__file__).with_name("feature_flags.json")
+"""CDK's feature flags with which the blocks are written and tested."""
+
 REPORT = ROOT / "build" / "report"
 """Folder of the verdict, in every format."""
 
 RUNBOOKS = ROOT / "docs" / "runbooks"
 BASELINE = ROOT
 """Project in which `make baseline` writes the accepted findings by place, and the gate compares them."""
+
+
+def context() -> dict[str, Any]:
+    """Return the context of the app: CDK's feature flags, and what `cdk.json` says instead or besides.
+
+    The CDK CLI passes the latter itself; without it (tests, `python app.py`) it has the same values.
+    """
+    files = (FEATURE_FLAGS.read_text(encoding="utf-8"), CDK_JSON.read_text(encoding="utf-8"))
+    flags, own = map(json.loads, files)
+    return {**flags, **own.get("context", {})}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +94,7 @@ class Delivery:
             outdir=outdir,
             # The gate runs CDK's template checks itself, beside its packs.
             builtin_cloud_formation_validation=False,
-            # The CDK CLI passes these itself; without it (tests, `python app.py`) they have the same values.
-            context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
+            context=context(),
             # Not with our own synthesizer: a single instance cannot serve stages in several accounts.
             post_cli_context={
                 **CONTEXT,

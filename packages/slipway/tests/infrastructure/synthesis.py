@@ -14,7 +14,7 @@ from aws_cdk import App, CfnResource, DefaultStackSynthesizer, Stack
 import specimen
 from infrastructure.matrix import ENVIRONMENTS
 from pipeline.delivery import PipelineStack
-from slipway.app import CDK_JSON
+from slipway.app import context
 from slipway.blocks.assets import AssetStore, file_digest
 from slipway.delivery.roles import VerificationRole
 from slipway.nag.packs import CONTEXT
@@ -41,7 +41,7 @@ def new_app(folder: Path | None = None) -> App:
         # The gate has them run itself where templates are judged; here they would take a second of each process, and
         # longer than the synthesis of a service.
         builtin_cloud_formation_validation=False,
-        context=json.loads(CDK_JSON.read_text(encoding="utf-8"))["context"],
+        context=context(),
         post_cli_context=CONTEXT,
         default_stack_synthesizer=DefaultStackSynthesizer(),
     )
