@@ -89,7 +89,7 @@ sbom: build ## Write bills of materials of the layer and the tools, in CycloneDX
 review: build ## Review the effects of a change on data and permissions, BASE=<revision> against HEAD (default: this tree)
 	@$(SLIPWAY) review --json build/report/review.json --html build/report/review.html -- "$(BASE)" "$(HEAD)"
 
-in-flight: install ## Refuse a change of the pipeline while another execution of it deploys
+in-flight: install ## Fail if the commit changes the pipeline while another execution is deploying
 	@$(SLIPWAY) in-flight
 
 evidence: install ## Write the evidence for and against the change on one page: build/report/index.html; runs no gate
@@ -178,7 +178,7 @@ TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # It plays the whole pipeline, on every processor.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
-unit: build ## Run the fast tests: no network, no emulator (CHANGED=main: those that differences from it can affect)
+unit: build ## Run the fast tests: no network, no emulator (CHANGED=main: only those that changes since main can affect)
 	@pytest $(UNIT) $(SHARED) $(if $(CHANGED),--changed $(CHANGED))
 
 app-test: build ## Run the app's own tests, without the tool's and without the emulator
@@ -233,13 +233,13 @@ bake: install ## Watch the alarms of ENV for its bake_minutes, in the pipeline's
 verify: install ## Test SERVICE as deployed in ENV
 	@$(SLIPWAY) verify $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
-attack: install ## Attack SERVICE from outside where it is deployed in ENV, a test environment
+attack: install ## Attack SERVICE in ENV, a test environment, from outside
 	@$(SLIPWAY) attack $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
-perform: install ## Load SERVICE where it is deployed in ENV, a test environment, and judge how it answers
+perform: install ## Put SERVICE in ENV, a test environment, under load, and check its answers against the limits
 	@$(SLIPWAY) perform $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
-experiment: install ## Make functions of SERVICE slow and fail where it is deployed in ENV, a test environment, and judge it
+experiment: install ## Make functions of SERVICE in ENV, a test environment, slow or failing, and check its answers
 	@$(SLIPWAY) experiment $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(ONE))
 
 detectability: synth ## Show which failures of a new version the canaries detect: make detectability ARGS='--env prod --rate 3'

@@ -15,11 +15,15 @@ class Uploads(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     versioned: bool
+    """True if the bucket keeps the old versions of an object."""
     expire_days: Annotated[int, Field(ge=1, le=3_650)]
+    """Days after which an upload is deleted."""
     maximum_bytes: Annotated[int, Field(ge=1, le=5_368_709_120)]
+    """Largest size of an upload, bytes."""
     content_types: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]+$")], ...] = Field(
         strict=False, min_length=1
     )
+    """Content types that are accepted."""
 
 
 class ProcessingTraffic(ApiTraffic):

@@ -615,7 +615,7 @@ FREE: Mapping[str, str] = {
     "AWS::SNS::Subscription": "priced at the topic",
     "AWS::SNS::TopicPolicy": _GRANT,
     "AWS::SQS::QueuePolicy": _GRANT,
-    "AWS::Scheduler::Schedule": "fourteen million invocations a month cost nothing",
+    "AWS::Scheduler::Schedule": "fourteen million invocations per month are free",
     "AWS::SecretsManager::ResourcePolicy": _GRANT,
     "AWS::SecretsManager::RotationSchedule": "rotation makes a few calls per month; its function is priced",
     "AWS::WAFv2::WebACLAssociation": "part of the web ACL",

@@ -45,7 +45,7 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
         services.add_row(*map(escape, row))
     console.print(services)
 
-    lines = _table("biggest lines", ["environment", "service", "what"], ["USD a month"])
+    lines = _table("biggest lines", ["environment", "service", "what"], ["USD per month"])
     biggest = found.monthly_by(lambda line: (line.environment, line.service, f"{line.charge.aws}: {line.charge.what}"))
     for key, usd in list(biggest.items())[:top]:
         lines.add_row(*map(escape, key), money(usd))
@@ -55,7 +55,7 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
 
 def markdown(found: Estimate) -> str:
     """Return the tables of docs/cost.md, with the markers around them."""
-    head = ["Environment", "Service", "Fixed a month", "A million requests", "A run", "At", "A month"]
+    head = ["Environment", "Service", "Fixed per month", "Per million requests", "Per run", "At", "Per month"]
     rows = [[cell or "-" for cell in row] for row in _part_rows(found)]
     rows.append(["**total**", "", f"**{money(found.amount(Per.MONTH))}**", "", "", "", f"**{money(found.monthly())}**"])
     names = ["AWS service, USD per month", *found.environments, "total"]

@@ -138,7 +138,7 @@ def table(environment: str, findings: Sequence[SurveyedFunction]) -> Table:
     result = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in ("function", "invoked by", *(["configuration"] if len(configurations) > 1 else [])):
         result.add_column(name, overflow="fold")
-    result.add_column("a second", justify="right")
+    result.add_column("per second", justify="right")
     for case in findings[0].cases:
         result.add_column(escape(case.fault.name.replace("=", "\n")), justify="right", overflow="fold")
     for finding in findings:
@@ -175,7 +175,7 @@ def markdown(findings: Sequence[SurveyedFunction], survey: Survey) -> str:
     lines = [BEGIN, ""]
     for environment in dict.fromkeys(finding.rollout.environment for finding in findings):
         own = [finding for finding in findings if finding.rollout.environment == environment]
-        head = ["function", "invoked by", "a second", *(f"`{case.fault.name}`" for case in own[0].cases)]
+        head = ["function", "invoked by", "per second", *(f"`{case.fault.name}`" for case in own[0].cases)]
         configurations = ", ".join(dict.fromkeys(f"`{finding.rollout.shift.name}`" for finding in own))
         what = _AT_ONCE if all(all_at_once(finding) for finding in own) else _IN_CELLS
         lines += [

@@ -20,7 +20,7 @@ from slipway.errors import UsageError
 
 def drift(
     env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
-    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated.")] = None,
+    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated. Default: all.")] = None,
     profile: Annotated[
         str | None,
         typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),

@@ -14,7 +14,7 @@ from slipway.assembly.reader import template_files
 from slipway.nag.terminal import terminal
 from slipway.project import ROOT
 
-Assembly = Annotated[Path, typer.Argument(help="The assembly.")]
+Assembly = Annotated[Path, typer.Argument(help="Folder of the assembly; `make synth` writes it.")]
 
 
 def lint(assembly: Path, console: Console) -> int:

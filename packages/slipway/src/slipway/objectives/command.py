@@ -24,7 +24,9 @@ from slipway.settings.model import Objectives
 def slo(
     *,
     env: Annotated[str, typer.Option("--env", help="Environment. Default: the last of config/pipeline.toml.")] = "",
-    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
+    ] = None,
     profile: Annotated[
         str | None,
         typer.Option("--profile", help="AWS profile of the environment's account. Default: the emulator."),

@@ -47,9 +47,17 @@ ServiceOption = Annotated[str, typer.Option("--service", help="Name of the servi
 
 def up(
     env: EnvironmentOption,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
+    ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", min=1024, max=65534, help="TLS port; plain HTTP uses the next one.")
+        int | None,
+        typer.Option(
+            "--port",
+            min=1024,
+            max=65534,
+            help="TLS port; plain HTTP uses the next one. Default: 4566 for the first environment.",
+        ),
     ] = None,
 ) -> None:
     """Deploy an environment on the emulator, and call it."""
@@ -312,7 +320,9 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     env: Annotated[
         list[str] | None, typer.Option("--env", help="Only this environment; may be repeated. Default: all.")
     ] = None,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
+    ] = None,
     rate: Annotated[
         float | None, typer.Option("--rate", min=0.001, max=100_000, help="Invocations per second of every function.")
     ] = None,
@@ -322,7 +332,9 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
             "--failure", help="Failure, such as 5%, answered=5%, latency=3s or latency=3s@5%; may be repeated."
         ),
     ] = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, max=1_000_000, help="Deployments a case.")] = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, max=1_000_000, help="Simulated deployments per case. Default: 600.")
+    ] = None,
     docs: Annotated[bool, typer.Option("--docs", help="Also write the results into the documentation.")] = False,
     assembly: Annotated[
         Path | None,
@@ -383,7 +395,9 @@ def _print_findings(findings: Sequence[SurveyedFunction]) -> None:
 
 def permissions(
     env: EnvironmentOption,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
+    ] = None,
     function: Annotated[
         list[str] | None,
         typer.Option("--function", help="Only this function, such as <service>/ApiFunction; may be repeated."),

@@ -327,9 +327,9 @@ def as_junit(service: str, runs: Sequence[ExperimentRun]) -> str:
 
 
 def experiment(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
     service: Annotated[list[str], typer.Option(help="A service, by its folder in services/; may be repeated.")],
-    fault: Annotated[list[str] | None, typer.Option(help="An experiment; may be repeated. Default: each.")] = None,
+    fault: Annotated[list[str] | None, typer.Option(help="Experiment; may be repeated. Default: all.")] = None,
 ) -> None:
     """Run AWS FIS's experiments on services where they are deployed for tests, one after the other.
 

@@ -40,13 +40,15 @@ def review_change(
         typer.Option(
             "--synth",
             metavar="COMMAND",
-            help="Command that synthesises a revision. Default: by its locks and cdk.json.",
+            help="Command that synthesises a revision. Default: derived from its lock files and cdk.json.",
         ),
     ] = None,
     bundling: Annotated[
         bool, typer.Option("--bundling/--no-bundling", help="Bundle functions, as the CDK CLI does (may need Docker).")
     ] = True,
-    waivers: Annotated[Path | None, typer.Option("--waivers", metavar="FILE", help="File of waivers.")] = None,
+    waivers: Annotated[
+        Path | None, typer.Option("--waivers", metavar="FILE", help="File with waivers. Default: config/waivers.toml.")
+    ] = None,
     json_file: JsonOption = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page.")] = None,
     markdown_file: Annotated[

@@ -52,7 +52,9 @@ def up(
     name: Name,
     *,
     of: Of = None,
-    service: Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")] = None,
+    service: Annotated[
+        list[str] | None, typer.Option("--service", help="Only this service; may be repeated. Default: all.")
+    ] = None,
     port: Annotated[
         int | None,
         typer.Option(

@@ -30,7 +30,9 @@ YesOption = Annotated[bool, typer.Option("--yes", help="Don't ask for confirmati
 
 def init(
     name: Annotated[str, typer.Argument(help="The app's name: lower-case letters, digits and hyphens.")],
-    folder: Annotated[Path | None, typer.Option("--into", help="Target folder. Default: its name.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--into", help="Target folder. Default: a new folder with the app's name.")
+    ] = None,
     service: Annotated[
         list[str] | None, typer.Option("--service", help="Keep only this service of the example; may be repeated.")
     ] = None,

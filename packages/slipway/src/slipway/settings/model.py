@@ -89,27 +89,39 @@ class Tags(_Model):
     """Values of the tags on every resource; the app adds Service and Environment."""
 
     project: TagValue
+    """Tag `Project`."""
     application: TagValue
+    """Tag `Application`."""
     owner: TagValue
+    """Tag `Owner`."""
     cost_center: TagValue
+    """Tag `CostCenter`."""
 
 
 class Stateful(_Model):
     """Protection of tables, buckets, keys and secrets."""
 
     removal_policy: RemovalPolicy = Field(strict=False)
+    """What happens to a table, bucket or secret that is removed from its template; keys are always retained. `destroy`
+    requires `disposable`.
+    """
     deletion_protection: bool
+    """True if tables can't be deleted; must be true in production."""
     termination_protection: bool
+    """True if the stateful stacks can't be deleted; must be true in production."""
     disposable: bool = False
     """True if the environment's data is expendable: `make destroy` empties and deletes only such an environment."""
     key_deletion_window_days: Annotated[int, Field(ge=7, le=30)] = 30
+    """Days between the request to delete a KMS key and its deletion."""
 
 
 class Logs(_Model):
     """Log groups of functions and APIs."""
 
     retention_days: LogRetentionDays
+    """Days that log events are kept."""
     level: LogLevel = Field(strict=False)
+    """Lowest level that functions log."""
 
 
 LEAST_CLIENT_ERROR_FLOOR = 60
@@ -120,6 +132,7 @@ class AlarmSettings(_Model):
     """Recipients and thresholds of the alarms."""
 
     emails: Emails = Field(strict=False)
+    """Addresses that every alarm notifies; at least one outside development."""
     runbooks: Annotated[str, StringConstraints(pattern=r"^https://[^\s]+[^/\s]$", max_length=400)]
     """Address of the rendered `docs/runbooks/`; each alarm's description links to its page there. Default
     (`slipway.settings.load`), with a CodeConnections source: the pipeline's repository and branch on GitHub.
@@ -141,7 +154,9 @@ class DeploymentWindow(_Model):
     """Days and hours during which changes may enter an environment, in the window's own time zone."""
 
     days: tuple[Literal["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"], ...] = Field(strict=False, min_length=1)
+    """Days of the week on which changes may enter."""
     from_hour: Annotated[int, Field(ge=0, le=23)]
+    """First hour of the window."""
     to_hour: Annotated[int, Field(ge=1, le=24)]
     """First hour after the window."""
     time_zone: str
@@ -262,6 +277,7 @@ class Waf(_Model):
     """AWS WAF in front of REST APIs and at the edge."""
 
     enabled: bool
+    """True if a web ACL protects REST APIs and the edge; must be true outside development."""
     requests_per_5_minutes: Annotated[int, Field(ge=10, le=2_000_000_000)]
     """Rate limit: requests per IP address in five minutes. 10 is WAF's own minimum."""
     body_rules: BodyRules = Field(strict=False, default=BodyRules.COUNT)
@@ -274,32 +290,44 @@ class Cors(_Model):
     """Origins that browsers may call from; `*` is allowed only in development."""
 
     origins: tuple[Origin, ...] = Field(strict=False, min_length=1)
+    """Origins such as `https://www.example.com`, or `*`."""
 
 
 class Throttle(_Model):
     """Requests per second and burst, as API Gateway counts them."""
 
     rate: Annotated[int, Field(ge=1, le=10_000)]
+    """Requests per second, sustained."""
     burst: Annotated[int, Field(ge=1, le=5_000)]
+    """Requests that may arrive at once."""
 
 
 class OnDemand(_Model):
     """Pay per request."""
 
     mode: Literal["on-demand"]
+    """Billing mode."""
 
 
 class Provisioned(_Model):
     """Provisioned capacity with auto scaling: initial units, maximum and target."""
 
     mode: Literal["provisioned"]
+    """Billing mode."""
     read: Annotated[int, Field(ge=1, le=40_000)]
+    """Initial read units of the table."""
     write: Annotated[int, Field(ge=1, le=40_000)]
+    """Initial write units of the table."""
     index_read: Annotated[int, Field(ge=1, le=40_000)]
+    """Initial read units of each index."""
     index_write: Annotated[int, Field(ge=1, le=40_000)]
+    """Initial write units of each index."""
     maximum: Annotated[int, Field(ge=1, le=40_000)]
+    """Units to which each of them can scale."""
     target_utilization_percent: Annotated[int, Field(ge=20, le=90)] = 70
+    """Utilisation that auto scaling aims for, percent."""
     cooldown_seconds: Annotated[int, Field(ge=0, le=3_600)] = 60
+    """Pause between two scaling steps, seconds."""
 
     @model_validator(mode="after")
     def _maximum_holds_the_start(self) -> Self:
@@ -315,8 +343,11 @@ class ProvisionedConcurrency(_Model):
     """Warm environments on `live`, scaled by target tracking."""
 
     minimum: Annotated[int, Field(ge=1, le=1_000)]
+    """Environments that are always warm."""
     maximum: Annotated[int, Field(ge=1, le=1_000)]
+    """Environments to which it can scale."""
     target_utilization: Annotated[float, Field(ge=0.1, le=0.9)] = 0.7
+    """Utilisation that auto scaling aims for, as a fraction."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -329,10 +360,13 @@ class FunctionSettings(_Model):
     """One Lambda function."""
 
     memory_mb: Annotated[int, Field(ge=128, le=10_240)]
+    """Memory, megabytes. CPU is proportional to it."""
     timeout_seconds: Annotated[int, Field(ge=1, le=900)]
+    """Longest duration of an invocation, seconds."""
     reserved_concurrency: Annotated[int, Field(ge=1, le=1_000)] | None = None
     """Concurrent executions; without it the function shares the account's pool (10 in a new account)."""
     provisioned_concurrency: ProvisionedConcurrency | None = None
+    """Warm environments. Default: none."""
     snap_start: bool = False
     """Start published versions from a snapshot of the initialised function
     (https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html; docs/configuration.md says when it pays).
@@ -448,6 +482,7 @@ class Geo(_Model):
     """Countries that the edge serves, ISO 3166-1 alpha-2."""
 
     allow: tuple[CountryCode, ...] = Field(strict=False, min_length=1)
+    """Codes of the countries, such as `GB`."""
 
 
 class CustomDomain(_Model):
@@ -457,11 +492,15 @@ class CustomDomain(_Model):
     """
 
     name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
+    """The domain name, such as `api.example.com`."""
     certificate_arn: Annotated[
         str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:us-east-1:[0-9]{12}:certificate/[0-9a-f-]+$")
     ]
+    """ARN of its ACM certificate, in us-east-1."""
     hosted_zone_id: Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{1,31}$")]
+    """Id of the Route 53 zone that gets the alias records."""
     hosted_zone_name: Annotated[str, StringConstraints(pattern=r"^([a-z0-9-]+\.)+[a-z]{2,}$")]
+    """Name of that zone; `name` must be within it."""
 
     @model_validator(mode="after")
     def _name_is_in_the_zone(self) -> Self:
@@ -493,9 +532,11 @@ class FlagCondition(_Model):
     """Compares a property of a request with a value."""
 
     action: FlagAction = Field(strict=False)
+    """How the argument is compared with `value`."""
     key: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     """Name of the argument that the code passes to `is_on`."""
     value: str | int | float | bool | Annotated[tuple[str | int, ...], Field(strict=False, min_length=1)]
+    """The value; a list for `KEY_IN_VALUE` and `KEY_NOT_IN_VALUE`."""
 
     @model_validator(mode="after")
     def _value_suits_action(self) -> Self:
@@ -509,7 +550,9 @@ class FlagRule(_Model):
     """Value of a flag if all conditions hold."""
 
     when_match: bool
+    """Value of the flag if all conditions hold."""
     conditions: tuple[FlagCondition, ...] = Field(strict=False, min_length=1)
+    """The conditions."""
 
 
 class Flag(_Model):
@@ -617,8 +660,11 @@ class UsagePlan(_Model):
     """Rate, burst and quota of one API key."""
 
     rate: Annotated[int, Field(ge=1, le=10_000)]
+    """Requests per second, sustained."""
     burst: Annotated[int, Field(ge=1, le=5_000)]
+    """Requests that may arrive at once."""
     quota_per_day: Annotated[int, Field(ge=1, le=100_000_000)]
+    """Requests per day."""
 
 
 class StageCache(_Model):
@@ -627,13 +673,16 @@ class StageCache(_Model):
     size_gb: Literal["0.5", "1.6", "6.1", "13.5", "28.4", "58.2", "118", "237"]
     """Cache size, gigabytes: one of those that API Gateway offers."""
     ttl_seconds: Annotated[int, Field(ge=1, le=3_600)]
+    """Seconds that an answer is cached."""
 
 
 class UserPool(_Model):
     """Cognito user pool and client."""
 
     password_minimum_length: Annotated[int, Field(ge=8, le=99)]
+    """Minimum length of a password."""
     self_sign_up: bool
+    """True if people may create their own accounts; only in development."""
     password_flow: bool
     """True if the client may send the password itself (USER_PASSWORD_AUTH), besides SRP."""
     threat_protection: bool
@@ -672,6 +721,7 @@ class Gates(_Model):
     """Rule packs for the stacks here; AwsSolutions and Serverless are mandatory."""
 
     packs: tuple[Annotated[NagPackName, Field(strict=False)], ...] = Field(strict=False)
+    """The packs, each once."""
 
     @model_validator(mode="after")
     def _always(self) -> Self:
@@ -712,11 +762,14 @@ class Place(_Model):
     """The group of services. Default: all services."""
     name: Slug
     account: AccountId
+    """Id of the AWS account."""
     region: Region
+    """Region of the stacks."""
     tags: Tags
     stateful: Stateful
     logs: Logs
     secret_rotation_days: Annotated[int, Field(ge=1, le=1_000)] = 30
+    """Days between two rotations of a secret."""
     name_salt: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{0,64}$")] = ""
     """Salt of the bucket names. Without it, anybody who knows the account id can compute the names and claim them
     before the first deployment; changing the salt changes the bucket names.
@@ -753,6 +806,7 @@ class Environment(Place):
     """
 
     kind: EnvironmentKind = Field(strict=False)
+    """Purpose of the environment; every rule that differs between environments depends on it."""
     sandbox: SandboxOrigin | None = None
     """Set for a sandbox. Default: none; the pipeline delivers to the environment."""
     leads: bool = True
@@ -821,8 +875,11 @@ class CodeConnectionsSource(_Model):
     """A repository at a Git host, through AWS CodeConnections."""
 
     kind: Literal["codeconnections"]
+    """Kind of the source."""
     repository: Annotated[str, StringConstraints(pattern=r"^[\w.-]+(/[\w.-]+)+$")]
+    """Owner and name, such as `owner/repository`."""
     branch: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    """Branch whose pushes start the pipeline."""
     ignored_paths: tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...] = Field(
         strict=False, default=(), max_length=8
     )
@@ -833,22 +890,29 @@ class CodeConnectionsSource(_Model):
             pattern=r"^arn:aws[a-z-]*:(codeconnections|codestar-connections):[a-z0-9-]+:[0-9]{12}:connection/[0-9a-f-]+$"
         ),
     ]
+    """ARN of the connection in the tools account."""
 
 
 class CodeCommitSource(_Model):
     """A CodeCommit repository in the tools account."""
 
     kind: Literal["codecommit"]
+    """Kind of the source."""
     repository: Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,100}$")]
+    """Name of the repository."""
     branch: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    """Branch whose pushes start the pipeline."""
 
 
 class S3Source(_Model):
     """A zip in a versioned bucket of the tools account."""
 
     kind: Literal["s3"]
+    """Kind of the source."""
     bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    """Name of the bucket."""
     key: Annotated[str, StringConstraints(min_length=1, max_length=1024)]
+    """Key of the zip; a new version of it starts the pipeline."""
 
 
 Source = Annotated[CodeConnectionsSource | CodeCommitSource | S3Source, Field(discriminator="kind")]
@@ -884,6 +948,7 @@ class Notifications(_Model):
     """Recipients of failures, successes, approvals and rollbacks."""
 
     emails: Emails = Field(strict=False, min_length=1)
+    """Addresses that are notified."""
     webhook_secret_arn: (
         Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:\d{12}:secret:\S{1,512}$")]
         | None
@@ -895,6 +960,7 @@ class Group(_Model):
     """Services that are delivered by their own pipeline (docs/scaling.md)."""
 
     services: tuple[Slug, ...] = Field(strict=False, min_length=1)
+    """Names of the services; each belongs to one group."""
     qualifier: Qualifier
     """Qualifier of the group's CDK bootstrap stacks: their policies name only its pipeline."""
 

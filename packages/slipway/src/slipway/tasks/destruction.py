@@ -347,7 +347,7 @@ def table(waves: Sequence[Sequence[PlannedStack]]) -> Table:
 
 
 def destroy(
-    env: Annotated[str, typer.Option(help="The environment, as a file in config/ names it.")],
+    env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Show what will be deleted, ask for confirmation, delete it, and report leftovers."""
