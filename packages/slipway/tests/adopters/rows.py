@@ -34,6 +34,7 @@ class Row:
         copies: makes the copy. Default: a clone.
         check: asks for more, when the assembly is there. Default: nothing.
         stops: what the rehearsal has to say that it stops at. Default: it gets through.
+        group: the group of services whose pipeline is rehearsed. Default: the whole app's.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Row:
     copies: Callable[[Path], Copy] = Copy.make
     check: Callable[[Copy], None] = lambda _: None
     stops: str = ""
+    group: str = ""
 
 
 def slug(row: Row) -> str:
@@ -137,6 +139,34 @@ def new(shape: str) -> Callable[[Copy], None]:
         copy.slipway("service", "new", "orders", "--shape", shape, "--yes")
 
     return change
+
+
+def _groups(copy: Copy) -> None:
+    """Give the first service and the others a pipeline each."""
+    first, *others = copy.services()
+    copy.configure("pipeline", {"groups": {"front": _group([first], "front"), "back": _group(others, "back")}})
+
+
+def _group(services: list[str], qualifier: str) -> dict[str, Any]:
+    return {"services": services, "qualifier": qualifier}
+
+
+def _pipelines_apart(copy: Copy) -> None:
+    """Each group's pipeline has a name of its own, and changes of the other's services alone do not start it."""
+    groups = copy.toml("pipeline")["groups"]
+    for group, other in ((group, other) for group in groups for other in groups if other != group):
+        folder = f"build/{group}"
+        copy.run("python", "-O", "app.py", CDK_VALIDATION="false", CDK_OUTDIR=folder, SLIPWAY_GROUP=group)
+        template = json.loads((copy.folder / folder / "Pipeline.template.json").read_text(encoding="utf-8"))
+        (pipeline,) = (
+            each["Properties"]
+            for each in template["Resources"].values()
+            if each["Type"] == "AWS::CodePipeline::Pipeline"
+        )
+        assert pipeline["Name"].endswith(f"-{group}")
+        ((pushed,),) = (trigger["GitConfiguration"]["Push"] for trigger in pipeline["Triggers"])
+        for service in groups[other]["services"]:
+            assert any(service in path for path in pushed["FilePaths"]["Excludes"]), (group, service)
 
 
 # Environments
@@ -279,6 +309,14 @@ ROWS = (
     *(
         Row(name=f"a new service: {shape}", change=new(shape), plays=("orders",), accepts=True)
         for shape in ("rest", "http", "queue", "schedule", "stream")
+    ),
+    Row(
+        name="groups of services with a pipeline each",
+        change=_groups,
+        check=_pipelines_apart,
+        plays=("ingest",),
+        group="front",
+        quick=True,
     ),
     Row(name="`dev` and `production`", change=_production_called("production"), plays=("items",), quick=True),
     Row(name="four environments", change=_four, plays=("processing",), quick=True),

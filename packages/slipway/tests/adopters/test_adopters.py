@@ -37,11 +37,16 @@ def copy(row: Row, tmp_path: Path) -> Iterator[Copy]:
     made = row.copies(tmp_path / "app")
     yield made
     if (made.folder / "build" / "rehearsal").is_dir():
-        made.slipway("forget", *_chosen(row))
+        made.run(*_slipway(row), "forget", *_chosen(row))
 
 
 def _chosen(row: Row) -> list[str]:
     return [word for service in row.plays for word in ("--service", service)]
+
+
+def _slipway(row: Row) -> tuple[str, ...]:
+    """Return the words before a verb, in the row's group if there is one."""
+    return ("env", f"SLIPWAY_GROUP={row.group}", "python", "-m", "slipway")
 
 
 def test_first_look(row: Row, copy: Copy) -> None:
@@ -87,9 +92,8 @@ def test_whole_row(row: Row, copy: Copy) -> None:
         )
         if row.plays and os.environ.get(REHEARSE) != "no":
             played = time.monotonic()
-            said = copy.run(
-                "python", "-m", "slipway", "rehearse", "--approve", "yes", *_chosen(row), code=2 if row.stops else 0
-            )
+            words = (*_slipway(row), "rehearse", "--approve", "yes", *_chosen(row))
+            said = copy.run(*words, code=2 if row.stops else 0)
             assert (row.stops or f"to {copy.last_stages()}-") in said
             result["rehearsed"] = (
                 "says what to do" if row.stops else f"{', '.join(row.plays)} in {time.monotonic() - played:.0f} s"
