@@ -48,19 +48,6 @@ def test_records_and_objects_live_as_configured(processing: DeployedTemplates) -
     assert variables["UPLOAD_MAX_BYTES"] == str(uploads.maximum_bytes)
 
 
-def test_configured_origins_may_send_and_fetch_objects(processing: DeployedTemplates) -> None:
-    bucket = processing.behind(processing.output("BucketName"))["Properties"]
-    (rule,) = bucket["CorsConfiguration"]["CorsRules"]
-    assert set(rule["AllowedMethods"]) == {"GET", "PUT", "POST"}
-    assert rule["AllowedOrigins"] == list(processing.environment.cors.origins)
-
-
-def test_the_test_user_is_there_as_configured(processing: DeployedTemplates) -> None:
-    wanted = processing.environment.services.processing.user_pool.test_user
-    assert bool(processing["security"].of_type("Custom::TestUser")) is wanted
-    assert ("TestUserSecretArn" in processing["security"].outputs) is wanted
-
-
 @pytest.mark.requirement("functions")
 def test_api_may_do_only_what_routes_need(processing: DeployedTemplates) -> None:
     table, key = processing.output("TableArn"), processing.output("KeyArn")

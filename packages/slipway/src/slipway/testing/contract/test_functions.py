@@ -231,6 +231,25 @@ def test_what_reads_batches_answers_for_each_message(deployment: DeployedTemplat
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+@pytest.mark.requirement("ingest: background jobs")
+def test_messages_are_hidden_for_six_timeouts_and_tried_five_times(deployment: DeployedTemplates) -> None:
+    timeouts = {
+        f"select(6,split(:,<compute/{function.aliases['live'][0]}>)):live": function.properties["Timeout"]
+        for function in functions(deployment)
+        if function.takes_traffic
+    }
+    for mapping in deployment["compute"].properties_of("AWS::Lambda::EventSourceMapping"):
+        source = deployment.text("compute", mapping["EventSourceArn"])
+        queue = deployment.behind(source.replace(".Arn>", ">"))
+        if queue["Type"] == "AWS::SQS::Queue":
+            timeout = timeouts[deployment.text("compute", mapping["FunctionName"])]
+            assert queue["Properties"]["VisibilityTimeout"] >= 6 * timeout
+            redrive = queue["Properties"]["RedrivePolicy"]
+            assert redrive["maxReceiveCount"] == 5
+            target = deployment.text("compute", redrive["deadLetterTargetArn"])
+            assert deployment.behind(target.replace(".Arn>", ">"))["Type"] == "AWS::SQS::Queue"
+
+
 @pytest.mark.requirement("safe deployments")
 def test_everything_with_traffic_has_check_and_rollback(
     deployment: DeployedTemplates, environment: Environment
