@@ -1,4 +1,4 @@
-"""Copies of this repository, changed and run as a team would that made it its own."""
+"""Copies of this repository, changed and run like those of a team that adopted it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ import tomli_w
 from slipway.project import ROOT, own_packages
 
 SHARED = (".venv", "node_modules")
-"""Installed folders that a copy has by link."""
+"""Installed folders that a copy links to."""
 
 _AUTHOR = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
 _OURS = ("AWS_", "CODEBUILD_", "GIT_", "MAKE", "MFLAGS", "PYTEST_", "PYTHONPATH", "SLIPWAY_", "VIRTUAL_ENV")
-"""Beginnings of variables that a team's shell would not have."""
+"""Prefixes of variables that a team's shell would not have."""
 
 _LONG_AGO = time.mktime((2020, 1, 1, 0, 0, 0, 0, 0, 0))
-"""Older than the link's `.installed`, so that make installs nothing over the shared packages."""
+"""A time before the linked `.installed`, so that make does not reinstall the shared packages."""
 
 LAST_LINES = 25
 
 
 class CommandError(AssertionError):
-    """A command did not do what the row expects; the message has the command and its last lines."""
+    """A command that did not do what the row expects; the message has the command and its last lines."""
 
 
 @dataclass
 class Copy:
-    """A copy of the repository as it stands here, what is not committed included.
+    """A copy of this checkout, including uncommitted changes.
 
     Attributes:
-        folder: where it is.
-        variables: more variables of every command.
-        prefix: words before every command, such as those that change the user.
+        folder: The copy's folder.
+        variables: Additional environment variables of every command.
+        prefix: Words before every command, for example to change the user.
     """
 
     folder: Path
@@ -53,8 +53,8 @@ class Copy:
         """Copy the repository into a new folder.
 
         Args:
-            folder: is made.
-            history: whether git's history comes along. Default: yes.
+            folder: The folder to create.
+            history: True to copy git's history.
         """
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True, capture_output=True)
         copy = cls(folder)
@@ -71,7 +71,7 @@ class Copy:
         if (ROOT / "build" / "assets").is_dir():
             shutil.copytree(ROOT / "build" / "assets", folder / "build" / "assets")
         copy.age()
-        # The repository ignores folders of these names; here they are links.
+        # The repository ignores folders with these names; here they are links
         with (folder / ".git" / "info" / "exclude").open("a", encoding="utf-8") as excluded:
             excluded.writelines(f"/{name}\n" for name in SHARED)
         copy.commit("As it stands")
@@ -87,10 +87,10 @@ class Copy:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The variables of a shell in this copy, which runs the copy's own tool."""
+        """Return the variables of a shell in this copy, which runs the copy's own tool."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         path = [str(self.folder / ".venv" / "bin"), str(self.folder / "node_modules" / ".bin"), kept["PATH"]]
-        # The links lead to the packages of this checkout: no copy may install over them.
+        # The links point to this checkout's packages, so no copy may install over them
         linked = {"MAKEFLAGS": "--old-file=.venv/.installed"}
         return {**kept, **linked, "PATH": os.pathsep.join(path), **own_packages(self.folder), **self.variables}
 
@@ -98,12 +98,12 @@ class Copy:
         """Run a command in the copy, and return what it wrote.
 
         Args:
-            words: the command.
-            code: its exit code.
-            variables: more of them.
+            words: The command.
+            code: Its expected exit code.
+            variables: Additional environment variables.
 
         Raises:
-            CommandError: it ended with another exit code.
+            CommandError: The command ended with another exit code.
         """
         done = subprocess.run(
             [*self.prefix, *words],
@@ -134,7 +134,7 @@ class Copy:
         return tomllib.loads((self.folder / "config" / f"{name}.toml").read_text(encoding="utf-8"))
 
     def configure(self, name: str, changes: Mapping[str, Any]) -> None:
-        """Set keys of a file of the configuration by their dotted paths; None takes one away."""
+        """Set keys of a configuration file by dotted path; None deletes a key."""
         document = self.toml(name)
         for path, value in changes.items():
             *tables, key = path.split(".")
@@ -148,7 +148,7 @@ class Copy:
         self.write(name, document)
 
     def write(self, name: str, document: Mapping[str, Any]) -> None:
-        """Write a file of the configuration."""
+        """Write a configuration file."""
         (self.folder / "config" / f"{name}.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
 
     def edit(self, change: Callable[[str], str], *files: str) -> None:
@@ -162,7 +162,7 @@ class Copy:
         return list(self.toml("pipeline")["environments"])
 
     def last_stages(self) -> str:
-        """Return the environment whose name the pipeline's last stages have."""
+        """Return the environment that the pipeline's last stages are named after."""
         *_, last = self.environments()
         together = self.toml("pipeline").get("side_by_side", [])
         return next((names[0] for names in together if last in names), last)
@@ -172,7 +172,7 @@ class Copy:
         return sorted(file.parent.name for file in (self.folder / "services").glob("*/infrastructure.py"))
 
     def touched(self) -> Sequence[tuple[str, str]]:
-        """Return git's letter and the path of each file that differs from the repository as it stands."""
+        """Return git's status letter and the path of each file that differs from this repository."""
         # By the copy's user: git reads no repository of another one.
         first = self.run("git", "log", "--format=%H", "--grep", "^As it stands$", "-1").strip()
         lines = self.run("git", "diff", "--name-status", "--no-renames", first, "HEAD").splitlines()
@@ -180,7 +180,7 @@ class Copy:
 
 
 def summarise(touched: Sequence[tuple[str, str]]) -> str:
-    """Say in a few words which files a change touched: whole folders of services and pages, and other files."""
+    """Summarise the files that a change touched: whole folders of services and pages, and other files."""
     letters: dict[str, set[str]] = {}
     for letter, path in touched:
         found = re.match(r"services/\w+/|docs/|config/checklists/", path)
@@ -195,7 +195,7 @@ def summarise(touched: Sequence[tuple[str, str]]) -> str:
 
 
 def _said(name: str, kinds: set[str]) -> str:
-    """Return a file's name and what became of it; what is new has no quotes, since this repository has not got it."""
+    """Return a file's name and status; new files are not quoted, since this repository does not contain them."""
     if kinds == {"A"}:
         return f"{name} (new)"
     return f"`{name}` (gone)" if kinds == {"D"} else f"`{name}`"

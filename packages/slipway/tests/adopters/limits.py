@@ -1,4 +1,4 @@
-"""Put every figure of a configuration at the highest or the lowest value that the model allows."""
+"""Set every number of a configuration to the highest or lowest value that the model allows."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from slipway.settings.model import PipelineSettings
 from slipway.settings.services import compose, discover
 
 _Figure = tuple[dict[str, Any], str, float]
-"""A table, a key of it, and the value at its limit."""
+"""A table, a key in it, and the limit of its value."""
 
 
 def at_limits(copy: Copy, *, highest: bool) -> None:
-    """Move each figure to its limit; one that another figure or the kind of the environment forbids stays.
+    """Set each number to its limit, unless another number or the environment's kind forbids it.
 
     Args:
-        copy: whose configuration is changed.
-        highest: whether to the highest value. Default: there is none.
+        copy: The copy whose configuration is changed.
+        highest: True for the highest value, False for the lowest.
     """
     environment = compose(discover())
     for name in ("pipeline", *copy.environments()):
         document = copy.toml(name)
         model: type[BaseModel] = PipelineSettings if name == "pipeline" else environment
         moved = 0
-        # What one figure forbids at first, it may allow once it has moved itself.
+        # A value that another one forbids at first may be allowed once that other one has changed
         for _ in range(2):
             for table, key, value in list(_figures(model, document, highest=highest)):
                 before, table[key] = table[key], value
@@ -52,7 +52,7 @@ def _loads(copy: Copy) -> bool:
 
 
 def _figures(model: type[BaseModel], table: dict[str, Any], *, highest: bool) -> Iterator[_Figure]:
-    """Yield each figure of a table, and of those in it, with its limit."""
+    """Yield each number of a table, and of its nested tables, with its limit."""
     for key, field in model.model_fields.items():
         if key not in table:
             continue

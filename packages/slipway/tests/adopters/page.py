@@ -1,4 +1,4 @@
-"""Write the table of docs/adopting.md: what each change costs in files, and how its row ended last."""
+"""Write the table of docs/adopting.md: the files that each change touches, and the last result of its row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.documents import between
 from slipway.project import ROOT
 
 RESULTS = ROOT / "build" / "adopters"
-"""A file for each row that was run here."""
+"""One file for each row that was run here."""
 
 PAGE = ROOT / "docs" / "adopting.md"
 MARKER = "adopters"
@@ -23,8 +23,8 @@ def table(page: str, results: Path = RESULTS) -> str:
     """Return the table of all rows.
 
     Args:
-        page: What the page says now: a row that was not run here keeps its line.
-        results: A file for each row that was run. Default: those of this checkout.
+        page: The current text of the page; a row that was not run here keeps its line.
+        results: A folder with one file per row that was run. Default: this checkout's.
     """
     known = {line.split(" | ")[0].removeprefix("| "): line for line in page.splitlines() if line.startswith("| ")}
     lines = [_line(_HEAD), _line(("---",) * len(_HEAD))]

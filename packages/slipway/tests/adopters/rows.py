@@ -1,4 +1,4 @@
-"""What teams change first, a row each: how it is done, and what has to work then."""
+"""The first changes that teams make, one row each: how the change is made, and what has to work afterwards."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adopters.users import NOBODY, as_nobody
 EUROPE = "eu-west-1"
 OTHER = "eu-central-1"
 _IDENTITY = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "EMAIL": ""}
-"""Variables under which git knows nobody's name."""
+"""Variables with which git finds no user name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,10 +25,10 @@ class Row:
     """A change that a team makes.
 
     Attributes:
-        name: what the table calls it.
-        change: makes it, in a copy.
-        plays: services whose delivery to the last environment is rehearsed. Default: no rehearsal.
-        quick: whether CI runs it too, without gates, tests and rehearsal.
+        name: Name in the table.
+        change: Makes the change in a copy.
+        plays: Services whose delivery to the last environment is rehearsed. Default: no rehearsal.
+        quick: True if CI runs it too, without gates, tests and rehearsal.
         accepts: whether the new acknowledgements are accepted first (`make baseline`): of what was added, and of what
             only another region needs, such as its artifact bucket.
         copies: makes the copy. Default: a clone.
@@ -54,10 +54,10 @@ def slug(row: Row) -> str:
 
 
 def _nothing(_: Copy) -> None:
-    """Leave everything as it is."""
+    """Leave everything unchanged."""
 
 
-# Names, accounts, places
+# --- Names, accounts, places ---
 
 
 def _own(copy: Copy) -> None:
@@ -97,7 +97,7 @@ def _two_apps(copy: Copy) -> None:
 
 
 def _apart(copy: Copy) -> None:
-    """Nothing that has a name of its own in the tools account has the first app's name there."""
+    """Check that nothing with a name in the tools account contains the first app's name."""
     tools = copy.toml("pipeline")["account"]
     manifest = json.loads((copy.folder / "cdk.out" / "manifest.json").read_text(encoding="utf-8"))
     stacks = [each for each in manifest["artifacts"].values() if each["type"] == "aws:cloudformation:stack"]
@@ -107,12 +107,12 @@ def _apart(copy: Copy) -> None:
         template = json.loads((copy.folder / "cdk.out" / stack["properties"]["templateFile"]).read_text())
         for logical_id, resource in template["Resources"].items():
             for key, value in resource.get("Properties", {}).items():
-                # An inline policy belongs to its role, whatever it is called.
+                # An inline policy belongs to its role, whatever its name
                 if key.endswith("Name") and key != "PolicyName" and isinstance(value, str):
                     assert "slipway" not in value.lower(), (logical_id, key, value)
 
 
-# Services
+# --- Services ---
 
 
 def _keep(*services: str) -> Callable[[Copy], None]:
@@ -133,7 +133,7 @@ def _without(service: str) -> Callable[[Copy], None]:
 
 
 def new(shape: str) -> Callable[[Copy], None]:
-    """Return what adds a service of a shape, by the verb."""
+    """Return a change that adds a service of a shape with the verb."""
 
     def change(copy: Copy) -> None:
         copy.slipway("service", "new", "orders", "--shape", shape, "--yes")
@@ -173,7 +173,7 @@ def _pipelines_apart(copy: Copy) -> None:
 
 
 def _production_called(name: str) -> Callable[[Copy], None]:
-    """Keep the first and the last environment, the last under another name."""
+    """Keep only the first and the last environment, and rename the last."""
 
     def change(copy: Copy) -> None:
         first, *between, last = copy.environments()
@@ -211,7 +211,7 @@ def _second_region(copy: Copy) -> None:
 
 
 def _side_by_side(copy: Copy) -> None:
-    """Deploy to two regions at once; the waves leave room for two environments in a stage of fifty actions."""
+    """Deploy to two regions in parallel, with waves so that two environments fit into stages of fifty actions."""
     _second_region(copy)
     *_, last, twin = copy.environments()
     first, *others = copy.services()
@@ -223,7 +223,7 @@ def _frozen(copy: Copy) -> None:
 
 
 def _long_names(copy: Copy) -> None:
-    """Give each environment a long name, all in one account, whose policies then name them all."""
+    """Give each environment a long name, all in one account, so that its policies contain all the names."""
     names = copy.environments()
     long = {name: f"{name}-of-the-acme-company" for name in names}
     account = copy.toml(names[0])["account"]
@@ -235,7 +235,7 @@ def _long_names(copy: Copy) -> None:
 
 
 def _policies_fit(copy: Copy) -> None:
-    """Check the sizes: of a managed policy, white space not counted, and of a template that comes from a file."""
+    """Check sizes: of a managed policy without white space, and of a template deployed from a file."""
     copy.slipway("bootstrap")
     written = list((copy.folder / "build" / "bootstrap").glob("*/*.json"))
     assert written
@@ -247,20 +247,20 @@ def _policies_fit(copy: Copy) -> None:
             assert len("".join(text.split())) <= 6_144, file.name
 
 
-# Sources
+# --- Sources ---
 
 
 def _source(source: Mapping[str, Any]) -> Callable[[Copy], None]:
     def change(copy: Copy) -> None:
         copy.configure("pipeline", {"source": dict(source)})
-        # Only GitHub's address follows from the source.
+        # Only GitHub's address can be derived from the source
         for name in copy.environments():
             copy.configure(name, {"alarms.runbooks": "https://wiki.acme.example/runbooks"})
 
     return change
 
 
-# Machines
+# --- Machines ---
 
 
 def _in_a_space(folder: Path) -> Copy:

@@ -1,4 +1,4 @@
-"""Each row of the matrix: a copy of the repository, changed as a team would, still checks, tests and delivers."""
+"""Each row of the matrix: a copy of the repository, changed as a team would, still passes its checks and delivers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from adopters.page import RESULTS
 from adopters.rows import ROWS, Row, slug
 
 TESTS = ("services/*/tests/unit", "services/*/tests/infrastructure")
-"""Tests of the services, as far as there are some. Properties of the services' code take no setting."""
+"""Existing tests of the services. Property tests of the services' code depend on no setting."""
 
 CONTRACT = ("--pyargs", "slipway.testing.contract")
-"""What the tool asks of every service that there is."""
+"""Tests of the tool that run for every existing service."""
 
 REHEARSE = "REHEARSE"
-"""Variable that leaves the deliveries out if it says `no`."""
+"""Variable that skips the deliveries if it is `no`."""
 
 
 @pytest.fixture(params=ROWS, ids=[row.name.replace("`", "") for row in ROWS])
@@ -50,11 +50,11 @@ def _slipway(row: Row) -> tuple[str, ...]:
 
 
 def test_first_look(row: Row, copy: Copy) -> None:
-    """The quick half: the changed app loads and synthesises."""
+    """Load and synthesise the changed app, as the quick half of a row."""
     if not row.quick:
         pytest.skip("nightly: `make adopters`")
     row.change(copy)
-    # One service shows what a configuration does to the pipeline and to every environment.
+    # One service shows what a configuration does to the pipeline and to every environment
     one = next(iter(row.plays), copy.services()[0])
     copy.run("python", "-O", "app.py", CDK_VALIDATION="false", CDK_OUTDIR="cdk.out", SLIPWAY_SERVICES=one)
     row.check(copy)
@@ -62,7 +62,7 @@ def test_first_look(row: Row, copy: Copy) -> None:
 
 @pytest.mark.nightly
 def test_whole_row(row: Row, copy: Copy) -> None:
-    """The whole row: gates, tests and, where it says so, the delivery to the last environment."""
+    """Run the whole row: gates, tests and, where configured, the delivery to the last environment."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     result = {"name": row.name, "outcome": "red", "touched": "", "seconds": 0, "rehearsed": ""}
     begun = time.monotonic()

@@ -1,4 +1,4 @@
-"""With a person's AWS keys in the environment, what only reads templates sends nothing to AWS."""
+"""Verbs that only read templates call no AWS service, even with a person's AWS keys in the environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from adopters.copies import Copy
 
 @pytest.fixture
 def calls() -> Iterator[tuple[str, list[str]]]:
-    """The address of a listener on the loopback interface, and what it has been asked."""
+    """Start a listener on the loopback interface, and yield its address and the requests that it got."""
     asked: list[str] = []
 
     class Listener(BaseHTTPRequestHandler):
@@ -46,11 +46,11 @@ def test_verb_sends_nothing(verb: str, calls: tuple[str, list[str]], tmp_path: P
         "AWS_ENDPOINT_URL": address,
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    # Given that the listener hears of a call that is made
+    # Given a listener that records every call
     script = "import boto3; boto3.client('sts').get_caller_identity()"
     copy.run("python", "-c", script, code=1)
     assert len(asked) >= 1
     asked.clear()
-    # When the verb is run, then it makes none
+    # When the verb is run, then it makes no call
     copy.run("make", verb)
     assert asked == []

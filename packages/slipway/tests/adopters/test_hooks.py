@@ -1,4 +1,4 @@
-"""With `pre-commit install`, git's hooks let a sound commit through and stop one that is not."""
+"""The hooks of `pre-commit install` accept a valid commit and refuse an invalid one."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def _commit(copy: Copy, line: str, *, code: int = 0, **variables: str) -> None:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    """A copy with the hooks in place."""
+    """Create a copy with the hooks installed."""
     made = Copy.make(tmp_path / "app")
     made.run("pre-commit", "install")
     return made
 
 
 @pytest.mark.nightly
-def test_sound_commit_passes_every_hook(copy: Copy) -> None:
+def test_valid_commit_passes_every_hook(copy: Copy) -> None:
     _commit(copy, "# A remark.")
 
     assert copy.run("git", "log", "-1", "--format=%s").strip() == "Say more"
 
 
 def test_unformatted_commit_is_refused(copy: Copy) -> None:
-    # Given the quick hooks alone
+    # Given only the quick hooks
     _commit(copy, "a=1", code=1, SKIP="types,unit")
 
     assert copy.run("git", "log", "-1", "--format=%s").strip() == "As it stands"

@@ -1,4 +1,4 @@
-"""The table of docs/adopting.md says how each row ended when it was run last."""
+"""The table of docs/adopting.md shows the last result of each row."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _lines(page: str, results: Path) -> dict[str, str]:
     return {line.split(" | ")[0].removeprefix("| "): line for line in table(page, results).splitlines()[2:]}
 
 
-def test_a_row_that_was_run_says_how_it_ended(tmp_path: Path) -> None:
+def test_a_row_that_was_run_shows_its_result(tmp_path: Path) -> None:
     result = {"touched": "`app.py`", "outcome": "green", "rehearsed": "items in 9 s", "seconds": 12}
     (tmp_path / f"{slug(FIRST)}.json").write_text(json.dumps(result))
 
@@ -28,7 +28,7 @@ def test_a_row_that_was_not_run_here_keeps_its_line(tmp_path: Path) -> None:
     lines = _lines(f"words\n\n{before}\n", tmp_path)
 
     assert lines[SECOND.name] == before
-    # And one that nobody has run has no outcome
+    # A row that was never run has no result
     assert lines[FIRST.name] == f"| {FIRST.name} |  |  |  |  |"
 
 

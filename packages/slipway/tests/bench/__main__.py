@@ -28,19 +28,19 @@ HANDLERS = {
     folder.parts[-2]: [file.stem for file in sorted(folder.glob("*.py")) if "finished()" in file.read_text("utf-8")]
     for folder in sorted(ROOT.glob("services/*/runtime"))
 }
-"""Modules with handlers, by service: each says when its start is finished."""
+"""Modules with handlers, by service."""
 
 ENVIRONMENT = POWERTOOLS | LAMBDA
 for _folder in sorted(ROOT.glob("services/*/tests/unit")):
     ENVIRONMENT |= getattr(import_module(f"services.{_folder.parts[-3]}.tests.unit"), "VARIABLES", {})
-"""What any of the handlers reads when it is imported; nothing is called."""
+"""Variables that handlers read when they are imported; nothing is called."""
 
 
 def main() -> int:
     """Run from the command line.
 
     Returns:
-        0 also where a goal is missed: the number stands, and the README says so. 1 when nothing can be measured.
+        0, even if a goal is missed, since the README states the number; 1 if nothing can be measured.
     """
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--runs", type=int, default=9, help="fresh processes for each import (default 9)")
@@ -85,7 +85,7 @@ def _measure(options: argparse.Namespace, console: Console) -> list[Row]:
                     handlers[:1],
                     runs=options.runs,
                     variables=ENVIRONMENT | {"PYTHONDONTWRITEBYTECODE": "1"},
-                    # A layer without bytecode is compiled at every cold start, as nothing can be written beside it.
+                    # A layer without bytecode is compiled at every cold start, since its folder is read-only
                     note=", our code and layer without bytecode",
                     goal=None,
                 )

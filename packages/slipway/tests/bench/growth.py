@@ -1,8 +1,8 @@
-"""How cost grows with the number of services: synthesis, gates, review, and what AWS has limits on.
+"""How cost grows with the number of services: synthesis, gates, review, and resources that AWS limits.
 
-Run `python -m bench.growth` for the table and the picture of `docs/scaling.md`. Each size is built in a process
-of its own, of copies of the app's services, for every configured environment. Seconds are of processors, the children's
-among them: they stay what they are when other work goes on.
+Run `python -m bench.growth` for the table and the picture of `docs/scaling.md`. Each size is built in its own process,
+from copies of the app's services, for every configured environment. Times are processor seconds, including children's,
+so that other work on the machine does not change them.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ SIZES = (3, 10, 30)
 
 
 def measure(sizes: Sequence[int] = SIZES) -> list[Size]:
-    """Measure each size in a process of its own.
+    """Measure each size in its own process.
 
     Raises:
-        RuntimeError: an app of that size cannot be built.
+        RuntimeError: An app of that size cannot be built.
     """
     return [_measured(services) for services in sizes]
 
 
 def rows(sizes: Sequence[Size]) -> list[Row]:
-    """Return how the cost of one more service grows: 1 is linear.
+    """Return the growth of the cost per additional service, where 1 is linear.
 
     Args:
-        sizes: three, from small to large.
+        sizes: Three sizes, in ascending order.
     """
     small, middle, large = sizes
 
@@ -85,7 +85,7 @@ def _measured(services: int) -> Size:
 
 
 def copies(services: int) -> list[type[Service]]:
-    """Return as many services: the app's own in turn, each copy under a name of its own."""
+    """Return this number of services: copies of the app's own in turn, each under its own name."""
     own = delivery().services
     return [
         own[number] if number < len(own) else _copy(own[number % len(own)], number // len(own) + 1)
@@ -98,11 +98,11 @@ def _copy(service: type[Service], number: int) -> type[Service]:
 
 
 def build_one(services: int, folder: Path) -> Size:
-    """Build, judge and review an app of some services.
+    """Build, judge and review an app with this number of services.
 
     Args:
-        services: how many.
-        folder: an empty folder to work in.
+        services: Number of services.
+        folder: An empty folder to work in.
     """
     started = _processor_seconds()
     prepare()
@@ -125,7 +125,7 @@ def build_one(services: int, folder: Path) -> Size:
 
 
 def _sizes(assembly: Path) -> dict[str, int]:
-    """The counts of `Size` that the assembly tells."""
+    """Return the counts of `Size` that can be read from an assembly."""
     templates = list(assembly.rglob("*.template.json"))
     bodies = {path: json.loads(path.read_text(encoding="utf-8")) for path in templates}
     pipeline = assembly / "Pipeline.template.json"
@@ -145,7 +145,7 @@ def _sizes(assembly: Path) -> dict[str, int]:
 
 
 def _review(head: Path, base: Path) -> float:
-    """Processor seconds of a review, after the memory of one function was changed."""
+    """Return the processor seconds of a review after one function's memory was changed."""
     shutil.copytree(head, base)
     template = next(path for path in sorted(base.rglob("*Compute*.template.json")))
     body = json.loads(template.read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def _review(head: Path, base: Path) -> float:
 
 
 def _assets(folder: Path, services: Sequence[type[Service]]) -> AssetStore:
-    """The built assets, and for each copy of a service the zip of the original under its own name."""
+    """Return the built assets, with the original's zip for each copy of a service under its own name."""
     folder.mkdir()
     built = AssetStore()
     originals = {service.name: service.name for service in delivery().services}
@@ -168,7 +168,7 @@ def _assets(folder: Path, services: Sequence[type[Service]]) -> AssetStore:
         path = folder / f"{name}.zip"
         shutil.copyfile(built.path(original), path)
         if name != original:
-            # Its own content, as two services have: CDK uploads equal files once.
+            # Different content, as for real services: CDK uploads equal files only once
             with zipfile.ZipFile(path, "a") as archive:
                 archive.writestr(zipfile.ZipInfo("name.txt"), name)
         digest = file_digest(path)
@@ -179,7 +179,7 @@ def _assets(folder: Path, services: Sequence[type[Service]]) -> AssetStore:
 
 
 def _processor_seconds() -> float:
-    """Processor time of this process and all beneath it, those that ended included."""
+    """Return the processor time of this process and its descendants, including ended ones."""
     total = sum(os.times()[:4])
     for child in psutil.Process().children(recursive=True):
         used = child.cpu_times()

@@ -1,4 +1,4 @@
-"""The page about growth: its table and its picture, as measured."""
+"""The scaling page: its table and picture are written from the measurements."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ _TABLE = re.compile(r"(?<=<!-- scaling -->\n).*?(?=<!-- /scaling -->)", re.DOTAL
 
 @dataclass(frozen=True)
 class Size:
-    """What an app of some services costs, and how large it is."""
+    """The cost and size of an app with a number of services."""
 
     services: int
     stacks: int
     resources: int
     synth_seconds: float
-    """Building and synthesis with all gates over every template."""
+    """Building and synthesis, with all gates on every template."""
     review_seconds: float
-    """A review of one changed function, the assemblies given."""
+    """Reviewing one changed function, with existing assemblies."""
     assembly_bytes: int
-    """What the pipeline's build hands on, without the zips of code."""
+    """The artifact of the pipeline's build, without the code zips."""
     pipeline_resources: int
     pipeline_bytes: int
     """The pipeline's template."""
     stages: int
     actions: int
     actions_per_stage: int
-    """The most that a stage has."""
+    """The maximum per stage."""
     findings: int
-    """What the gates find: none, as long as nothing is over a limit that a rule knows."""
+    """Findings of the gates; zero as long as nothing exceeds a limit that a rule checks."""
 
 
 COLUMNS: Mapping[str, str] = {
@@ -85,7 +85,7 @@ _ACROSS = 3
 
 
 def picture(sizes: Sequence[Size]) -> str:
-    """Return the sizes as an SVG: a panel for each figure, with the straight line that two of them would give."""
+    """Return the sizes as an SVG with one panel per figure, each with the straight line of linear growth."""
     rows = -(-len(PANELS) // _ACROSS)
     width, height = _ACROSS * (_WIDTH + _LEFT + 20), rows * (_HEIGHT + _TOP + 36)
     panels = [
@@ -133,12 +133,12 @@ def _panel(sizes: Sequence[Size], figure: str, title: str) -> str:
 
 
 def write_page(sizes: Sequence[Size], *, page: Path = PAGE, image: Path = PICTURE) -> None:
-    """Write the table into the page, and the picture beside it.
+    """Write the table into the page, and the picture.
 
     Args:
-        sizes: from small to large.
-        page: the page, with `<!-- scaling -->` and `<!-- /scaling -->` around the table.
-        image: the picture.
+        sizes: Sizes in ascending order.
+        page: The page, with `<!-- scaling -->` and `<!-- /scaling -->` around the table.
+        image: The picture's file.
     """
     text = page.read_text(encoding="utf-8")
     page.write_text(_TABLE.sub(lambda _: f"{table(sizes)}\n", text), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How long a function takes to start, against what any function pays that uses DynamoDB."""
+"""How long a function takes to start, compared with any function that uses DynamoDB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GOAL = 1.3
 
 BASELINE = "import boto3; boto3.client('dynamodb')"
 
-# The interpreter's own start is left out of both sides: the ratio would look better with it.
+# The interpreter's own start is excluded from both; including it would make the ratio look better
 _SCRIPT = """
 import sys, time
 started = time.perf_counter()
@@ -30,15 +30,15 @@ def measure(
     note: str = "",
     goal: float | None = GOAL,
 ) -> list[Row]:
-    """Import each handler in fresh processes, the baseline in between.
+    """Import each handler in new processes, alternating with the baseline.
 
     Args:
-        folder: the unpacked function.
-        handlers: modules, such as `services.<name>.runtime.api`.
-        runs: processes for each.
-        variables: the functions' environment variables.
-        note: added to each row's name.
-        goal: the ratio aimed at.
+        folder: The unpacked function.
+        handlers: Modules, such as `services.<name>.runtime.api`.
+        runs: Number of processes for each.
+        variables: The functions' environment variables.
+        note: Text added to each row's name.
+        goal: The desired ratio.
     """
     statements = {"baseline": BASELINE} | {handler: f"import {handler}" for handler in handlers}
     seconds: dict[str, list[float]] = {name: [] for name in statements}

@@ -1,4 +1,4 @@
-"""How long a warm request spends in our code, its storage faked."""
+"""How long a warm request takes in our code, with fake storage."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.rows import Row, percentile
 from slipway.testing.shipped import REPOSITORY, LambdaFolder
 
-# Row → goal for p50 in milliseconds.
+# Goal for p50 in milliseconds, by row
 GOALS: Mapping[str, float | None] = {
     "warm GET /items/{id}": 0.15,
     "warm POST /items": 0.25,
@@ -51,14 +51,14 @@ sys.stderr.write("\\n" + json.dumps({name: values[warm_up:] for name, values in 
 
 
 def measure(folder: LambdaFolder, *, requests: int, variables: Mapping[str, str]) -> list[Row]:
-    """Call the handler as Lambda does, each kind of request in turn.
+    """Call the handler as Lambda does, with each kind of request in turn.
 
     Args:
-        folder: the unpacked function.
-        requests: calls of each kind that count.
-        variables: the function's environment variables.
+        folder: The unpacked function.
+        requests: Number of measured calls of each kind.
+        variables: The function's environment variables.
     """
-    # The fakes are the tests' own, and so is what they import.
+    # The fakes are those of the tests, with their imports
     tests = (REPOSITORY, REPOSITORY / "packages" / "slipway" / "src", Path(sysconfig.get_path("purelib")))
     said = folder.run(_SCRIPT, str(requests), str(_WARM_UP), variables=variables, more=tests)
     times: dict[str, list[float]] = json.loads(said.rpartition("\n")[2])

@@ -1,4 +1,4 @@
-"""One measured figure, and its goal."""
+"""One measurement, and its goal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """A figure of the benchmark.
+    """A measurement of the benchmark.
 
     Args:
-        name: what was measured.
-        value: the figure.
-        unit: its unit; `x` for a ratio.
-        goal: the most it may be. Default: none, the figure is for information.
-        detail: what stands behind it, such as the medians of a ratio.
+        name: What was measured.
+        value: The measured value.
+        unit: Its unit; `x` for a ratio.
+        goal: Maximum value. Default: none, the value is informational.
+        detail: Details, such as the medians of a ratio.
     """
 
     name: str
@@ -27,10 +27,10 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """Whether the goal is met; None without one."""
+        """Whether the goal is met; None without a goal."""
         return None if self.goal is None else self.value <= self.goal
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value below which `percent` of all lie."""
+    """Return the value below which `percent` of all values are."""
     return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]

@@ -1,4 +1,4 @@
-"""What `make synth` costs: time, memory of the whole process tree, and how much it makes."""
+"""The cost of `make synth`: time, memory of the whole process tree, and size of the output."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from bench.rows import Row
 from slipway.project import ROOT
 
 SECONDS_GOAL = 10.0
-"""Three services in three environments under all packs."""
+"""Three services in three environments with all packs."""
 
 _SAMPLE_SECONDS = 0.25
-"""Looking at every process of a tree costs time that the synthesis would have had."""
+"""Reading every process of a tree takes time from the synthesis."""
 
 
 def measure(*, runs: int) -> list[Row]:
-    """Run the verb's own command into a folder of its own.
+    """Run the verb's command with a separate output folder.
 
     Args:
-        runs: syntheses; time is the median of them, memory the highest.
+        runs: Number of runs; time is their median, memory their maximum.
 
     Raises:
-        RuntimeError: the synth failed; a red nag gate counts.
+        RuntimeError: The synthesis failed, or the nag gate is red.
     """
     seconds: list[float] = []
     peaks: list[int] = []
@@ -62,10 +62,10 @@ def _synth(folder: Path) -> tuple[float, int]:
     binaries = os.pathsep.join((str(Path(sys.executable).parent), str(ROOT / "node_modules" / ".bin")))
     environment = os.environ | {
         "PATH": f"{binaries}{os.pathsep}{os.environ.get('PATH', '')}",
-        # The CLI keeps caches in the home folder; the measurement shall not depend on them.
+        # The CLI keeps caches in the home folder, on which the measurement must not depend
         "HOME": str(folder),
         "CDK_DISABLE_CLI_TELEMETRY": "true",
-        # Except jsii's, which every run but a machine's first has: the packages of the CDK, unpacked.
+        # Except jsii's cache of unpacked CDK packages, which every run but a machine's first has
         "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / "build" / "bench" / "jsii"),
     }
     command = ["cdk", "synth", "**", "--quiet", "--strict", "--output", str(folder / "cdk.out")]
@@ -84,7 +84,7 @@ def _synth(folder: Path) -> tuple[float, int]:
 
 
 def _resident(process: psutil.Popen) -> int:
-    """Bytes of memory of a process and all beneath it; one that ends while it is looked at counts as nothing."""
+    """Return the memory of a process and its descendants, in bytes; processes that end meanwhile count as zero."""
     total = 0
     try:
         family = [process, *process.children(recursive=True)]

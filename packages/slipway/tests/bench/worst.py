@@ -1,7 +1,7 @@
-"""What the largest requests and pages cost, each in a process that has no more memory than the function.
+"""The cost of the largest requests and pages, each in a process limited to the function's memory.
 
 The functions run as they are shipped, botocore included; DynamoDB, S3 and Secrets Manager are a server on this machine
-that gives the largest answers that those services give: a megabyte a query, an object of the size that is accepted.
+with the largest responses of those services: a megabyte per query, an object of the maximum accepted size.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from slipway_runtime.bodies import DATA_LIMITS
 # "At 1,769 MB, a function has the equivalent of one vCPU."
 # (docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html)
 _MB_OF_A_CORE = 1769
-# Of a function's time-out: the rest is for whatever else is slow on a bad day.
+# Of a function's timeout; the rest is a reserve for other delays
 _SHARE_OF_TIMEOUT = 0.1
 _QUERY_BYTES = 1024 * 1024
 _OWNER, _ID = "a11ce000-0000-4000-8000-000000000000", "11111111-1111-4111-8111-111111111111"
@@ -73,17 +73,17 @@ class _Request:
 def measure(
     folder: LambdaFolder, service: str, *, variables: Mapping[str, str], work: Path, memory_mb: int | None = None
 ) -> list[Row]:
-    """Send a service's `api` function what costs most, with no more memory than it has where it is deployed.
+    """Send the most expensive requests to a service's `api` function, with no more memory than when deployed.
 
     Args:
-        folder: the unpacked function.
-        service: its name.
-        variables: the function's environment variables.
-        work: an empty folder.
-        memory_mb: what the process may have. Default: the least that an environment gives the function.
+        folder: The unpacked function.
+        service: Its name.
+        variables: The function's environment variables.
+        work: An empty folder.
+        memory_mb: Memory limit of the process. Default: the smallest that any environment gives the function.
 
     Raises:
-        RuntimeError: a request failed, as it does where the memory does not suffice.
+        RuntimeError: A request failed, for example because the memory is too small.
     """
     settings = [getattr(environment.services, service).api for environment in config.load().environments]
     memory = memory_mb or min(each.memory_mb for each in settings)
@@ -124,13 +124,13 @@ def measure(
 
 
 def _values(size: int, count: int) -> str:
-    """Data with so many values, and so many bytes at most."""
+    """Return data with this number of values and at most this number of bytes."""
     width = min(size // count - 1, 38)
     return '{"a":[' + ",".join(["7" * width] * (count - 4)) + "]}"
 
 
 def _faulty() -> str:
-    """Data whose every value is at fault, deep below long names."""
+    """Return data in which every value is invalid, deeply nested below long names."""
     levels = 18
     return ('{"' + "k" * 100 + '":') * levels + "[" + ",".join(["NaN"] * 9_000) + "]" + "}" * levels
 
@@ -210,29 +210,29 @@ _REQUESTS = {"items": _of_items, "ingest": _of_ingest, "processing": _of_process
 
 
 class _Aws(BaseHTTPRequestHandler):
-    """The largest answers of the services that a function calls."""
+    """The largest responses of the services that a function calls."""
 
     protocol_version = "HTTP/1.1"
     answers: Mapping[str, bytes]
     payload: bytes
 
     def do_POST(self) -> None:
-        """DynamoDB, Secrets Manager and Lambda."""
+        """Answer for DynamoDB, Secrets Manager and Lambda."""
         self.rfile.read(int(self.headers["Content-Length"]))
         operation = self.headers.get("X-Amz-Target", ".Invoke").rpartition(".")[2]
         self._answer(self.answers.get(operation, b"{}"), 202 if operation == "Invoke" else 200)
 
     def do_GET(self) -> None:
-        """An object of S3."""
+        """Return an S3 object."""
         self._answer(self.payload)
 
     def do_PUT(self) -> None:
-        """An object of S3."""
+        """Accept an S3 object."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer(b"")
 
     def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
+        """Log nothing."""
 
     def _answer(self, content: bytes, status: int = 200) -> None:
         self.send_response(status)
@@ -258,11 +258,11 @@ def _aws(service: str) -> Iterator[str]:
 
 def _payload(service: str) -> bytes:
     if service == "ingest":
-        # An app may have no such service.
+        # The app may not have this service
         from services.ingest.runtime.model import PAYLOAD_BYTES
 
         return ("я" * (PAYLOAD_BYTES // 2)).encode()
-    # Letters of which each becomes three, as large as data may be before.
+    # Letters that become three each, up to the size allowed before
     return ('{"a":"' + "\u0399\u0308\u0301" * (DATA_LIMITS.size // 2 - 20) + '"}').encode()
 
 
@@ -293,7 +293,7 @@ def _record(service: str, payload: bytes) -> dict[str, Any]:
 def _query(service: str) -> dict[str, Any]:
     if service != "items":
         return {"Items": [_record(service, b"")] * 101}
-    # As many values as a megabyte holds: numbers of one digit.
+    # As many values as fit into a megabyte: one-digit numbers
     data = '{"a":[' + ",".join(["1"] * (DATA_LIMITS.values - 4)) + "]}"
     instant = "2026-11-29T12:00:00.000000Z"
     texts = {"name": "x", "description": "", "data": data, "status": "active"}

@@ -1,6 +1,6 @@
-"""The specimen's `catalog` of prod, broken once for each test of the contract: `infrastructure.broken:subject`.
+"""The specimen's `catalog` of prod, broken in one way for each contract test: `infrastructure.broken:subject`.
 
-Loaded as a plugin of pytest, it runs each test on its own breakage alone.
+Loaded as a pytest plugin, it runs each test only on its own breakage.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from slipway.testing.app import Subject
 from slipway.testing.templates import DeployedTemplates, Resource, Template
 
 Break = Callable[[dict[str, Template]], None]
-"""Changes templates in place, by the name of their stack."""
+"""Changes templates in place, by stack name."""
 
 WHOLE: Final = "whole"
-"""Environment in which nothing is broken, for tests that compare environments."""
+"""An intact environment, for tests that compare environments."""
 
 _ELSEWHERE: Final = "999999999999"
-"""An account that has nothing to do with the specimen."""
+"""An account that is unrelated to the specimen."""
 
 
 def _resources(templates: Mapping[str, Template], resource_type: str) -> list[Resource]:
@@ -34,7 +34,7 @@ def _resources(templates: Mapping[str, Template], resource_type: str) -> list[Re
 
 
 def _holders(node: Any, path: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield what holds the last part of a path; `*` stands for every entry of a list."""
+    """Yield the containers of the last part of a path; `*` stands for every entry of a list."""
     if not path:
         yield node
     elif path[0] == "*":
@@ -45,13 +45,13 @@ def _holders(node: Any, path: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _set(resource_type: str, path: str, value: Any, where: Callable[[Resource], bool] = lambda _: True) -> Break:
-    """Return what sets a value in every resource of a type that has a place for it.
+    """Return a change that sets a value in every resource of a type that has the path.
 
     Args:
-        resource_type: type of the resources.
-        path: dotted keys from the resource on; `*` stands for every entry of a list.
-        value: the value.
-        where: leaves out the resources for which it is false.
+        resource_type: Type of the resources.
+        path: Dotted keys within the resource; `*` stands for every entry of a list.
+        value: The new value.
+        where: Selects the resources to change.
     """
 
     def change(templates: dict[str, Template]) -> None:
@@ -70,7 +70,7 @@ def _set(resource_type: str, path: str, value: Any, where: Callable[[Resource], 
 
 
 def _allow(action: str, resource: str) -> Break:
-    """Return what lets every role do something more."""
+    """Return a change that lets every role do something more."""
 
     def change(templates: dict[str, Template]) -> None:
         for policy in _resources(templates, "AWS::IAM::ManagedPolicy"):
@@ -87,7 +87,7 @@ def _take_key(templates: dict[str, Template]) -> None:
 
 
 def _output(stack: str, name: str, value: Any) -> Break:
-    """Return what changes the value of an output."""
+    """Return a change of an output's value."""
 
     def change(templates: dict[str, Template]) -> None:
         templates[stack].raw["Outputs"][name]["Value"] = value
@@ -96,7 +96,7 @@ def _output(stack: str, name: str, value: Any) -> Break:
 
 
 def _drop_outputs(stack: str, prefix: str) -> Break:
-    """Return what takes the outputs away whose names begin so."""
+    """Return a change that removes the outputs whose names start with a prefix."""
 
     def change(templates: dict[str, Template]) -> None:
         outputs = templates[stack].raw["Outputs"]
@@ -143,7 +143,7 @@ def _add_a_logging_role(templates: dict[str, Template]) -> None:
 
 
 def _stack(stack: str, **changes: Any) -> Break:
-    """Return what changes how a stack is deployed."""
+    """Return a change of how a stack is deployed."""
 
     def change(templates: dict[str, Template]) -> None:
         templates[stack] = replace(templates[stack], **changes)
@@ -289,7 +289,7 @@ _STORAGE: Final[Mapping[str, Break]] = {
 }
 
 BREAKS: Final[Mapping[str, Break]] = {**_FUNCTIONS, **_OBSERVABILITY, **_STACKS, **_STORAGE}
-"""Test of the contract → what breaks the rule that it is for."""
+"""Breakages by the contract test that detects them."""
 
 _COMPARING: Final = (
     "test_every_environment_ships_the_same_bytes",
@@ -299,9 +299,9 @@ _COMPARING: Final = (
 
 
 def subject() -> Subject:
-    """Return `catalog` once for each test, broken in an environment called after the test.
+    """Return `catalog` once per test, broken in an environment named after the test.
 
-    For a test that compares environments the service is called after it too, and there is a whole one to compare.
+    For a test that compares environments, the service is named after it too, and has an intact environment to compare.
     """
     cases = [(name, "catalog") for name in BREAKS if name not in _COMPARING]
     cases += [(environment, name) for name in _COMPARING for environment in (WHOLE, name)]
@@ -320,12 +320,12 @@ def _deploy(name: str, _service: str) -> DeployedTemplates:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each test on its own breakage alone."""
+    """Run each test only on its own breakage."""
     items[:] = [item for item in items if _is_on_its_own(item)]
 
 
 def _is_on_its_own(item: pytest.Item) -> bool:
     assert isinstance(item, pytest.Function)
-    # One without parameters looks at no deployment.
+    # Tests without parameters look at no deployment
     parameters: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
     return item.originalname in (*parameters.get("case", ()), parameters.get("service"))

@@ -1,4 +1,4 @@
-"""What the infrastructure tests share: every variant of the matrix, synthesised once for the same sources."""
+"""Fixtures of the infrastructure tests: every variant of the matrix, synthesised once for the same sources."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ specimen.install()
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The specimen as a project of its own."""
+    """Create the specimen as its own project."""
     return specimen.checkout(tmp_path_factory.mktemp("specimen") / "project")
 
 
 @pytest.fixture(scope="session")
 def built(checkout: Path) -> AssetStore:
-    """What it ships, built there; the wheels come from uv's cache."""
+    """Build the specimen's assets there, with wheels from uv's cache."""
     folder = checkout / "build" / "assets"
     build(checkout, folder)
     return AssetStore(folder)
@@ -32,29 +32,29 @@ def built(checkout: Path) -> AssetStore:
 
 @pytest.fixture(params=ENVIRONMENTS)
 def deployment(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """Each variant of the matrix in turn."""
+    """Return each variant of the matrix in turn."""
     return synthesis.deployment(request.param)
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])
 def committed(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """Each environment of the specimen, in turn."""
+    """Return each of the specimen's environments in turn."""
     return synthesis.deployment(request.param)
 
 
 @pytest.fixture
 def dev() -> DeployedTemplates:
-    """The specimen's dev."""
+    """Return the specimen's dev."""
     return synthesis.deployment("dev")
 
 
 @pytest.fixture
 def staging() -> DeployedTemplates:
-    """The specimen's staging."""
+    """Return the specimen's staging."""
     return synthesis.deployment("staging")
 
 
 @pytest.fixture
 def prod() -> DeployedTemplates:
-    """The specimen's prod."""
+    """Return the specimen's prod."""
     return synthesis.deployment("prod")

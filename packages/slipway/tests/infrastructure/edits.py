@@ -1,4 +1,4 @@
-"""Every single setting of a template, changed in every way, one at a time."""
+"""Change every setting of a template in every way, one at a time."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _WORDS = (
     "aws:kms",
     "AWS_IAM",
 )
-"""What switches something on or off, opens or closes it, in the ways in which AWS writes it."""
+"""Values that enable or disable, open or close something, in AWS's notations."""
 
 
 def places(value: Json, way: Way = ()) -> Iterator[tuple[Way, Json]]:
-    """Yield every single setting; an intrinsic function is one, and so is a policy."""
+    """Yield every setting; an intrinsic function counts as one, and so does a policy."""
     is_function = isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))
     is_policy = isinstance(value, dict) and isinstance(value.get("Statement"), list)
     if isinstance(value, dict) and value and not is_function and not is_policy:
@@ -47,12 +47,12 @@ def places(value: Json, way: Way = ()) -> Iterator[tuple[Way, Json]]:
 
 
 def general(way: Way) -> tuple[str, ...]:
-    """Return a way with `*` for the items of lists: the setting, whichever item has it."""
+    """Return a path with `*` for items of lists, which is the same setting for each item."""
     return tuple("*" if isinstance(part, int) else part for part in way)
 
 
 def edits(properties: Mapping[str, Json], way: Way) -> Iterator[Json]:
-    """Yield some properties with one setting changed: other, gone, gone with its block, with another item beside it."""
+    """Yield properties with one setting changed: other value, deleted, its block deleted, an additional item."""
     for value in _others(_at(properties, way)):
         yield _with(properties, way, value)
     for length in range(len(way), 0, -1):
@@ -106,7 +106,7 @@ def _without(properties: Mapping[str, Json], way: Way) -> Json:
 
 
 def around(stack: ReviewedStack, logical_id: str) -> ReviewedStack:
-    """Return a stack of one resource alone, with those that it refers to and those that refer to it."""
+    """Return a stack with only one resource, those that it refers to, and those that refer to it."""
     resources = stack.resources
     named = _named(resources[logical_id])
     near = {
@@ -130,7 +130,7 @@ def _named(value: Json) -> set[str]:
 
 
 def edited(stack: ReviewedStack, logical_id: str, resource: Json | None) -> Assembly:
-    """Return an assembly of one stack, one resource of which is changed, or gone."""
+    """Return an assembly of one stack, one resource of which is changed or deleted."""
     resources = {**stack.resources}
     if resource is None:
         del resources[logical_id]

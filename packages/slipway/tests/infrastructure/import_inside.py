@@ -1,4 +1,4 @@
-"""Load what ships in the Python of pyodide, which has `/work` mounted: `test_gate_assets` runs this there."""
+"""Load what ships in pyodide's Python, which has `/work` mounted; `test_gate_assets` runs this there."""
 
 import importlib
 import json
@@ -20,7 +20,7 @@ def _refuse(_: SourceFileLoader, data: object, path: str, **options: Any) -> Any
 
 
 def _load() -> tuple[int, list[str]]:
-    """Return how many files of bytecode are loaded, and those whose code names another file than Lambda has."""
+    """Return the number of loaded bytecode files, and those whose code names another file than in Lambda."""
     loaded, misnamed = 0, []
     for folder, place in PLACES.items():
         for path in folder.rglob("*.pyc"):
@@ -33,7 +33,7 @@ def _load() -> tuple[int, list[str]]:
 
 
 def main() -> None:
-    """Write what was found to `found.json`."""
+    """Write the result to `found.json`."""
     loaded, misnamed = _load()
     SourceFileLoader.source_to_code = _refuse  # type: ignore[method-assign, assignment]
     sys.path[:0] = [str(WORK / "task"), str(WORK / "opt" / "python")]

@@ -1,4 +1,4 @@
-"""The matrix of configurations: the three environments as they are committed, and what the model allows besides."""
+"""The matrix of configurations: the three committed environments, and others that the model allows."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CUSTOM_DOMAIN = {
 
 
 def changed(environment: Environment, changes: Mapping[str, Any]) -> Environment:
-    """An environment with some keys changed, validated like a file; a value of None takes the key away."""
+    """Return an environment with some keys changed, validated like a file; None deletes a key."""
     document = environment.model_dump(mode="json", exclude_none=True)
     for path, value in changes.items():
         *parents, last = path.split(".")
@@ -87,20 +87,20 @@ def _matrix() -> dict[str, Environment]:
 
 
 ENVIRONMENTS: Mapping[str, Environment] = _matrix()
-"""Every variant by the name that the tests' ids show."""
+"""Every variant, by the name shown in test ids."""
 
 
 def variants(where: Callable[[Environment], bool]) -> list[str]:
-    """The names of the variants for which `where` holds, for `parametrize(…, indirect=True)`."""
+    """Return the names of the variants that satisfy `where`, for `parametrize(…, indirect=True)`."""
     return [name for name, environment in ENVIRONMENTS.items() if where(environment)]
 
 
 def pipeline_settings(environments: tuple[Environment, ...] | None = None, **changes: Any) -> Settings:
-    """The committed settings with some keys of `pipeline.toml` changed.
+    """Return the committed settings with some keys of `pipeline.toml` changed.
 
     Args:
-        environments: in the pipeline's order. Default: the three that are committed.
-        changes: keys of the pipeline's file and their values.
+        environments: Environments in the pipeline's order. Default: the three committed ones.
+        changes: Values of keys in the pipeline's file.
     """
     environments = SPECIMEN.environments if environments is None else environments
     document = SPECIMEN.pipeline.model_dump(mode="json", exclude_none=True) | {
@@ -159,4 +159,4 @@ def _pipelines() -> dict[str, Settings]:
 
 
 PIPELINES: Mapping[str, Settings] = _pipelines()
-"""Every configuration of the pipeline by the name that the tests' ids show."""
+"""Every pipeline configuration, by the name shown in test ids."""

@@ -1,4 +1,4 @@
-"""A variant's pipeline, synthesised once, and what is read of it."""
+"""A variant's pipeline, synthesised once, with helpers to read it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.settings import Settings
 
 
 class Pipeline:
-    """The pipeline of a variant, and the stacks beside it."""
+    """The pipeline of a variant, and the stacks that it deploys."""
 
     def __init__(
         self, settings: Settings, services: Sequence[type[Service]] = (synthesis.Tiny, synthesis.Small)
@@ -28,7 +28,7 @@ class Pipeline:
 
     @property
     def stages(self) -> dict[str, list[dict[str, Any]]]:
-        """Actions by their stage, in order."""
+        """Actions by stage, in order."""
         return {stage["Name"]: stage["Actions"] for stage in self.properties["Stages"]}
 
     def text(self, value: Any) -> str:
@@ -40,7 +40,7 @@ class Pipeline:
         return json.dumps(value)
 
     def artifacts(self) -> tuple[str, dict[str, Any]]:
-        """Logical id and resource of the artifact bucket."""
+        """Return logical id and resource of the artifact bucket."""
         store = self.properties.get("ArtifactStore") or next(
             entry["ArtifactStore"]
             for entry in self.properties["ArtifactStores"]
@@ -50,14 +50,14 @@ class Pipeline:
         return name, self.template.resources[name]
 
     def project(self, name: str, action: str = "") -> dict[str, Any]:
-        """Properties of the project of an action of a stage; of the first one, if none is named."""
+        """Return the properties of the project of a stage's action; by default, the first action."""
         found = next(each for each in self.stages[name] if action in {"", each["Name"]})
         reference = found["Configuration"]["ProjectName"]["Ref"]
         properties: dict[str, Any] = self.template.resources[reference]["Properties"]
         return properties
 
     def statements(self, role: str) -> list[dict[str, Any]]:
-        """What a role may do."""
+        """Return the statements of a role's policies."""
         return [
             statement
             for policy in self.template.properties_of("AWS::IAM::Policy")

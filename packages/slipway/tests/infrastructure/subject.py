@@ -9,11 +9,11 @@ from specimen.delivery import SERVICES
 from specimen.services.catalog.infrastructure import Catalog
 
 _FEW = ("dev", "staging", "prod", "dev, Frankfurt", "dev, GovCloud")
-"""Variants that change what services other than `catalog` are made of."""
+"""Variants that change services other than `catalog`."""
 
 
 def specimen() -> Subject:
-    """Return each service in each variant that changes something of it."""
+    """Return each service in each variant that changes it."""
     known = {service.name: service for service in SERVICES}
     cases = [
         (variant, service.name) for service in SERVICES for variant in (ENVIRONMENTS if service is Catalog else _FEW)

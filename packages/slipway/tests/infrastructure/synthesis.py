@@ -30,16 +30,15 @@ KEPT = Kept((*app_sources(), specimen.FOLDER, specimen.PROJECT / "services", Pat
 
 
 def assets() -> AssetStore:
-    """Zips that stand in for the built ones: templates depend on their digests and on nothing else."""
+    """Return placeholders for the built zips: templates only depend on their digests."""
     return stand_in_assets(tuple(specimen.MODELS))
 
 
 def new_app(folder: Path | None = None) -> App:
-    """An app with the context and synthesizer of `app.py`, that writes into a folder of its own."""
+    """Return an app with the context and synthesizer of `app.py` that writes to its own folder."""
     return App(
         outdir=str(folder or new_folder()),
-        # The gate has them run itself where templates are judged; here they would take a second of each process, and
-        # longer than the synthesis of a service.
+        # The gate runs these checks itself; here they would take a second per process, more than synthesising a service
         builtin_cloud_formation_validation=False,
         context=context(),
         post_cli_context=CONTEXT,
@@ -49,7 +48,7 @@ def new_app(folder: Path | None = None) -> App:
 
 @cache
 def deployment(variant: str, service: type[Service] = Catalog) -> DeployedTemplates:
-    """A service in a variant of the matrix, synthesised once for these sources, by whichever process is first."""
+    """Return a service in a variant of the matrix, synthesised once for these sources by the first process."""
     made_by = file_digest(Path(inspect.getfile(service)))
     found = KEPT.templates(
         f"{service.__name__} of {made_by} in {variant}", lambda: deploy(variant, ENVIRONMENTS[variant], service)
@@ -58,7 +57,7 @@ def deployment(variant: str, service: type[Service] = Catalog) -> DeployedTempla
 
 
 def deploy(variant: str, environment: Environment, service: type[Service] = Catalog) -> DeployedTemplates:
-    """Foundation and a service of an environment, synthesised."""
+    """Synthesise the foundation and a service of an environment."""
     app = new_app()
     FoundationStage(app, environment=environment, services=[service.name])
     ServiceStage(app, service=service(environment=environment, assets=assets()))
@@ -66,7 +65,7 @@ def deploy(variant: str, environment: Environment, service: type[Service] = Cata
 
 
 class Tiny(Service[None, None, None]):
-    """A service of one resource a stack, for tests of what is around services."""
+    """A service with one resource per stack, for tests of everything around services."""
 
     name = "tiny"
     description = "Tiny"
@@ -85,7 +84,7 @@ class Tiny(Service[None, None, None]):
 
 
 class Small(Tiny):
-    """A second one: CDK Pipelines calls a wave with one stage by the stage's name."""
+    """A second one: CDK Pipelines names a wave with a single stage after the stage."""
 
     name = "small"
 
@@ -93,9 +92,9 @@ class Small(Tiny):
 def pipeline(
     settings: Settings, services: Sequence[type[Service]] = (Tiny, Small)
 ) -> tuple[Template, Mapping[str, Template], Path]:
-    """The pipeline's own template, those of every stack in the assembly by stack name, and the assembly.
+    """Return the pipeline's own template, those of every stack by stack name, and the assembly.
 
-    Synthesised once for these sources, by whichever process is first: many modules read the committed one.
+    It is synthesised once for these sources by the first process, since many modules read the committed one.
     """
     identity = [file_digest(Path(__file__)), settings.model_dump_json(), *map(_identity, services)]
     assembly = Path(KEPT.result(json.dumps(identity), lambda folder: _deliver(settings, services, folder)))
@@ -104,12 +103,12 @@ def pipeline(
 
 
 def _identity(service: type[Service]) -> list[str | None]:
-    """What a class does: its name, what it is called, and the file it is defined in."""
+    """Return the identity of a class: its names, and the file that defines it."""
     return [service.__qualname__, service.name, service.description, file_digest(Path(inspect.getfile(service)))]
 
 
 def _deliver(settings: Settings, services: Sequence[type[Service]], folder: Path) -> str:
-    # What another process began.
+    # Left by another process
     shutil.rmtree(folder, ignore_errors=True)
     app = new_app(folder)
     PipelineStack(app, "Pipeline", settings=settings, services=services, assets=assets())

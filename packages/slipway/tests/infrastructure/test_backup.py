@@ -1,4 +1,4 @@
-"""Backups apart from what they are of: daily, in a vault under the service's key, deleted by nobody."""
+"""Backups: daily, in a vault under the service's key, protected from deletion."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def _prod(service: type[Service]) -> DeployedTemplates:
 @pytest.mark.requirement("the table")
 @WITH_A_BACKUP
 def test_table_and_bucket_are_backed_up_daily(service: type[Service]) -> None:
-    # Given the plan of a service in prod
+    # Given the backup plan of a service in prod
     deployment = _prod(service)
     settings = deployment.environment.backup
     assert settings
     plan = deployment["data"].only("AWS::Backup::BackupPlan")["BackupPlan"]
     selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
 
-    # Then it runs every day into the vault
+    # Then it runs every day and writes to the vault
     (rule,) = plan["BackupPlanRule"]
     assert rule["ScheduleExpression"] == f"cron(0 {settings.hour_utc} * * ? *)"
     assert rule["Lifecycle"] == {"DeleteAfterDays": settings.keep_days}
     assert deployment.behind(deployment.text("data", rule["TargetBackupVault"]))["Type"] == "AWS::Backup::BackupVault"
-    # And is of what the service must not lose
+    # And it covers the service's table and bucket
     assert deployment.texts("data", selection["Resources"]) == {
         deployment.output(name).replace(">", ".Arn>") for name in ("TableName", "BucketName")
     }
@@ -71,7 +71,7 @@ def test_aws_backup_has_its_permissions_on_this_service_only(service: type[Servi
     assert policy in selection["DependsOn"]
     trust = data.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert [statement["Principal"] for statement in trust] == [{"Service": "backup.amazonaws.com"}]
-    # Then the key, tables and buckets that it reaches are the service's own
+    # Then it only reaches the service's own key, tables and buckets
     owned = {deployment.output("KeyArn")} | {
         deployment.output(name).replace(">", ".Arn>") for name in ("TableName", "BucketName")
     }
@@ -79,7 +79,7 @@ def test_aws_backup_has_its_permissions_on_this_service_only(service: type[Servi
         for text in deployment.texts("data", statement["Resource"]):
             if text.startswith("<") and "BackupVault" not in text:
                 assert any(text.startswith(name.removesuffix(">")) for name in owned), text
-    # And it reads data without being able to change any
+    # And it can read data, but not change any
     actions = {action for statement in document["Statement"] for action in _listed(statement["Action"])}
     assert not {action for action in actions if action.endswith(("PutObject", "DeleteObject", "Item", "DeleteTable"))}
 
@@ -92,7 +92,7 @@ def _listed(value: str | list[str]) -> list[str]:
 @WITH_A_BACKUP
 def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
     deployment = _prod(service)
-    # Given a rule on the events of jobs of the service's own vault
+    # Given a rule for events of jobs in the service's own vault
     rule = deployment["data"].only("AWS::Events::Rule")
     assert rule["EventPattern"]["source"] == ["aws.backup"]
     assert rule["EventPattern"]["detail-type"] == ["Backup Job State Change"]
@@ -100,15 +100,15 @@ def test_a_backup_that_fails_is_an_alarm(service: type[Service]) -> None:
     assert set(detail["state"]) == {"FAILED", "ABORTED", "EXPIRED"}
     vault = deployment.behind(deployment.text("data", detail["backupVaultName"][0]).replace(".BackupVaultName", ""))
     assert vault["Type"] == "AWS::Backup::BackupVault"
-    # Which puts them into a queue
+    # That puts them into a queue
     (target,) = rule["Targets"]
     assert "RoleArn" not in target
     queue = deployment.text("data", target["Arn"])
-    # When anything is in it
+    # When a message is in the queue
     alarm = deployment["observability"].only(
         "AWS::CloudWatch::Alarm", lambda entry: "backup-failed" in entry["AlarmDescription"]
     )
-    # Then the alarm goes off
+    # Then the alarm triggers
     assert (alarm["Threshold"], alarm["Statistic"]) == (1, "Maximum")
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
     (dimension,) = alarm["Dimensions"]
@@ -128,20 +128,20 @@ def test_eventbridge_may_write_to_the_encrypted_queue(service: type[Service]) ->
     assert set(use["Condition"]) == {"StringEquals", "ArnLike"}
 
 
-def test_what_lives_for_hours_is_in_no_backup() -> None:
-    # Given records that are gone after a day: a backup would keep them for weeks
+def test_short_lived_records_are_not_backed_up() -> None:
+    # Given records that expire after a day, which a backup would keep for weeks
     assert not _prod(Intake)["data"].of_type("AWS::Backup::BackupPlan")
 
 
 @pytest.mark.parametrize("environment", ["dev", "staging"])
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
-def test_where_none_is_configured_there_is_none(environment: str, service: type[Service]) -> None:
+def test_without_configuration_there_is_no_backup(environment: str, service: type[Service]) -> None:
     for template in synthesis.deployment(environment, service):
         assert "AWS::Backup::" not in template.text()
 
 
 def test_bucket_without_versions_is_not_backed_up() -> None:
-    # Given uploads that keep no versions
+    # Given uploads without versioning
     environment = changed(SPECIMEN.environment("prod"), {"services.studio.uploads.versioned": False})
     deployment = synthesis.deploy("prod, no versions", environment, Studio)
     selection = deployment["data"].only("AWS::Backup::BackupSelection")["BackupSelection"]
@@ -158,22 +158,22 @@ def test_no_restore_is_tested_unless_configured() -> None:
     assert not data.of_type("AWS::Backup::RestoreTestingSelection")
 
 
-def test_the_newest_backups_are_restored_weekly_where_configured() -> None:
-    # Given an environment that asks for it
+def test_the_newest_backups_are_restored_weekly_if_configured() -> None:
+    # Given an environment with restore tests
     deployment = synthesis.deploy("tested", _TESTED, Catalog)
     data = deployment["data"]
-    # When its plan is read, then it takes the newest recovery points of the service's vault
+    # When its plan is read, then it uses the newest recovery points of the service's vault
     plan = data.only("AWS::Backup::RestoreTestingPlan")
     assert plan["ScheduleExpression"] == "cron(0 9 ? * SAT *)"
     selected = plan["RecoveryPointSelection"]
     assert selected["Algorithm"] == "LATEST_WITHIN_WINDOW"
     (vault,) = selected["IncludeVaults"]
     assert deployment.behind(deployment.text("data", vault))["Type"] == "AWS::Backup::BackupVault"
-    # And restores table and bucket
+    # And it restores the table and the bucket
     selections = data.of_type("AWS::Backup::RestoreTestingSelection").values()
     kinds = {each["Properties"]["ProtectedResourceType"] for each in selections}
     assert kinds == {"DynamoDB", "S3"}
-    # And under a role that writes to copies of a test alone
+    # And its role can only write to the test's copies
     (policy,) = [each for name, each in data.of_type("AWS::IAM::ManagedPolicy").items() if "RestoreTest" in name]
     writes = [
         resource

@@ -1,4 +1,4 @@
-"""Every configuration of the matrix: the gate is green, and accounts that are prepared for it take what it deploys."""
+"""Every configuration of the matrix passes the gate, and bootstrapped accounts can deploy it."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from slipway.settings import Settings
 from specimen.delivery import DELIVERY, SERVICES
 from specimen.services.catalog.infrastructure import Catalog
 
-# A day on which every acknowledgement holds: when they end, `make synth` says.
+# A day on which every acknowledgement is valid; `make synth` reports expired ones
 TODAY = date(2026, 11, 1)
 
 WITH_SERVICES = (
     *("committed", "prod in two regions", "two environments in one account", "everything in one account"),
     "pipeline in Frankfurt",
 )
-"""Configurations that change what the services' stacks hold. The others differ in the pipeline's own stack alone."""
+"""Configurations that change the services' stacks. The others only change the pipeline's own stack."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A configuration after its synthesis."""
+    """A synthesised configuration and its verdict."""
 
     assembly: str
     findings: Sequence[Sequence[str]]
@@ -48,7 +48,7 @@ class Judged:
 
 @cache
 def judged(variant: str) -> Judged:
-    """Synthesise and judge a configuration, once for the same sources, by whichever process is first."""
+    """Synthesise and judge a configuration, once for the same sources, by the first process."""
     made_by = file_digest(Path(__file__))
     found = synthesis.KEPT.result(
         f"configuration {variant} of {made_by}",
@@ -110,23 +110,23 @@ def test_policies_allow_every_call(variant: str, assembly: Path) -> None:
     for account in _accounts(variant):
         found = resources(assembly, account)
         assert found
-        # An action that is refused belongs into a file of slipway.accounts.bootstrap.policies or, with the reason, into
+        # A refused action has to be added to a file of slipway.accounts.bootstrap.policies or, with a reason, to
         # not_granted.json
         refused = _refused(found, account, PIPELINES[variant])
         assert not refused, "\n".join(map(str, refused))
 
 
-def test_apps_of_one_tools_account_are_apart() -> None:
-    # Given two apps of one tools account, and every call that CloudFormation makes for the second app there
+def test_apps_of_one_tools_account_are_isolated() -> None:
+    # Given two apps in one tools account, and every call that CloudFormation makes there for the second app
     own = PIPELINES["committed"]
     (account,) = (account for account in _accounts("committed") if account.tools)
     found = resources(Path(judged("another name").assembly), account)
     limit = policies.execution_boundary(account, own).document
     called = {"permissions_boundary": own.pipeline.permissions_boundary, "qualifier": own.pipeline.qualifier}
     every = coverage.missing(found, account, [], limit=limit, **called)
-    # When the role by which the first app is deployed makes them
+    # When the first app's deployment role makes these calls
     refused = _refused(found, account, own)
-    # Then it is refused whatever has the second app's name, but for what IAM checks on no resource
+    # Then everything with the second app's name is refused, except what IAM checks on no resource
     reached = set(every) - set(refused)
     named = {call for call in every if "acme" in call.resource.lower()}
     assert {call.type_name for call in named} >= {
@@ -142,7 +142,7 @@ def test_apps_of_one_tools_account_are_apart() -> None:
         "AWS::SQS::Queue",
     }
     assert {call.action for call in named & reached} <= _ON_NO_RESOURCE
-    # And what it reaches has a name that AWS makes without the app's, or is shared
+    # And what it reaches has a name that AWS generates, or is shared
     assert {call.resource.split(":")[2] for call in reached - named if call.resource != "*"} <= _SHARED.keys()
 
 
@@ -164,7 +164,7 @@ _SHARED: Mapping[str, str] = {
     "lambda": "CloudFormation names a layer after its id alone",
     "s3": "the assets of the first app's bootstrap",
 }
-"""Service → why the second app's name is in none of its ARNs."""
+"""Reason why the second app's name is in none of a service's ARNs, by service."""
 
 
 def test_every_family_of_policies_is_needed() -> None:
@@ -189,7 +189,7 @@ def test_every_role_carries_the_permissions_boundary(variant: str, assembly: Pat
         assert [each.logical_id for each in roles if each.properties.get("PermissionsBoundary") != wanted] == []
 
 
-def test_permissions_boundary_takes_nothing(variant: str, assembly: Path) -> None:
+def test_permissions_boundary_removes_no_needed_permission(variant: str, assembly: Path) -> None:
     settings = PIPELINES[variant]
     for account in _accounts(variant):
         statements = coverage.statements(resources(assembly, account))
@@ -208,7 +208,7 @@ GLOBAL_NAMES = {
     "AWS::CloudWatch::Dashboard": "DashboardName",
     "AWS::S3::Bucket": "BucketName",
 }
-"""Types whose names one account, or all of AWS, has once, whatever the region."""
+"""Types whose names are unique per account, or globally, regardless of region."""
 
 
 def test_names_without_region_are_unique(variant: str, assembly: Path) -> None:

@@ -1,4 +1,4 @@
-"""The contract of services holds for the specimen in every variant, and each of its tests sees what it is for."""
+"""The contract of services holds for the specimen in every variant, and each contract test detects its breakage."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run_contract(subject: str, *arguments: str) -> subprocess.CompletedProcess[s
         env={
             **os.environ,
             "SLIPWAY_SUBJECT": subject,
-            # As wide as the longest name with the reason after it.
+            # Wide enough for the longest name and its reason
             "COLUMNS": "500",
             "PYTHONPATH": os.pathsep.join([str(TESTS), str(ROOT), *sys.path]),
         },
@@ -38,14 +38,14 @@ def run_contract(subject: str, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.mark.timeout(600)
-def test_the_specimen_keeps_the_contract() -> None:
+def test_the_specimen_fulfils_the_contract() -> None:
     done = run_contract("infrastructure.subject:specimen")
 
     assert done.returncode == 0, done.stdout
 
 
 def template_tests() -> set[str]:
-    """Return the tests of the contract that look at templates."""
+    """Return the contract tests that look at templates."""
     return {
         node.name
         for path in Path(contract.__path__[0]).glob("test_*.py")
@@ -57,14 +57,14 @@ def template_tests() -> set[str]:
 
 
 @pytest.mark.timeout(300)
-def test_each_test_of_the_contract_sees_what_breaks_it() -> None:
+def test_each_contract_test_detects_its_breakage() -> None:
     # Given a breakage for each test that looks at templates
     assert set(broken.BREAKS) == template_tests()
 
-    # When each runs on a service broken that way
+    # When each test runs on its broken service
     done = run_contract("infrastructure.broken:subject", "-p", "infrastructure.broken", "--tb=no", "-rf")
 
-    # Then it is red, and by what it asserts
+    # Then each fails, on its own assertion
     red = re.findall(
         r"^FAILED \S+::(test_\w+)\[.*?\] - (?:assert|AssertionError|graphlib.CycleError)\b", done.stdout, re.MULTILINE
     )

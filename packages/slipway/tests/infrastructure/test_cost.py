@@ -1,4 +1,4 @@
-"""The estimate knows every type that is deployed."""
+"""The estimate has a price, or a reason for none, for every deployed type."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from specimen.delivery import DELIVERY
 
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory) -> Sequence[PricedStack]:
-    """Every stack of the specimen."""
+    """Return every stack of the specimen."""
     folder = tmp_path_factory.mktemp("cost")
     DELIVERY.build(specimen.SETTINGS, assets(), outdir=str(folder)).synth()
     return read_assembly(folder)
 
 
 def test_every_type_has_a_price_or_reason(stacks: Sequence[PricedStack]) -> None:
-    # Given every template, when its types are looked up, then none is unknown
+    # Given every template, when its types are looked up, then all of them are known
     assert unknown_types(stacks) == []
 
 
@@ -35,8 +35,8 @@ def test_experiments_cost_their_minutes_at_every_delivery(tmp_path: Path) -> Non
     staging = changed(specimen.SETTINGS.environment("staging"), {"resilience": {"minutes": 4}})
     settings = pipeline_settings((staging,), approval_before=[])
     DELIVERY.build(settings, assets(), outdir=str(tmp_path)).synth()
-    # When its price is estimated
+    # When its cost is estimated
     found = estimate(read_assembly(tmp_path), load_prices())
-    # Then each delivery pays 0.10 USD a minute
+    # Then each delivery costs 0.10 USD per minute
     charges = [line.charge for line in found.lines if line.charge.aws == "FIS" and line.service == "catalog"]
     assert charges == [Charge.per_run("FIS", "experiments", Decimal("0.4"))] * 3

@@ -1,4 +1,4 @@
-"""Dashboards show what is watched."""
+"""Dashboards show what the alarms watch."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def _dashboard(variant: str, service: type[Service]) -> Dashboard:
 @pytest.mark.parametrize("variant", ["dev", "staging", "prod"])
 @THROUGH_SERVICES
 def test_widgets_fill_their_rows_and_say_what_they_show(variant: str, service: type[Service]) -> None:
-    # Given that a dashboard with holes, or with a widget upon another, cannot be read from its body
+    # Given a dashboard, which would be unreadable with gaps or overlapping widgets
     widgets = _dashboard(variant, service).widgets
-    # Then each has a title of its own, and each line a name and a colour that no other of its widget has
+    # Then each widget has a unique title, and each of its lines a unique name and colour
     assert len({widget.title for widget in widgets}) == len(widgets)
     for widget in widgets:
         shown = [line for line in widget.lines if line.label]
@@ -70,7 +70,7 @@ def test_deployments_are_marked_by_the_versions_of_each_function() -> None:
 @pytest.mark.requirement("the dashboard")
 @THROUGH_SERVICES
 def test_every_alarm_has_its_threshold_on_a_graph(service: type[Service]) -> None:
-    # Given the alarms of the service, without single windows of objectives: their graph shows rates, not shares
+    # Given the service's alarms, except single windows of objectives, whose graph shows rates instead of shares
     deployment = synthesis.deployment("prod", service)
     alarms = [
         resource["Properties"]
@@ -94,7 +94,7 @@ def test_every_alarm_has_its_threshold_on_a_graph(service: type[Service]) -> Non
                 for dimension in alarm.get("Dimensions", [])
             },
         )
-        # Then a graph shows what the alarm watches, with a line at its threshold
+        # Then a graph shows the alarm's metric, with a line at its threshold
         thresholds = {
             threshold.value
             for graph in graphs

@@ -57,7 +57,7 @@ def test_the_expiry_of_idempotency_records_is_enabled(deployment: DeployedTempla
 
 
 @pytest.mark.requirement("items: the item", "a provisioned index that does not scale, one hot partition")
-def test_items_are_found_by_recency_and_status(deployment: DeployedTemplates) -> None:
+def test_indexes_order_items_by_recency_and_status(deployment: DeployedTemplates) -> None:
     # Given the keys of the table and its indexes
     table = _table(deployment)
     indexes = {
@@ -65,7 +65,7 @@ def test_items_are_found_by_recency_and_status(deployment: DeployedTemplates) ->
         for index in table["GlobalSecondaryIndexes"]
     }
 
-    # Then no index has one partition for all items: its partition key carries a shard
+    # Then no index has a single partition for all items: its partition key includes a shard
     assert [(key["AttributeName"], key["KeyType"]) for key in table["KeySchema"]] == [("id", "HASH")]
     assert indexes == {
         "by-recency": [("shard", "HASH"), ("recency", "RANGE")],
@@ -109,7 +109,7 @@ def test_a_provisioned_table_starts_with_the_configured_units(deployment: Deploy
 def test_provisioned_table_and_indexes_scale_reads_and_writes(deployment: DeployedTemplates) -> None:
     capacity = deployment.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
-    # Given what scales
+    # Given the scalable targets
     data = deployment["data"]
     scaling: dict[tuple[str, str], tuple[int, int]] = {}
     policies = data.properties_of("AWS::ApplicationAutoScaling::ScalingPolicy")
@@ -120,14 +120,14 @@ def test_provisioned_table_and_indexes_scale_reads_and_writes(deployment: Deploy
         scaling[resource, properties["ScalableDimension"]] = (properties["MinCapacity"], properties["MaxCapacity"])
         (policy,) = [entry for entry in policies if entry["ScalingTargetId"] == {"Ref": key}]
         tracking = policy["TargetTrackingScalingPolicyConfiguration"]
-        # Then each tracks the target with the cooldowns
+        # Then each tracks the configured target with the configured cooldowns
         assert tracking["TargetValue"] == capacity.target_utilization_percent
         assert tracking["ScaleInCooldown"] == tracking["ScaleOutCooldown"] == capacity.cooldown_seconds
         kind = "Read" if "Read" in properties["ScalableDimension"] else "Write"
         metric = tracking["PredefinedMetricSpecification"]["PredefinedMetricType"]
         assert metric == f"DynamoDB{kind}CapacityUtilization"
 
-    # And nothing that is provisioned stays behind
+    # And everything provisioned is scaled
     expected = {
         ("", "dynamodb:table:ReadCapacityUnits"): (capacity.read, capacity.maximum),
         ("", "dynamodb:table:WriteCapacityUnits"): (capacity.write, capacity.maximum),
@@ -139,16 +139,16 @@ def test_provisioned_table_and_indexes_scale_reads_and_writes(deployment: Deploy
 
 
 @pytest.mark.requirement("capacity by configuration", "items: capacity, throttles, compression")
-def test_the_committed_capacities_are_the_required_ones(
+def test_committed_capacities_match_the_requirements(
     dev: DeployedTemplates, staging: DeployedTemplates, prod: DeployedTemplates
 ) -> None:
-    # Given dev on demand; prod 25/25 to 1000, index 10/10, at 70 % with cooldowns of 60 s
+    # Given dev on demand, and prod with 25/25 to 1000, indexes with 10/10, at 70 % with cooldowns of 60 s
     capacity = prod.environment.services.catalog.capacity
     assert isinstance(capacity, Provisioned)
     assert (capacity.read, capacity.write, capacity.index_read, capacity.index_write) == (25, 25, 10, 10)
     assert (capacity.maximum, capacity.target_utilization_percent, capacity.cooldown_seconds) == (1000, 70, 60)
     assert dev.environment.services.catalog.capacity.mode == "on-demand"
-    # And staging has prod's shape at a smaller size
+    # And staging is configured like prod, but smaller
     smaller = staging.environment.services.catalog.capacity
     assert isinstance(smaller, Provisioned)
     assert smaller.maximum < capacity.maximum
@@ -171,7 +171,7 @@ def test_buckets_refuse_requests_without_tls(deployment: DeployedTemplates, outp
         "AWS::S3::BucketPolicy", lambda entry: deployment.text("data", entry["Bucket"]) == reference
     )
 
-    # Then everybody is denied everything on the bucket and its objects without TLS
+    # Then it denies all requests to the bucket and its objects without TLS
     (denial,) = [entry for entry in policy["PolicyDocument"]["Statement"] if entry["Effect"] == "Deny"]
     assert denial["Principal"] in ("*", {"AWS": "*"})
     assert denial["Action"] == "s3:*"
@@ -200,7 +200,7 @@ def test_old_versions_and_broken_uploads_expire(deployment: DeployedTemplates) -
 
 
 @pytest.mark.requirement("buckets")
-def test_logs_go_at_90_days(deployment: DeployedTemplates) -> None:
+def test_logs_expire_after_90_days(deployment: DeployedTemplates) -> None:
     (rule,) = _bucket(deployment, "LogBucketName")["LifecycleConfiguration"]["Rules"]
 
     assert rule["Status"] == "Enabled"
@@ -210,7 +210,7 @@ def test_logs_go_at_90_days(deployment: DeployedTemplates) -> None:
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_carry_an_id_of_eight_characters(deployment: DeployedTemplates) -> None:
+def test_bucket_names_contain_an_id_of_eight_characters(deployment: DeployedTemplates) -> None:
     unique_id = deployment.environment.unique_id("catalog")
 
     assert len(unique_id) == 8
@@ -226,7 +226,7 @@ def test_bucket_names_are_the_same_at_every_synth(dev: DeployedTemplates) -> Non
 
 
 @pytest.mark.requirement("buckets")
-def test_bucket_names_differ_everywhere() -> None:
+def test_bucket_names_differ_between_environments() -> None:
     dev = SPECIMEN.environment("dev")
     variants: list[Environment] = [
         dev,

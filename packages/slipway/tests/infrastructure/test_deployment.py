@@ -1,4 +1,4 @@
-"""Moving traffic to a new version, and back."""
+"""Deployments: how traffic moves to a new version, and back."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from slipway.cloudwatch import Alarm, AlarmState, MetricStore, evaluate
 from slipway.testing.templates import DeployedTemplates
 
-# The hook that checks each function.
+# Hooks by the function that they check
 HOOKS = {"api.handler": "hooks.api_handler", "stream.handler": "hooks.stream_handler"}
 
-# What of Lambda's own metrics rolls each back: callers can throttle the one, and the other takes as long as its batch.
+# Lambda's own metrics that roll each back: callers can throttle the API, and the stream's duration depends on its batch
 ROLLS_BACK = {"api.handler": {"Errors", "Duration"}, "stream.handler": {"Errors", "Throttles"}}
 
 
@@ -35,14 +35,14 @@ def _group(deployment: DeployedTemplates, handler: str) -> dict[str, Any]:
 
 
 def _alarms(deployment: DeployedTemplates, handler: str) -> dict[str, dict[str, Any]]:
-    """The alarms of the function's deployment group by the metric they watch; the one on faults watches two."""
+    """Return the alarms of the deployment group by the metric they watch; the one on faults watches two."""
     names = [alarm["Name"]["Ref"] for alarm in _group(deployment, handler)["AlarmConfiguration"]["Alarms"]]
     alarms = [deployment["compute"].resources[name]["Properties"] for name in names]
     return {alarm.get("MetricName", "Faults"): alarm for alarm in alarms}
 
 
 def _of_lambda(deployment: DeployedTemplates, handler: str) -> dict[str, dict[str, Any]]:
-    """Those on metrics that Lambda itself emits."""
+    """Return the alarms on metrics that Lambda itself emits."""
     return {metric: alarm for metric, alarm in _alarms(deployment, handler).items() if metric != "Faults"}
 
 
@@ -55,7 +55,7 @@ def test_code_deploy_moves_live_with_the_configured_strategy(deployment: Deploye
     if shift.predefined:
         assert group["DeploymentConfigName"] == f"CodeDeployDefault.Lambda{shift.name}"
     else:
-        # An own configuration is the stack's: its deployment groups share it
+        # A custom configuration belongs to the stack: its deployment groups share it
         (own,) = deployment["compute"].of_type("AWS::CodeDeploy::DeploymentConfig")
         assert group["DeploymentConfigName"] == {"Ref": own}
     assert group["DeploymentStyle"] == {"DeploymentType": "BLUE_GREEN", "DeploymentOption": "WITH_TRAFFIC_CONTROL"}
@@ -87,7 +87,7 @@ def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Dep
     alarms = _of_lambda(deployment, handler)
     version = _live(deployment, handler)["Properties"]["FunctionVersion"]
 
-    # Then each is on a metric that Lambda itself emits, of the version that `live` moves to
+    # Then each watches a metric that Lambda emits for the version that `live` moves to
     assert set(alarms) == ROLLS_BACK[handler]
     for alarm in alarms.values():
         assert alarm["Namespace"] == "AWS/Lambda"
@@ -101,7 +101,7 @@ def test_alarms_watch_what_lambda_emits_of_the_new_version_alone(deployment: Dep
 @pytest.mark.requirement("safe deployments", "a canary's alarm that treats missing data as breaching")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_a_version_without_traffic_trips_no_alarm(deployment: DeployedTemplates, handler: str) -> None:
-    # Given that these metrics exist only while the alias has two versions
+    # These metrics only exist while the alias has two versions
     for alarm in _alarms(deployment, handler).values():
         assert alarm["TreatMissingData"] == "notBreaching"
 
@@ -120,11 +120,11 @@ def test_one_error_one_throttle_or_slow_answers_are_enough(deployment: DeployedT
 
 @pytest.mark.requirement("safe deployments")
 def test_latency_is_measured_against_the_functions_own_setting(deployment: DeployedTemplates) -> None:
-    # Given the function that callers wait for
+    # Given the alarm on the function that callers wait for
     alarm = _of_lambda(deployment, "api.handler")["Duration"]
     settings = deployment.environment.services.catalog.api
 
-    # Then it is slow at its own figure, which it reaches before its time-out
+    # Then its threshold is the function's own, below its timeout
     assert alarm["ExtendedStatistic"] == "p99"
     assert alarm["Threshold"] == settings.latency_threshold_ms < settings.timeout_seconds * 1000
 
@@ -149,7 +149,7 @@ def test_alarm_counts_the_new_versions_own_faults(deployment: DeployedTemplates,
         for query in queries.values()
         if "MetricStat" in query
     } == {("Sum", 60)}
-    # Then one is what the functions count, under the names that their own variables give (slipway_runtime.telemetry)
+    # Then one is counted by the functions, under the names in their own variables (slipway_runtime.telemetry)
     variables = deployment.function(handler)["Environment"]["Variables"]
     faults, dimensions = watched["faults"]
     assert (faults["Namespace"], faults["MetricName"]) == (variables["POWERTOOLS_METRICS_NAMESPACE"], "Faults")
@@ -158,7 +158,7 @@ def test_alarm_counts_the_new_versions_own_faults(deployment: DeployedTemplates,
         "function_name": {"Ref": function},
         "function_version": version,
     }
-    # And the other is Lambda's count of this version beside another
+    # And the other is Lambda's count for this version
     invocations, dimensions = watched["invocations"]
     assert (invocations["Namespace"], invocations["MetricName"]) == ("AWS/Lambda", "Invocations")
     assert deployment.text(stack, dimensions["Resource"]) == f"<{stack}/{function}>:live"
@@ -167,7 +167,7 @@ def test_alarm_counts_the_new_versions_own_faults(deployment: DeployedTemplates,
 
 @dataclass
 class _Watch:
-    """The alarm on faults as it is synthesized, and the minutes that it sees."""
+    """The synthesised alarm on faults, and the minutes that it evaluates."""
 
     alarm: Alarm
     store: MetricStore = field(default_factory=MetricStore)
@@ -175,14 +175,14 @@ class _Watch:
     state: AlarmState = AlarmState.INSUFFICIENT_DATA
 
     def minute(self, *, faults: int = 0, invocations: int | None = 10) -> AlarmState:
-        """A minute passes; None: the alias has one version alone."""
+        """Let a minute pass with these metrics; None: the alias has only one version."""
         if invocations is not None:
             self._put("Invocations", invocations)
         self._put("Faults", faults)
         return self.later()
 
     def later(self) -> AlarmState:
-        """A minute passes of which CloudWatch knows nothing yet."""
+        """Let a minute pass whose metrics CloudWatch does not have yet."""
         self.now += 60
         self.state = evaluate(self.alarm, self.store, self.now, self.state).state
         return self.state
@@ -194,7 +194,7 @@ class _Watch:
 
 @pytest.fixture
 def watch(deployment: DeployedTemplates) -> _Watch:
-    """The alarm of the API's function."""
+    """Return the alarm of the API's function."""
     properties = _alarms(deployment, "api.handler")["Faults"]
     resolved = json.loads(json.dumps(properties), object_hook=lambda each: _resolved(deployment, each))
     return _Watch(Alarm.from_template(resolved))
@@ -205,7 +205,7 @@ def _resolved(deployment: DeployedTemplates, value: dict[str, Any]) -> Any:
 
 
 class TestAlarmOnFaults:
-    """What sets it off, and what does not, by CloudWatch's rules."""
+    """What triggers it, and what does not, by CloudWatch's rules."""
 
     @pytest.mark.requirement("safe deployments")
     def test_one_fault_of_a_shifting_version_is_enough(self, watch: _Watch) -> None:
@@ -220,29 +220,29 @@ class TestAlarmOnFaults:
 
     @pytest.mark.requirement("safe deployments")
     def test_faults_after_full_traffic_do_not_count(self, watch: _Watch) -> None:
-        # Given a version that has been alone for long, and fails: its fix must not be stopped by an alarm that is on
+        # Given a failing version that has long had all traffic, whose fix must not be stopped by an active alarm
         assert {watch.minute(faults=5, invocations=None) for _ in range(30)} <= {
             AlarmState.OK,
             AlarmState.INSUFFICIENT_DATA,
         }
 
-    def test_it_ends_a_while_after_full_traffic(self, watch: _Watch) -> None:
-        # Given a version whose faults set it off late in its canary
+    def test_alarm_ends_a_while_after_full_traffic(self, watch: _Watch) -> None:
+        # Given a version whose faults trigger the alarm late in its canary
         watch.minute()
         assert watch.minute(faults=3) is AlarmState.ALARM
-        # When it has all traffic, and goes on failing, then the alarm is over by and by
+        # When it has all traffic and keeps failing, then the alarm ends after a while
         states = [watch.minute(faults=3, invocations=None) for _ in range(15)]
         assert states[-1] is AlarmState.OK
 
-    def test_what_is_known_late_sets_it_off_too(self, watch: _Watch) -> None:
-        # Given a minute of which Lambda's figures and the faults are known when the next two are over
+    def test_late_metrics_trigger_it_too(self, watch: _Watch) -> None:
+        # Given a minute whose metrics arrive after the next two minutes
         watch.minute()
         start = watch.now
         watch.later()
         watch.later()
         for metric in watch.alarm.metrics:
             watch.store.put_values(metric, [1.0], start, counts=[4])
-        # When it is evaluated again, then it goes off
+        # When the alarm is evaluated again, then it triggers
         assert watch.later() is AlarmState.ALARM
 
     def test_faults_known_before_their_invocations_trigger_it(self, watch: _Watch) -> None:
@@ -256,7 +256,7 @@ def test_a_contract_check_runs_before_traffic(deployment: DeployedTemplates, han
     # Given the hook of the deployment
     name = deployment.text("compute", _update(deployment, handler)["BeforeAllowTrafficHook"])
 
-    # Then it is the name of the function that checks this one, as CodeDeploy documents it
+    # Then it is the name of the function that checks this one, as CodeDeploy requires
     stack, function = deployment.place_of_function(hook)
     assert name == f"<{stack}/{function}>"
     # And it calls the new version
@@ -267,7 +267,7 @@ def test_a_contract_check_runs_before_traffic(deployment: DeployedTemplates, han
 @pytest.mark.requirement("a permission that is created after the resource that needs it")
 @pytest.mark.parametrize("handler", HOOKS)
 def test_live_is_updated_after_what_a_deployment_uses(deployment: DeployedTemplates, handler: str) -> None:
-    # Given what `live` waits for
+    # Given the dependencies of `live`
     compute = deployment["compute"]
     waits_for = set(_live(deployment, handler)["DependsOn"])
     role = _group(deployment, handler)["ServiceRoleArn"]["Fn::GetAtt"][0]
@@ -278,7 +278,7 @@ def test_live_is_updated_after_what_a_deployment_uses(deployment: DeployedTempla
     }
     hook = deployment.aliases(HOOKS[handler])["live"][1:-1].split("/")[1]
 
-    # Then the permissions of CodeDeploy and the hook are among it
+    # Then they include the permissions of CodeDeploy and the hook
     assert policies
     assert policies <= waits_for
     assert hook in waits_for
@@ -301,7 +301,7 @@ def test_codedeploy_may_move_only_this_alias(deployment: DeployedTemplates, hand
                 for action in actions:
                     reached.setdefault(action, set()).update(deployment.texts("compute", statement["Resource"]))
 
-    # Then it reaches this function, this hook, and reads alarms
+    # Then it only reaches this function and this hook, and reads alarms
     _, function = deployment.place_of_function(handler)
     arn = f"<compute/{function}.Arn>"
     assert set(reached) == {
@@ -317,11 +317,11 @@ def test_codedeploy_may_move_only_this_alias(deployment: DeployedTemplates, hand
     assert reached["lambda:InvokeFunction"] == {f"<compute/{checking}.Arn>", deployment.aliases(hook)["live"]}
 
 
-def test_rollback_alarms_stand_with_the_function_they_guard(deployment: DeployedTemplates) -> None:
-    # Given that an alarm in another stack would be a cycle of stacks
+def test_rollback_alarms_are_in_the_stack_of_their_function(deployment: DeployedTemplates) -> None:
+    # Given the rollback alarms, which would create a dependency cycle in another stack
     for handler in HOOKS:
         assert len(_alarms(deployment, handler)) == 3
-    # Then observability reads, and nothing reads it; the relay of the foundation knows its alarms by their names
+    # Then no stack depends on observability; the foundation's relay knows its alarms by name
     for template in deployment:
         if template.name not in {"foundation", "observability"}:
             assert deployment["observability"].stack_name not in template.text()

@@ -1,4 +1,4 @@
-"""What is committed is read whole, and the page and the picture are those of what is committed."""
+"""The committed configuration is surveyed completely, and the page and the picture match it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _rollouts(environment: str) -> Iterator[Rollout]:
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_function_under_codedeploy_is_asked_about(environment: str) -> None:
+def test_every_function_under_codedeploy_is_surveyed(environment: str) -> None:
     # Given every alias that CodeDeploy moves
     aliases = [
         resource
@@ -39,8 +39,8 @@ def test_every_function_under_codedeploy_is_asked_about(environment: str) -> Non
     ]
     # When the deployment groups are read
     rollouts = list(_rollouts(environment))
-    # Then there is one each, with the strategy of the environment, alarms on the new version alone, none of which is
-    # blind, and a rate in the configuration
+    # Then each alias has a rollout with the environment's strategy, alarms only on the new version, none of them blind,
+    # and a configured rate
     assert len(rollouts) == len(aliases) > 0
     settings = SPECIMEN.environment(environment)
     for rollout in rollouts:
@@ -59,10 +59,10 @@ ALSO_WATCHED = {
     Trigger.STREAM: {"Throttles"},
     Trigger.ASYNCHRONOUS: set[str](),
 }
-"""What a canary watches beside errors and faults, by what invokes the function."""
+"""Additional metrics that a canary watches, by what invokes the function."""
 
 
-def test_it_is_known_what_invokes_each_function() -> None:
+def test_trigger_of_each_function_is_known() -> None:
     found = {rollout.name: rollout.trigger for rollout in _rollouts("prod")}
 
     assert found == {
@@ -80,7 +80,7 @@ def test_it_is_known_what_invokes_each_function() -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 @pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
 def test_every_alarm_can_be_evaluated(environment: str, service: type) -> None:
-    # Given every alarm of a service, with readable names in the place of references
+    # Given every alarm of a service, with readable names instead of references
     deployment = synthesis.deployment(environment, service)
     alarms = [
         (template.name, properties)
@@ -90,7 +90,7 @@ def test_every_alarm_can_be_evaluated(environment: str, service: type) -> None:
     assert alarms
     for stack, properties in alarms:
         watched = {key: properties[key] for key in properties.keys() - {"AlarmActions", "OKActions"}}
-        # When it is read, then nothing of it is beyond the evaluator
+        # When it is read, then the evaluator supports it
         assert Alarm.from_template(_resolved(deployment, stack, watched)).period >= 60
 
 
@@ -106,13 +106,13 @@ def _resolved(deployment: DeployedTemplates, stack: str, value: Any) -> Any:
 
 
 @pytest.mark.requirement("safe deployments")
-def test_some_canary_sees_and_some_does_not() -> None:
-    # Given every rollout with the traffic of the specimen, when every case is played
+def test_some_canaries_detect_failures_and_others_do_not() -> None:
+    # Given every rollout with the specimen's traffic, when every failure is simulated
     survey = Survey()
     findings: list[SurveyedFunction] = []
     for environment in SPECIMEN.environments:
         for rollout in _rollouts(environment.name):
             traffic = getattr(environment.services, rollout.service).traffic
             findings.append(survey.examine(rollout, traffic.of(rollout.function)))
-    # Then what a person may conclude is there
+    # Then some canaries detect it and others do not
     assert {finding.verdict.sees for finding in findings} == {True, False}

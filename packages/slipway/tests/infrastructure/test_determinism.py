@@ -1,4 +1,4 @@
-"""Synth is pure: no network, no clock, no random, nothing of the machine."""
+"""Synthesis is pure: no network, no clock, no randomness, nothing of the machine."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _MACHINES = (
 
 
 def _start(folder: Path, machine: dict[str, str]) -> subprocess.Popen[str]:
-    """Synthesise a checkout of the specimen as another user, elsewhere."""
+    """Synthesise a checkout of the specimen as another user, in another folder."""
     repository = specimen.checkout(folder / "repository")
     write_assets(repository / "build" / "assets", specimen.MODELS)
     home = folder / "home"
     home.mkdir()
-    # The proxies lead nowhere: a synthesis that asks the network fails.
+    # The proxies don't exist, so a synthesis that uses the network fails
     nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
     environment = {
         "PATH": os.environ["PATH"],
@@ -64,7 +64,7 @@ def _digests(folder: Path) -> dict[str, str]:
 @pytest.mark.requirement("from a push to prod")
 @pytest.mark.timeout(300)
 def test_two_syntheses_from_two_folders_are_identical(tmp_path: Path) -> None:
-    # Given the same commit in two folders, under two users, time zones, languages and hash seeds
+    # Given the same commit in two folders, with different users, time zones, languages and hash seeds
     folders = [tmp_path / "a", tmp_path / "a-place-of-its-own" / "and-deeper"]
     runs = []
     for folder, machine in zip(folders, _MACHINES, strict=True):
@@ -74,14 +74,14 @@ def test_two_syntheses_from_two_folders_are_identical(tmp_path: Path) -> None:
     # When both are synthesised
     output = [run.communicate()[0] for run in runs]
     for run, text in zip(runs, output, strict=True):
-        # 1 is a red gate, which other tests judge; the assembly is there all the same.
+        # Exit code 1 is a red gate, which other tests judge; the assembly is written nevertheless
         assert run.returncode in {0, 1}, text
 
-    # Then every file of the assemblies is the same, byte for byte
+    # Then all files of the assemblies are identical, byte for byte
     first, second = (_digests(folder / "out") for folder in folders)
     assert len([name for name in first if name.endswith(".template.json")]) >= 13
     assert {name for name in first.keys() | second.keys() if first.get(name) != second.get(name)} == set()
-    # And none tells where and by whom it was made
+    # And none contains the folder or the user
     for name in second:
         content = (folders[1] / "out" / name).read_bytes()
         assert b"a-place-of-its-own" not in content, name

@@ -1,4 +1,4 @@
-"""The daily look for drift: who looks where and when, and who is told. `local/test_drift.py` looks."""
+"""The daily drift check: which roles check what and when, and who is notified; `local/test_drift.py` runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from slipway.delivery.runtime.events import DRIFT_SOURCE
 
 WATCHED = "watched and tested"
 IAM_CHARACTERS = 6_144
-"""Of a managed policy, without spaces: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html."""
+"""Limit of a managed policy, without spaces:
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html.
+"""
 
 
 def test_without_configuration_nothing_is_checked() -> None:
@@ -23,8 +25,8 @@ def test_without_configuration_nothing_is_checked() -> None:
     assert not [rule for rule in rules if str(rule.get("ScheduleExpression", "")).startswith("cron")]
 
 
-def test_each_watched_environment_is_looked_at_once_a_day() -> None:
-    # Given a pipeline whose two environments are watched
+def test_each_watched_environment_is_checked_daily() -> None:
+    # Given a pipeline with two environments that are checked
     pipeline = pipeline_of(WATCHED)
     # When its schedules are read
     found = {}
@@ -33,7 +35,7 @@ def test_each_watched_environment_is_looked_at_once_a_day() -> None:
             (target,) = rule["Targets"]
             order = json.loads(pipeline.text(target["Input"]).replace('{"Ref": "AWS::Partition"}', "aws"))
             found[order["environment"]] = (rule["ScheduleExpression"], order)
-    # Then each names its hour, the role in its account, and its stacks
+    # Then each has the environment's hour, the role in its account, and its stacks
     assert {name: schedule for name, (schedule, _) in found.items()} == {
         "dev": "cron(0 4 * * ? *)",
         "prod": "cron(0 3 * * ? *)",
@@ -59,14 +61,14 @@ def test_the_function_may_assume_those_roles_and_no_other() -> None:
     assert {text.rpartition("role/")[2] for text in assumed} == names
 
 
-def test_what_is_found_reaches_those_who_are_told() -> None:
+def test_findings_are_sent_to_the_notified_people() -> None:
     rules = pipeline_of(WATCHED).template.properties_of("AWS::Events::Rule")
     (rule,) = [rule for rule in rules if rule.get("EventPattern", {}).get("source") == [DRIFT_SOURCE]]
     assert "EventBusName" in rule
     assert any("ObservationNotify" in json.dumps(target["Arn"]) for target in rule["Targets"])
 
 
-def test_the_role_reads_settings_and_neither_contents_nor_secrets() -> None:
+def test_the_role_reads_settings_but_no_data_or_secrets() -> None:
     # Given the role of an environment
     stack = Stack(App(), "Foundation")
     environment = changed(
@@ -81,15 +83,15 @@ def test_the_role_reads_settings_and_neither_contents_nor_secrets() -> None:
         for statement in statements
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
-    # Then it changes nothing and reads no data
+    # Then it cannot change anything or read data
     verbs = ("Batch", "Describe", "Detect", "GET", "Get", "List")
     assert all(action.partition(":")[2].startswith(verbs) for action in actions)
     assert not actions & {"dynamodb:GetItem", "s3:GetObject", "secretsmanager:GetSecretValue", "kms:Decrypt"}
-    # And only the function in the tools account assumes it
+    # And only the function in the tools account may assume it
     (role,) = template.find_resources("AWS::IAM::Role").values()
     (trust,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     assert "-pipeline-ObservationDrift*" in json.dumps(trust["Condition"]["ArnEquals"])
-    # And the policy fits into what IAM takes, with a long name in a long region
+    # And its policy fits IAM's limit, even with a long name in a long region
     text = json.dumps(statements, separators=(",", ":"))
     for name, value in (("Partition", "aws"), ("Region", environment.region), ("AccountId", environment.account)):
         text = text.replace(f'",{{"Ref":"AWS::{name}"}},"', value)

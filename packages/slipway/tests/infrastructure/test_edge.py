@@ -11,8 +11,8 @@ from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN, changed, variants
 from slipway.testing.templates import DeployedTemplates
 
-# The only region whose API makes deliveries of CloudFront's logs
-# (docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html).
+# The only region in which deliveries of CloudFront's logs can be created:
+# https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/standard-logging.html
 CLOUDFRONT_REGION = "us-east-1"
 
 with_domain = pytest.mark.parametrize(
@@ -46,13 +46,13 @@ def _cache_policy(deployment: DeployedTemplates) -> dict[str, Any]:
 
 
 def _logs(deployment: DeployedTemplates) -> str:
-    """The stack with the delivery of the edge's logs."""
+    """Return the stack with the delivery of the edge's logs."""
     (name,) = [template.name for template in deployment if template.of_type("AWS::Logs::Delivery")]
     return name
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_speaks_https_and_http_2_only(deployment: DeployedTemplates) -> None:
+def test_the_edge_only_serves_https_and_http_2(deployment: DeployedTemplates) -> None:
     distribution = _distribution(deployment)
 
     assert distribution["Enabled"] is True
@@ -80,17 +80,17 @@ def test_the_edge_serves_only_configured_countries(deployment: DeployedTemplates
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_committed_countries_are_the_required_ones() -> None:
+def test_committed_countries_match_the_requirements() -> None:
     for environment in SPECIMEN.environments:
         assert set(environment.services.catalog.geo.allow) == {"US", "CA", "GB", "DE", "JP"}
 
 
 @pytest.mark.requirement("items: the edge", "stale and wrong lists from the cache")
 def test_edges_cache_is_short_and_per_list(deployment: DeployedTemplates) -> None:
-    # Given that a write invalidates nothing
+    # Given the cache policy; writes invalidate nothing
     policy = _cache_policy(deployment)
 
-    # Then a copy lives for seconds, and the queries that choose a list are part of its key
+    # Then copies expire within seconds, and the queries that select a list are part of the key
     assert policy["MinTTL"] == 0
     assert policy["DefaultTTL"] <= 10
     assert policy["MaxTTL"] <= 60
@@ -100,7 +100,7 @@ def test_edges_cache_is_short_and_per_list(deployment: DeployedTemplates) -> Non
         assert {"cursor", "limit", "status"} <= set(queries["QueryStrings"])
 
 
-def test_answers_to_several_origins_are_kept_apart(deployment: DeployedTemplates) -> None:
+def test_answers_to_several_origins_are_cached_separately(deployment: DeployedTemplates) -> None:
     headers = _cache_policy(deployment)["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]
 
     assert headers == {"HeaderBehavior": "whitelist", "Headers": ["Origin"]}
@@ -108,10 +108,10 @@ def test_answers_to_several_origins_are_kept_apart(deployment: DeployedTemplates
 
 @pytest.mark.requirement("items: the edge", "the viewer's host at API Gateway", "one cache key, two answers")
 def test_nothing_outside_the_cache_key_reaches_the_origin(deployment: DeployedTemplates) -> None:
-    # Given that two requests with one key get one answer, and that API Gateway follows X-HTTP-Method-Override
+    # Given that requests with the same key get the same answer, and API Gateway follows X-HTTP-Method-Override
     behavior = _distribution(deployment)["DefaultCacheBehavior"]
 
-    # Then no policy sends what is not in the key
+    # Then no policy forwards anything outside the key
     assert "OriginRequestPolicyId" not in behavior
     assert "ForwardedValues" not in behavior
     assert not deployment["compute"].of_type("AWS::CloudFront::OriginRequestPolicy")
@@ -144,7 +144,7 @@ def test_edges_secret_is_not_in_the_template(deployment: DeployedTemplates) -> N
 
 @pytest.mark.requirement("items: the edge", "CloudFront's logs of version 1")
 def test_access_logs_use_version_2_into_the_log_bucket(deployment: DeployedTemplates) -> None:
-    # Given the delivery
+    # Given the log delivery
     stack = _logs(deployment)
     template = deployment[stack]
     delivery = template.only("AWS::Logs::Delivery")
@@ -153,7 +153,7 @@ def test_access_logs_use_version_2_into_the_log_bucket(deployment: DeployedTempl
     ((source_key, _),) = template.of_type("AWS::Logs::DeliverySource").items()
     ((_, delivering),) = template.of_type("AWS::Logs::Delivery").items()
 
-    # Then it leads from the distribution to the log bucket
+    # Then it delivers from the distribution to the log bucket
     assert source["LogType"] == "ACCESS_LOGS"
     assert deployment.text(stack, source["ResourceArn"]).endswith(
         f":distribution/{deployment.output('DistributionId')}"
@@ -162,17 +162,17 @@ def test_access_logs_use_version_2_into_the_log_bucket(deployment: DeployedTempl
     assert source_key in delivering["DependsOn"]
     assert delivery["DeliveryDestinationArn"] == {"Fn::GetAtt": [destination_key, "Arn"]}
     bucket = deployment.text(stack, destination["Properties"]["DestinationResourceArn"])
-    # A stack in another region knows the bucket by its name alone.
+    # A stack in another region knows the bucket only by name
     name = f"cf-serverless-logs-{deployment.environment.unique_id('catalog')}"
     arn = deployment.output("LogBucketName").removesuffix(">") + ".Arn>"
     assert re.sub(rf"^arn:[^:]+:s3:::{name}/", f"{arn}/", bucket) == f"{arn}/cloudfront"
-    # And version 1, which needs a bucket with ACLs, is off
+    # And version 1, which needs a bucket with ACLs, is disabled
     assert "Logging" not in _distribution(deployment)
 
 
 @pytest.mark.requirement("items: the edge", "deliveries of CloudFront's logs outside us-east-1")
-def test_deliveries_are_made_in_cloudfronts_own_region(deployment: DeployedTemplates) -> None:
-    # Given that CloudWatch Logs makes deliveries of CloudFront in one region only
+def test_deliveries_are_created_in_cloudfronts_region(deployment: DeployedTemplates) -> None:
+    # Given that CloudWatch Logs creates deliveries of CloudFront in one region only
     stack = deployment[_logs(deployment)]
 
     assert stack.region == CLOUDFRONT_REGION
@@ -180,7 +180,7 @@ def test_deliveries_are_made_in_cloudfronts_own_region(deployment: DeployedTempl
 
 
 def test_log_bucket_accepts_only_this_accounts_edge_logs(deployment: DeployedTemplates) -> None:
-    # Given the statement for the delivery of logs
+    # Given the statement for log delivery
     statements = [
         statement
         for policy in deployment["data"].properties_of("AWS::S3::BucketPolicy")
@@ -189,7 +189,7 @@ def test_log_bucket_accepts_only_this_accounts_edge_logs(deployment: DeployedTem
         if statement["Principal"] == {"Service": "delivery.logs.amazonaws.com"}
     ]
 
-    # Then it may write under its prefix, for this account and CloudFront's region
+    # Then it allows writing under the prefix, for this account and CloudFront's region
     (statement,) = statements
     account = deployment.environment.account
     assert statement["Action"] == "s3:PutObject"
@@ -200,7 +200,7 @@ def test_log_bucket_accepts_only_this_accounts_edge_logs(deployment: DeployedTem
 
 
 def _firewall(deployment: DeployedTemplates) -> tuple[str, str]:
-    """Stack and logical id of the web ACL of the edge."""
+    """Return the stack and the logical id of the edge's web ACL."""
     ((stack, key),) = [
         (template.name, key)
         for template in deployment
@@ -212,7 +212,7 @@ def _firewall(deployment: DeployedTemplates) -> tuple[str, str]:
 
 @pytest.fixture(scope="module")
 def abroad() -> DeployedTemplates:
-    """An environment behind WAF in another region than CloudFront's."""
+    """Return an environment with WAF in another region than CloudFront's."""
     environment = changed(SPECIMEN.environment("prod"), {"region": "eu-central-1"})
     return synthesis.deploy("prod, Frankfurt", environment)
 
@@ -225,14 +225,14 @@ def test_the_edge_counts_every_viewer_by_its_address(deployment: DeployedTemplat
     rules = deployment[stack].resources[key]["Properties"]["Rules"]
     assert deployment.text("compute", _distribution(deployment)["WebACLId"]) == f"<{stack}/{key}.Arn>"
 
-    # Then one rule counts whatever comes, by the address that connects
+    # Then one rule counts every request by its source address
     (rate,) = [rule for rule in rules if "RateBasedStatement" in rule["Statement"]]
     assert rate["Action"] == {"Block": {}}
     assert rate["Statement"]["RateBasedStatement"] == {
         "AggregateKeyType": "IP",
         "Limit": deployment.environment.waf.requests_per_5_minutes,
     }
-    # And it stands beside the distribution, where the region is CloudFront's
+    # And it is in the distribution's stack, since the region is CloudFront's
     assert stack == "compute"
 
 
@@ -246,12 +246,12 @@ def test_the_edges_web_acl_is_in_cloudfronts_region(abroad: DeployedTemplates) -
     # Given a service in another region
     stack, key = _firewall(abroad)
 
-    # Then the web ACL is in a stack of CloudFront's region, which stands before the distribution
+    # Then the web ACL is in a stack in CloudFront's region, deployed before the distribution
     assert abroad[stack].region == CLOUDFRONT_REGION
     assert abroad.text("compute", _distribution(abroad)["WebACLId"]) == f"<{stack}/{key}.Arn>"
     assert abroad[stack].stack_name in abroad["compute"].text()
     assert abroad["compute"].stack_name not in abroad[stack].text().replace(abroad[stack].stack_name, "")
-    # And its log needs no key of another region
+    # And its log needs no key in another region
     (group,) = abroad[stack].properties_of("AWS::Logs::LogGroup")
     assert "KmsKeyId" not in group
     assert group["RetentionInDays"] == abroad.environment.logs.retention_days

@@ -1,4 +1,4 @@
-"""Experiments of AWS FIS: where they are asked for, within alarms, under roles that can do nothing else."""
+"""AWS FIS experiments exist only where configured, stop on alarms, and use roles that can do nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _on(service: type[Service]) -> DeployedTemplates:
 
 
 def _actions(deployment: DeployedTemplates) -> dict[str, dict[str, Any]]:
-    """Action of each experiment, by the output with its template's id."""
+    """Return the action of each experiment, by the output with its template's id."""
     observability = deployment["observability"]
     return {
         name.removesuffix("Experiment"): observability.resources[output["Value"]["Fn::GetAtt"][0]]["Properties"]
@@ -36,7 +36,7 @@ def _actions(deployment: DeployedTemplates) -> dict[str, dict[str, Any]]:
 
 
 @EVERY_API
-def test_nothing_of_it_is_there_unless_asked_for(service: type[Service]) -> None:
+def test_experiments_exist_only_if_configured(service: type[Service]) -> None:
     text = json.dumps(
         [synthesis.deployment("staging", service)[stack].text() for stack in ("compute", "observability")]
     )
@@ -49,7 +49,7 @@ def test_nothing_of_it_is_there_unless_asked_for(service: type[Service]) -> None
 def test_each_experiment_breaks_functions_within_bounds(service: type[Service]) -> None:
     # Given a service in a test environment with experiments
     actions = _actions(_on(service))
-    # Then one delays every function, one fails the readers after their work, one the API before its own
+    # Then one delays every function, one fails the readers after their work, and one fails the API before its work
     assert set(actions) == {"SlowFunctions", "FailingReaders", "FailingApi"}
     said = {name: properties["Actions"]["fault"] for name, properties in actions.items()}
     assert said["SlowFunctions"]["ActionId"] == "aws:lambda:invocation-add-delay"
@@ -58,7 +58,7 @@ def test_each_experiment_breaks_functions_within_bounds(service: type[Service]) 
         assert said[name]["ActionId"] == "aws:lambda:invocation-error"
         percent = {"invocationPercentage": "25", "preventExecution": prevented}
         assert said[name]["Parameters"] == {"duration": "PT4M", **percent}
-    # And all functions are late, each of which fails in one of the others
+    # And all functions are delayed, and each of them fails in one of the others
     targets = {
         name: {json.dumps(arn) for arn in each["Targets"]["functions"]["ResourceArns"]}
         for name, each in actions.items()
@@ -73,7 +73,7 @@ def test_alarms_of_the_service_stop_an_experiment(service: type[Service]) -> Non
     alarms = deployment["observability"].of_type("AWS::CloudWatch::Alarm")
     for properties in _actions(deployment).values():
         conditions = properties["StopConditions"]
-        # As many as AWS FIS takes, none that a caller can set off, lost work first
+        # At most five, AWS FIS's limit; none that callers can trigger, and lost work first
         assert 1 < len(conditions) <= 5
         names = [condition["Value"]["Fn::GetAtt"][0] for condition in conditions]
         assert {condition["Source"] for condition in conditions} == {"aws:cloudwatch:alarm"}

@@ -1,4 +1,4 @@
-"""Feature flags: what is deployed for them, who may read them, what takes a change of them back."""
+"""Feature flags: what is deployed for them, who may read them, and what rolls them back."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def _only(deployment: DeployedTemplates, kind: str) -> dict[str, Any]:
     return properties
 
 
-def test_content_is_what_the_settings_say(dev: DeployedTemplates) -> None:
+def test_content_matches_the_settings(dev: DeployedTemplates) -> None:
     # Given a flag with a rule in dev
     content = json.loads(_only(dev, "HostedConfigurationVersion")["Content"])
 
-    # Then AppConfig holds it as Powertools reads it
+    # Then AppConfig has it in the format that Powertools reads
     assert content["shouted_names"]["default"] is False
     (rule,) = content["shouted_names"]["rules"].values()
     assert rule == {"when_match": True, "conditions": [{"action": "STARTSWITH", "key": "name", "value": "loud"}]}
 
 
-def test_deployment_brings_this_version_of_the_flags(dev: DeployedTemplates) -> None:
+def test_deployment_deploys_this_version_of_the_flags(dev: DeployedTemplates) -> None:
     compute = dev["compute"]
     (version,) = compute.of_type("AWS::AppConfig::HostedConfigurationVersion")
 
@@ -49,7 +49,7 @@ def test_functions_read_exactly_their_own_configuration(dev: DeployedTemplates) 
         if "appconfig:GetLatestConfiguration" in statement["Action"]
     ]
 
-    # Then one reads one configuration
+    # Then exactly one statement reads one configuration
     (statement,) = statements
     assert statement["Action"] == ["appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"]
     ids = {kind: dev["compute"].of_type(f"AWS::AppConfig::{kind}") for kind in ("Application", "Environment")}
@@ -59,7 +59,7 @@ def test_functions_read_exactly_their_own_configuration(dev: DeployedTemplates) 
     assert "*" not in arn
 
 
-def test_only_functions_that_ask_know_the_application(dev: DeployedTemplates) -> None:
+def test_only_functions_with_flags_know_the_application(dev: DeployedTemplates) -> None:
     def application(handler: str) -> Any:
         return dev.function(handler)["Environment"]["Variables"].get("FLAGS_APPLICATION")
 
@@ -67,13 +67,13 @@ def test_only_functions_that_ask_know_the_application(dev: DeployedTemplates) ->
     assert application("stream.handler") is None
 
 
-def test_alarms_on_live_take_a_change_back(dev: DeployedTemplates) -> None:
-    # Given the monitors of the environment
+def test_alarms_on_live_roll_back_a_change(dev: DeployedTemplates) -> None:
+    # Given the monitors of the AppConfig environment
     compute = dev["compute"]
     names = [monitor["AlarmArn"]["Fn::GetAtt"][0] for monitor in _only(dev, "Environment")["Monitors"]]
     alarms = [compute.resources[name]["Properties"] for name in names]
 
-    # Then they watch what Lambda and the version itself call failures
+    # Then they watch the failures that Lambda and the version itself count
     assert [alarm["MetricName"] for alarm in alarms] == ["Errors", "Faults"]
     for alarm in alarms:
         assert alarm["Threshold"] == 5
@@ -91,13 +91,13 @@ def test_flags_change_after_the_code_did(dev: DeployedTemplates) -> None:
     assert [compute.resources[name]["Properties"]["Name"] for name in aliases] == ["live"]
 
 
-def test_service_without_flags_deploys_nothing_of_appconfig() -> None:
+def test_service_without_flags_deploys_no_appconfig() -> None:
     # Given the same service without flags
     environment = changed(SPECIMEN.environment("dev"), {"services.catalog.flags": {}})
 
     deployment = synthesis.deploy("without-flags", environment)
 
-    # Then neither AppConfig nor a variable of it is there
+    # Then it has neither AppConfig resources nor variables
     assert not [each for each in deployment["compute"].resources.values() if "AppConfig" in each["Type"]]
     assert "FLAGS_" not in json.dumps(deployment["compute"].resources)
 

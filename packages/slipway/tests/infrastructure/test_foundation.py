@@ -1,4 +1,4 @@
-"""What an account and region has once."""
+"""Resources that exist once per account and region."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from slipway.delivery.relay import PATTERN_CHARACTERS, EventRelay
 from slipway.testing.templates import DeployedTemplates
 
 
-def test_api_gateway_may_write_its_logs_by_it(deployment: DeployedTemplates) -> None:
-    # Given the account's role
+def test_api_gateway_may_write_its_logs(deployment: DeployedTemplates) -> None:
+    # Given the account's role for API Gateway's logs
     foundation = deployment["foundation"]
     ((_, account),) = foundation.of_type("AWS::ApiGateway::Account").items()
     role_id = account["Properties"]["CloudWatchRoleArn"]["Fn::GetAtt"][0]
     role = foundation.resources[role_id]["Properties"]
 
-    # Then only API Gateway assumes it, with AWS's own policy for it, and it is there first
+    # Then only API Gateway may assume it, with AWS's policy for it, and it is created first
     (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
     assert trust["Principal"] == {"Service": "apigateway.amazonaws.com"}
     (policy,) = role["ManagedPolicyArns"]
@@ -63,11 +63,11 @@ _EVENTS = (
 @pytest.mark.parametrize("detail_type", _EVENTS)
 @pytest.mark.parametrize("other", ["dev-x", "dev-catalog", "de"])
 def test_environments_of_one_account_relay_their_own(other: str, detail_type: str) -> None:
-    # Given two environments in one account, of which one's name begins with the other's
+    # Given two environments in one account, where one's name starts with the other's
     services = ["catalog", "orders"]
     own, foreign = (f"{name}-catalog-compute-Thing1A2B-3C4D" for name in ("dev", other))
 
-    # Then each is relayed by its own environment alone
+    # Then each is only relayed by its own environment
     assert _relayed("dev", services, detail_type, own)
     assert _relayed(other, services, detail_type, foreign)
     assert not _relayed("dev", services, detail_type, foreign)
@@ -75,8 +75,8 @@ def test_environments_of_one_account_relay_their_own(other: str, detail_type: st
 
 
 @pytest.mark.parametrize("detail_type", _EVENTS)
-def test_relay_holds_any_number_of_services(detail_type: str) -> None:
-    # Given more services than one event pattern has room for
+def test_relay_supports_any_number_of_services(detail_type: str) -> None:
+    # Given more services than fit into one event pattern
     services = [f"service-number-{number}" for number in range(40)]
 
     for service in (services[0], services[-1]):

@@ -1,4 +1,4 @@
-"""Functions: shape, permissions, aliases, what reaches them, provisioned concurrency."""
+"""Functions: configuration, permissions, aliases, triggers, provisioned concurrency."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUTES = (
     ("/items/{id}", "PUT"),
 )
 
-# What every function may do: its own log, traces, and the key for its variables.
+# Permissions of every function: its own log, traces, and the key for its variables
 _BASE = {
     "logs:CreateLogStream",
     "logs:PutLogEvents",
@@ -33,11 +33,11 @@ _BASE = {
 _FLAGS = {"appconfig:GetLatestConfiguration", "appconfig:StartConfigurationSession"}
 _FAILURES = {"sqs:SendMessage", "kms:GenerateDataKey"}
 _IDEMPOTENCY = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
-# For these the service authorization reference lists no resource type.
+# Actions without a resource type in the service authorization reference
 
 
 def _permissions(deployment: DeployedTemplates, handler: str) -> dict[str, set[str]]:
-    """Actions and the resources that each reaches, of the role of a function."""
+    """Return the actions of a function's role, with the resources that each reaches."""
     stack, _ = deployment.place_of_function(handler)
     role = deployment.function(handler)["Role"]["Fn::GetAtt"][0]
     reached: dict[str, set[str]] = {}
@@ -63,11 +63,11 @@ def _arn(reference: str) -> str:
 
 
 def _handlers(deployment: DeployedTemplates) -> set[str]:
-    """Handlers of an environment's functions: the probe where its settings ask for one."""
+    """Return the handlers of an environment's functions, with the probe if it is configured."""
     return {*HANDLERS, *([PROBE] if deployment.environment.services.catalog.probe else [])}
 
 
-def test_the_functions_are_these(deployment: DeployedTemplates) -> None:
+def test_service_has_exactly_these_functions(deployment: DeployedTemplates) -> None:
     assert set(deployment.functions()) == _handlers(deployment)
 
 
@@ -92,7 +92,7 @@ def test_functions_log_to_their_own_groups(deployment: DeployedTemplates, handle
     group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
     resource = deployment[stack].resources[group]
 
-    # Then it is encrypted, kept as configured, and no other function's
+    # Then it is encrypted, expires as configured, and is used by no other function
     assert resource["Type"] == "AWS::Logs::LogGroup"
     assert resource["Properties"]["RetentionInDays"] == deployment.environment.logs.retention_days
     assert "KmsKeyId" in resource["Properties"]
@@ -102,11 +102,11 @@ def test_functions_log_to_their_own_groups(deployment: DeployedTemplates, handle
 
 @pytest.mark.requirement("functions")
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_functions_ship_code_and_dependencies_apart(deployment: DeployedTemplates, handler: str) -> None:
+def test_functions_ship_code_and_dependencies_separately(deployment: DeployedTemplates, handler: str) -> None:
     # Given code and layer
     stack, _ = deployment.place_of_function(handler)
     function = deployment.function(handler)
-    # An environment with experiments adds AWS FIS's extension.
+    # An environment with experiments adds AWS FIS's extension
     layer, *_ = function["Layers"]
     content = deployment[stack].resources[layer["Ref"]]["Properties"]
 
@@ -163,11 +163,11 @@ def _faults(deployment: DeployedTemplates) -> set[str]:
 
 @pytest.mark.requirement("functions")
 def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
-    # Given what its role reaches
+    # Given the permissions of its role
     reached = _permissions(deployment, "api.handler")
     table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
 
-    # Then the actions are these, on these resources
+    # Then it allows exactly these actions, on these resources
     assert set(reached) == _BASE | _IDEMPOTENCY | {
         "dynamodb:GetItem",
         "dynamodb:Query",
@@ -189,12 +189,12 @@ def test_the_api_function_may_do_exactly_this(deployment: DeployedTemplates) -> 
 
 @pytest.mark.requirement("functions")
 def test_the_stream_function_may_do_exactly_this(deployment: DeployedTemplates) -> None:
-    # Given what its role reaches
+    # Given the permissions of its role
     reached = _permissions(deployment, "stream.handler")
     table, idempotency = _arn(deployment.output("TableName")), _arn(deployment.output("IdempotencyTableName"))
     stream = {"dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"}
 
-    # Then the actions are these, on these resources
+    # Then it allows exactly these actions, on these resources
     assert set(reached) == _BASE | _FAILURES | _IDEMPOTENCY | stream | {
         "dynamodb:ListStreams",
         "s3:PutObject",
@@ -208,7 +208,7 @@ def test_the_stream_function_may_do_exactly_this(deployment: DeployedTemplates) 
     (objects,) = reached["s3:PutObject"]
     assert objects.endswith(f":s3:::cf-serverless-{deployment.environment.unique_id('catalog')}/items/*")
     assert reached["sns:Publish"] == {deployment.output("NotificationTopicArn")}
-    # And what writes under the key may make data keys, what reads may decrypt
+    # And writers with the key may generate data keys, and readers may decrypt
     assert reached["kms:GenerateDataKey"] == reached["kms:Decrypt"] == {deployment.output("KeyArn")}
 
 
@@ -229,7 +229,7 @@ def test_the_rotation_function_may_do_exactly_this(deployment: DeployedTemplates
 
 
 def _called(reached: dict[str, set[str]]) -> set[str]:
-    """What a hook may call, after a look at whom it reports to."""
+    """Return what a hook may call, after checking where it reports."""
     (group,) = reached["codedeploy:PutLifecycleEventHookExecutionStatus"]
     assert ":deploymentgroup:" in group
     assert "*" not in group
@@ -240,7 +240,7 @@ _HOOK = {"lambda:InvokeFunction", "codedeploy:PutLifecycleEventHookExecutionStat
 
 
 @pytest.mark.requirement("functions")
-def test_a_hook_may_call_the_new_version_and_report_alone(deployment: DeployedTemplates) -> None:
+def test_a_hook_may_only_call_the_new_version_and_report(deployment: DeployedTemplates) -> None:
     reached = _permissions(deployment, "hooks.stream_handler")
 
     assert set(reached) == _BASE | _FAILURES | _HOOK
@@ -260,7 +260,7 @@ def test_a_hook_that_compares_may_call_both_versions(deployment: DeployedTemplat
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_function_writes_to_its_own_log_group_alone(deployment: DeployedTemplates, handler: str) -> None:
+def test_a_function_writes_only_to_its_own_log_group(deployment: DeployedTemplates, handler: str) -> None:
     stack, _ = deployment.place_of_function(handler)
     group = deployment.function(handler)["LoggingConfig"]["LogGroup"]["Ref"]
 
@@ -281,7 +281,7 @@ def test_functions_have_the_configured_size(deployment: DeployedTemplates) -> No
 @pytest.mark.requirement("functions", "reserved concurrency that a new account does not have")
 @pytest.mark.parametrize("deployment", ["dev, new account"], indirect=True)
 def test_new_account_keeps_its_concurrency_if_configured(deployment: DeployedTemplates) -> None:
-    # Given an account of ten concurrent executions in all, of which none may be reserved
+    # Given an account with ten concurrent executions in total, none of which can be reserved
     # Then no function reserves any
     assert all("ReservedConcurrentExecutions" not in function for function in deployment.functions().values())
 
@@ -327,7 +327,7 @@ def test_functions_get_the_variables_they_read_and_no_secret(deployment: Deploye
     }
     for handler, function in deployment.functions().items():
         if handler == PROBE:
-            # test_probe.py reads its addresses.
+            # test_probe.py checks its addresses
             continue
         stack, _ = deployment.place_of_function(handler)
         variables = {
@@ -359,7 +359,7 @@ def test_versions_are_kept_and_both_aliases_start_at_the_newest(deployment: Depl
         if resource["Properties"]["FunctionName"] == {"Ref": function}
     }
 
-    # Then they are these two, on one version, which outlives its successor
+    # Then both exist, on the same version, which is retained when replaced
     assert set(aliases) == {"live", "staging"}
     versions = {_version_of(deployment, stack, alias) for alias in aliases.values()}
     (version,) = versions
@@ -377,7 +377,7 @@ def test_the_new_version_is_behind_staging_before_live_moves(deployment: Deploye
 
 @pytest.mark.requirement("versions and aliases")
 def test_the_api_reaches_live_only(deployment: DeployedTemplates) -> None:
-    # Given the integration of every route but the preflights
+    # Given the integration of every route except preflights
     live = deployment.aliases("api.handler")["live"]
     methods = [
         method
@@ -385,7 +385,7 @@ def test_the_api_reaches_live_only(deployment: DeployedTemplates) -> None:
         if method["HttpMethod"] != "OPTIONS"
     ]
 
-    # Then it is the alias
+    # Then it invokes the alias
     assert len(methods) >= len(ROUTES)
     for method in methods:
         assert deployment.text("compute", method["Integration"]["Uri"]).endswith(f"/functions/{live}/invocations")
@@ -402,12 +402,12 @@ def test_the_stream_reaches_live_only(deployment: DeployedTemplates) -> None:
 
 
 @pytest.mark.requirement("versions and aliases")
-def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> None:
+def test_only_live_receives_traffic(deployment: DeployedTemplates) -> None:
     live = {deployment.aliases(handler)["live"] for handler in _handlers(deployment)}
 
     for template in deployment:
         for permission in template.properties_of("AWS::Lambda::Permission"):
-            # Secrets Manager documents the function itself, and rotates without traffic.
+            # Secrets Manager invokes the function itself, as documented, and rotates without traffic shifting
             if permission["Principal"] != "secretsmanager.amazonaws.com":
                 assert deployment.text(template.name, permission["FunctionName"]) in live
             assert permission["Action"] == "lambda:InvokeFunction"
@@ -419,7 +419,7 @@ def test_traffic_is_let_in_through_live_alone(deployment: DeployedTemplates) -> 
 def test_asynchronous_calls_are_retried_twice_then_dead_letters(
     deployment: DeployedTemplates, handler: str, alias: str
 ) -> None:
-    # Given how the alias is invoked asynchronously
+    # Given the asynchronous invocation settings of the alias
     stack, function = deployment.place_of_function(handler)
     reference = deployment.aliases(handler)[alias]
     (config,) = [
@@ -429,13 +429,13 @@ def test_asynchronous_calls_are_retried_twice_then_dead_letters(
         and reference in deployment.text(stack, resource["Properties"]["Qualifier"])
     ]
 
-    # Then failed work ends in an encrypted queue
+    # Then failed events end in an encrypted queue
     properties = config["Properties"]
     assert properties["MaximumRetryAttempts"] == 2
     assert properties["MaximumEventAgeInSeconds"] == 7200
     queue = deployment.text(stack, properties["DestinationConfig"]["OnFailure"]["Destination"])
     assert deployment.behind(queue)["Type"] == "AWS::SQS::Queue"
-    # And it waits for the alias, which it knows by name only
+    # And the settings depend on the alias, which they only refer to by name
     assert reference[1:-1].split("/")[1] in config["DependsOn"]
 
 
@@ -446,7 +446,7 @@ def test_stream_is_read_with_partial_failures(
     # Given the mapping of the table's stream
     mapping = deployment["compute"].only("AWS::Lambda::EventSourceMapping")
 
-    # Then what failed is retried alone, by halves, and ends in the dead letters
+    # Then only failed records are retried, in halved batches, and end in the dead letter queue
     stream = _arn(deployment.output("TableName")).replace(".Arn>", ".StreamArn>")
     assert deployment.text("compute", mapping["EventSourceArn"]) == stream
     assert [json.loads(entry["Pattern"]) for entry in mapping["FilterCriteria"]["Filters"]] == [
@@ -475,14 +475,14 @@ def test_notifications_go_to_an_encrypted_fifo_topic(deployment: DeployedTemplat
     indirect=True,
 )
 def test_warm_environments_scale_on_live_by_target_tracking(deployment: DeployedTemplates) -> None:
-    # Given what scales in compute
+    # Given the scalable target in compute
     settings = deployment.environment.services.catalog.api.provisioned_concurrency
     assert settings
     compute = deployment["compute"]
     target = compute.only("AWS::ApplicationAutoScaling::ScalableTarget")
     policy = compute.only("AWS::ApplicationAutoScaling::ScalingPolicy")
 
-    # Then it is the alias `live` of the API's function, between the configured bounds
+    # Then it is the alias `live` of the API's function, within the configured bounds
     assert target["ScalableDimension"] == "lambda:function:ProvisionedConcurrency"
     assert deployment.aliases("api.handler")["live"] in deployment.text("compute", target["ResourceId"])
     assert deployment.text("compute", target["ResourceId"]).endswith(":live")
@@ -496,7 +496,7 @@ def test_warm_environments_scale_on_live_by_target_tracking(deployment: Deployed
 @pytest.mark.parametrize(
     "deployment", variants(lambda environment: environment.services.catalog.stream.snap_start), indirect=True
 )
-def test_versions_start_from_snapshots_where_that_is_set(deployment: DeployedTemplates) -> None:
+def test_versions_start_from_snapshots_if_configured(deployment: DeployedTemplates) -> None:
     functions = deployment["compute"].properties_of("AWS::Lambda::Function")
 
     starts = {function["Handler"].split(".")[-2]: function.get("SnapStart") for function in functions}

@@ -1,4 +1,4 @@
-"""What the specimen ships: the same bytes wherever it is built, for Lambda's platform, small enough to start fast."""
+"""The specimen's assets: reproducible, built for Lambda's platform, and small enough to start quickly."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ IMPORTED_THERE = (
     "typing_extensions",
     "typing_inspection.introspection",
 )
-"""Modules that need neither boto3 nor native code, and so run in any CPython."""
+"""Modules that need neither boto3 nor native code, and therefore run in any CPython."""
 
 
 def test_build_in_another_folder_is_reproducible(built: AssetStore, checkout: Path, tmp_path: Path) -> None:
-    # Given the same sources, once more
+    # Given a second build of the same sources
     build(checkout, tmp_path / "other")
     other = AssetStore(tmp_path / "other")
 
@@ -60,7 +60,7 @@ def test_the_layer_stays_small_and_leaves_boto3_to_the_runtime(built: AssetStore
     assert not packages & {"boto3", "botocore", "s3transfer", "bin"}
 
 
-def test_the_layer_holds_the_versions_of_the_lock(built: AssetStore) -> None:
+def test_the_layer_contains_the_locked_versions(built: AssetStore) -> None:
     archive = zipfile.ZipFile(built.path("layer"))
     metadata = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
     headers = [HeaderParser().parse(io.TextIOWrapper(archive.open(name), encoding="utf-8")) for name in metadata]
@@ -83,7 +83,7 @@ def test_every_source_that_ships_has_bytecode_for_lambda(built: AssetStore, name
     headers = {file: archive.read(file)[:HEADER_BYTES] for file in expected}
     assert {(header[:4], header[4:8]) for header in headers.values()} == {(MAGIC_OF_3_14, UNCHECKED_HASH)}
     for file, source in expected.items():
-        # The hash is keyed with the magic number: `importlib.util.source_hash` takes that of the running interpreter.
+        # The hash is keyed with the magic number; `importlib.util.source_hash` uses that of the running interpreter
         key = int.from_bytes(MAGIC_OF_3_14, "little")
         assert headers[file][8:] == _imp.source_hash(key, archive.read(source)), source
 
@@ -104,7 +104,7 @@ def test_python_3_14_loads_all_bytecode_and_imports_from_it(built: AssetStore, t
 
 
 @pytest.mark.parametrize("name", ["catalog", "layer", "layer-local"])
-def test_no_zip_carries_a_time_or_a_mode(built: AssetStore, name: str) -> None:
+def test_zips_have_fixed_times_and_modes(built: AssetStore, name: str) -> None:
     entries = zipfile.ZipFile(built.path(name)).infolist()
 
     assert {(entry.date_time, entry.external_attr >> 16, entry.compress_type) for entry in entries} == {

@@ -1,4 +1,4 @@
-"""The nag gate on the real app: a planted fault in any stack is red and named, and nothing passes by mistake."""
+"""The nag gate on the real app: a planted fault is found in any stack, and nothing passes by mistake."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ STACKS = (
         )
     ),
 )
-# Server access logs, TLS and public access, as the packs call them.
+# Server access logs, TLS and public access in the packs' names
 PLANTED_RULES = {"AwsSolutions-S1", "AwsSolutions-S2", "AwsSolutions-S10"}
 
 
 def plant(stack: Stack) -> None:
-    """An unencrypted bucket that everybody may read."""
+    """Add an unencrypted public bucket to a stack."""
     aws_s3.CfnBucket(
         stack,
         "Planted",
@@ -114,7 +114,7 @@ class PlantedFoundation(FoundationStack):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run of `app.py` left."""
+    """The output of a run of `app.py`."""
 
     exit_code: int
     verdict: Verdict
@@ -157,16 +157,16 @@ def test_unencrypted_public_bucket_fails_in_every_stack(planted: Run, stack: str
 
     assert planted.verdict.red
     assert found >= PLANTED_RULES
-    # And in prod, where five packs are switched on, each that has rules on buckets sees it
+    # And in prod, where five packs are active, each pack with rules about buckets finds it
     packs = {finding.pack for finding in planted.verdict.findings if finding.stack == stack}
     assert packs >= {*packs_of(SPECIMEN)(stack)} - {"Serverless", "Slipway", "OnlyAws"}
-    # And our own rules ask for what the configuration says of the environment, and where such a thing belongs
+    # And this project's rules find what violates the environment's configuration, and resources in the wrong stack
     assert ("Slipway-StatefulRetained" in found) is ("/dev-" not in stack)
     assert ("Slipway-StatefulApart" in found) is not stack.endswith(("Pipeline", "Security", "Data"))
 
 
-def test_the_planted_buckets_are_all_that_is_found(planted: Run) -> None:
-    # (a stack that holds a bucket must be protected as a whole)
+def test_only_the_planted_buckets_are_found(planted: Run) -> None:
+    # A stack that contains a bucket must also be protected as a whole
     found = {finding.path for finding in planted.verdict.findings if finding.rule != "Slipway-StatefulStackProtected"}
     assert found == {f"{stack}/Planted" for stack in STACKS}
     assert {finding.stack for finding in planted.verdict.findings} == set(STACKS)
@@ -180,11 +180,11 @@ def test_app_exits_with_verdict_in_every_format(planted: Run) -> None:
         assert all(stack in text for stack in STACKS), name
 
 
-def test_a_red_gate_gives_no_new_baseline(planted: Run) -> None:
+def test_a_red_gate_writes_no_new_baseline(planted: Run) -> None:
     assert not planted.baseline.exists()
 
 
-def test_some_services_alone_give_no_new_baseline(
+def test_a_partial_run_writes_no_new_baseline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SLIPWAY_SERVICES", "catalog")
@@ -195,8 +195,8 @@ def test_some_services_alone_give_no_new_baseline(
     assert capsys.readouterr().err == "SLIPWAY_SERVICES = 'catalog': a baseline needs every service; unset it\n"
 
 
-def test_a_service_alone_leaves_the_waves_of_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # Given two waves, and a run that is narrowed to the service in the second
+def test_a_partial_run_keeps_the_configured_waves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Given two waves, and a run limited to the service in the second
     settings = pipeline_settings(waves=[["tiny"], ["catalog"]])
     delivery = entry.Delivery(pipeline=PipelineStack, services=(Tiny, Catalog))
     monkeypatch.setenv("SLIPWAY_SERVICES", "catalog")
@@ -209,23 +209,23 @@ def test_a_service_alone_leaves_the_waves_of_the_others(monkeypatch: pytest.Monk
 
 
 @pytest.mark.requirement("gates before any account")
-def test_the_app_as_it_is_committed_is_green(tmp_path: Path) -> None:
+def test_the_committed_app_is_green(tmp_path: Path) -> None:
     committed = run(tmp_path / "cdk.out", planted=False)
 
     assert committed.exit_code == 0
     assert committed.verdict.findings == ()
     assert committed.verdict.faults == ()
     assert committed.verdict.stacks == tuple(sorted(STACKS))
-    # And prod by all five packs, by what only AWS can show, and by our own rules
+    # And prod is judged by all five packs, by the rules about AWS's behaviour, and by this project's rules
     assert {*committed.verdict.judged["Pipeline/prod-catalog/Data"]} >= {*EVERY_PACK, "OnlyAws", "Slipway"}
-    # And what it accepts is counted
+    # And the accepted findings are counted
     assert (
         sum(json.loads(committed.baseline.read_text(encoding="utf-8"))["catalog"]["slipway/blocks/bucket.py"].values())
         > 0
     )
 
 
-# --- What could make it green by mistake, on an app of one bucket ---------------------------------------------------
+# --- What could be green by mistake, on an app with one bucket ------------------------------------------------------
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def faults(verdict: Verdict) -> list[str]:
     return [f"{fault.place}: {fault.message}" for fault in verdict.faults]
 
 
-def test_acknowledged_in_full_it_is_green_and_keeps_the_reasons(app: App, bucket: aws_s3.CfnBucket) -> None:
+def test_full_acknowledgement_is_green_and_keeps_reasons(app: App, bucket: aws_s3.CfnBucket) -> None:
     accept(bucket)
     register(app, everywhere(PACKS))
 
@@ -307,7 +307,7 @@ def test_acknowledgement_of_missing_construct_fails_with_its_line(app: App, buck
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_acknowledgement_on_stage_or_app_covers_everything_below(app: App, nested: bool) -> None:
-    # Given a stage, also one that stands in a stack as those of a pipeline do
+    # Given a stage, directly in the app or within a stack, like a pipeline's stages
     above: Construct = app
     if nested:
         above = Stack(app, "Pipeline")
@@ -331,23 +331,23 @@ NESTED = ("Pipeline", "Pipeline/dev-catalog/Data", "Pipeline/prod-catalog/Data")
 
 @pytest.mark.parametrize("wanted", NESTED)
 def test_stages_pack_judges_it_and_leaves_its_sentinel(app: App, wanted: str) -> None:
-    # Given a pipeline's stack and two stages in it, each with the same fault
+    # Given a pipeline's stack with two stages, each with the same fault
     pipeline = Stack(app, "Pipeline")
     for stack in (pipeline, *(Stack(Stage(pipeline, name), "Data") for name in ("dev-catalog", "prod-catalog"))):
         aws_s3.CfnBucket(stack, "Bucket")
 
-    # When a pack is switched on for one of them
+    # When a pack is active for one of them
     def only(stack: str) -> tuple[str, ...]:
         return ("PCI.DSS.321",) if stack == wanted else ()
 
     register(app, only)
     assembly = Path(app.synth().directory)
 
-    # Then what it finds is there
+    # Then its findings are reported
     verdict = judge(assembly, only, today=TODAY)
     assert {finding.stack for finding in verdict.findings} == {wanted}
     assert verdict.faults == ()
-    # And whoever wants it elsewhere is told that it did not judge that
+    # And if the pack is required elsewhere, the missing judgement is reported
     missed = judge(assembly, everywhere(["PCI.DSS.321"]), today=TODAY).faults
     assert {fault.message for fault in missed} == {f"did not judge {stack}" for stack in NESTED if stack != wanted}
 
@@ -382,7 +382,7 @@ def test_an_app_that_nothing_judges_is_red(app: App, bucket: aws_s3.CfnBucket) -
 
 
 def test_an_app_without_the_gate_is_red(tmp_path: Path) -> None:
-    # Given an app with CDK's own checks alone
+    # Given an app with only CDK's own checks
     app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
     aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")
 
@@ -407,7 +407,7 @@ def test_a_pack_that_sees_nothing_is_red(app: App, bucket: aws_s3.CfnBucket, mon
     assert any("Serverless finds nothing in a stack that breaks its rules" in fault for fault in said)
 
 
-# --- Our own rules ---------------------------------------------------------------------------------------------------
+# --- This project's rules --------------------------------------------------------------------------------------------
 
 
 OWN = everywhere([*PACKS, "Slipway"])
@@ -418,7 +418,7 @@ def own_rules(*rules: Rule) -> list[SlipwayRules]:
 
 
 def alarm(app: App) -> aws_cloudwatch.CfnAlarm:
-    """An alarm that tells nobody, in the pipeline's account."""
+    """Create an alarm without actions, in the pipeline's account."""
     return aws_cloudwatch.CfnAlarm(
         Stack(app, "Alarms"), "Alarm", comparison_operator="GreaterThanThreshold", evaluation_periods=1, metric_name="x"
     )
@@ -438,7 +438,7 @@ def test_our_own_rules_judge_what_was_synthesised(app: App) -> None:
 
 
 def test_our_own_rules_judge_nested_stacks(app: App) -> None:
-    # Given an alarm that tells nobody in a nested stack, accepted there for one of two rules
+    # Given an alarm without actions in a nested stack, acknowledged for one of two rules
     nested = NestedStack(Stack(app, "Alarms"), "Nested")
     planted = aws_cloudwatch.CfnAlarm(
         nested, "Alarm", comparison_operator="GreaterThanThreshold", evaluation_periods=1, metric_name="x"
@@ -449,14 +449,14 @@ def test_our_own_rules_judge_nested_stacks(app: App) -> None:
     # When it is judged
     verdict = judge(Path(app.synth().directory), OWN, today=TODAY)
 
-    # Then the other finding stands, at the construct in the nested stack
+    # Then the other finding is reported, on the construct in the nested stack
     found = [(finding.rule, finding.path) for finding in verdict.findings if finding.pack == "Slipway"]
     assert found == [("Slipway-AlarmHasRunbook", "Alarms/Nested/Alarm")]
     assert [one.rule for one in verdict.acknowledgements] == ["Slipway-AlarmActs"]
     assert verdict.faults == ()
 
 
-def test_what_they_find_is_acknowledged_like_any_other(app: App) -> None:
+def test_findings_of_our_rules_can_be_acknowledged(app: App) -> None:
     rules = ["Slipway-AlarmActs", "Slipway-AlarmHasRunbook", "Slipway-LogGroupKept"]
     acknowledge(alarm(app), rule=rules, reason=REASON, expires=LATER, owner="tests")
     register(app, OWN, own=own_rules())
@@ -469,7 +469,7 @@ def test_what_they_find_is_acknowledged_like_any_other(app: App) -> None:
     assert "Slipway-LogGroupKept suppresses nothing any more" in fault.message
 
 
-def test_our_own_rules_are_missed_when_they_did_not_run(app: App, bucket: aws_s3.CfnBucket) -> None:
+def test_missing_run_of_our_own_rules_is_reported(app: App, bucket: aws_s3.CfnBucket) -> None:
     accept(bucket)
     register(app, OWN)
 
@@ -486,7 +486,7 @@ def test_a_rule_that_sees_nothing_is_red(app: App, bucket: aws_s3.CfnBucket) -> 
     assert any("Slipway-Blind: finds nothing in a stack that breaks the rule" in fault for fault in said)
 
 
-# --- The report itself -----------------------------------------------------------------------------------------------
+# --- The report -------------------------------------------------------------------------------------------------------
 
 
 def test_a_missing_report_is_red(app: App, bucket: aws_s3.CfnBucket) -> None:
@@ -514,7 +514,7 @@ def test_the_report_of_an_earlier_synth_is_red(app: App, bucket: aws_s3.CfnBucke
     )
 
 
-def test_a_template_that_cloudformation_would_refuse_is_red(app: App) -> None:
+def test_an_invalid_template_is_red(app: App) -> None:
     accept(aws_s3.CfnBucket(Stack(app, "Only"), "Bucket", bucket_name="UPPER_case"))
     register(app, everywhere(PACKS))
 
@@ -523,7 +523,7 @@ def test_a_template_that_cloudformation_would_refuse_is_red(app: App) -> None:
     assert (finding.rule, finding.path) == ("F3031", "Only/Bucket")
 
 
-def test_apps_own_template_checks_beside_gates_fail(tmp_path: Path) -> None:
+def test_additional_template_checks_of_the_app_fail(tmp_path: Path) -> None:
     app = App(outdir=str(tmp_path / "cdk.out"), post_cli_context=CONTEXT)
     bucket = aws_s3.CfnBucket(Stack(app, "Only"), "Bucket")
     bucket.add_property_override("Nope", 1)
@@ -540,7 +540,7 @@ def test_app_that_would_raise_or_print_is_refused(tmp_path: Path) -> None:
         register(App(outdir=str(tmp_path)), everywhere(PACKS))
 
 
-# The CLI runs the app with CDK_APP_MODE=process, plain Python sets nothing, and pytest is recognised by its variables.
+# The CLI runs the app with CDK_APP_MODE=process, plain Python sets nothing, and pytest is recognised by its variables
 SCRIPT = """
 import sys
 from datetime import date
@@ -579,5 +579,5 @@ def test_gate_is_the_only_judge(tmp_path: Path, mode: str | None) -> None:
 
     assert done.returncode == 7, done.stderr
     assert "nag gate RED: 2 findings, 0 faults" in done.stderr
-    assert done.stderr.count("AwsSolutions-S10") == 3  # the rule, how to acknowledge it, and the last line
+    assert done.stderr.count("AwsSolutions-S10") == 3  # in the rule, the advice and the last line
     assert done.stdout == ""

@@ -1,4 +1,4 @@
-"""The assembly publishes the very zips that were built and recorded: the digests are those of its own files."""
+"""The assembly publishes exactly the zips that were built and recorded, with the digests of its own files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stages.service_stage import ServiceStage
 
 @pytest.fixture(scope="module")
 def synthesised(checkout: Path, built: AssetStore) -> ScannedTree:
-    """The assembly of one service, of the assets that were built."""
+    """Synthesise an assembly of one service with the built assets."""
     app = new_app()
     ServiceStage(app, service=Catalog(environment=SPECIMEN.environments[0], assets=built))
     shutil.copytree(Path(app.synth().directory), checkout / "cdk.out")
@@ -27,17 +27,17 @@ def synthesised(checkout: Path, built: AssetStore) -> ScannedTree:
 
 
 def names(synthesised: ScannedTree) -> set[str | None]:
-    """What is recorded under the digests of everything that is published."""
+    """Return the recorded names of everything that is published, by digest."""
     recorded = {one.sha256: one.name for one in recorded_in(synthesised) if one.ships}
     return {recorded.get(one.sha256) for one in deployed(synthesised)}
 
 
 @pytest.mark.requirement("gates before any account")
-def test_what_is_published_is_what_was_built(synthesised: ScannedTree) -> None:
+def test_published_assets_are_the_built_ones(synthesised: ScannedTree) -> None:
     assert names(synthesised) == {"catalog", "layer"}
 
 
-def test_another_byte_would_be_seen(synthesised: ScannedTree) -> None:
+def test_a_changed_byte_is_detected(synthesised: ScannedTree) -> None:
     # Given a zip of the assembly that was changed after the synthesis
     path = next(one.path for one in deployed(synthesised) if one.path)
     whole = path.read_bytes()

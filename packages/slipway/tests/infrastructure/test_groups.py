@@ -1,4 +1,4 @@
-"""Two groups of services in one configuration: a pipeline each, which share accounts and no name."""
+"""Two groups of services in one configuration: each has its pipeline, and they share accounts but no names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FIRST, *OTHERS = sorted(specimen.MODELS)
 GROUPS: Mapping[str, tuple[list[str], type[Service]]] = {"one": ([FIRST], Tiny), "two": (OTHERS, Small)}
 
 NAMES = ("Name", "RoleName", "BucketName", "AliasName", "AlarmName", "DashboardName", "FunctionName", "TopicName")
-"""Properties by which a resource has a name of its own."""
+"""Properties that set a resource's name."""
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,13 @@ class Synthesized:
 
     @property
     def names(self) -> set[tuple[str, str, str, str]]:
-        """Account, region, type and name of everything that is called by a fixed name, the stacks among it."""
+        """Account, region, type and name of everything with a fixed name, including stacks."""
         return {
             (template.account, template.region, resource["Type"], name)
             for template in self.templates.values()
             for resource in template.resources.values()
             for key in NAMES
-            # An alias is named within its function.
+            # An alias's name is unique only within its function
             if resource["Type"] != "AWS::Lambda::Alias"
             and isinstance(name := resource.get("Properties", {}).get(key), str)
         } | {(each.account, each.region, "stack", name) for name, each in self.templates.items()}
@@ -75,16 +75,16 @@ def test_a_push_to_another_groups_services_starts_nothing(group: str, other: str
     folders = GROUPS[other][0]
     folder = folders[0] if len(folders) == 1 else f"{{{','.join(folders)}}}"
 
-    # When
+    # When this group's trigger is read
     (trigger,) = synthesized(group).definition["Triggers"]
     (push,) = trigger["GitConfiguration"]["Push"]
 
-    # Then they start nothing, and all that the groups share still does
+    # Then a push to them does not start it, but changes of shared files do
     ignored = synthesized(group).settings.pipeline.source.ignored_paths  # type: ignore[union-attr]
     assert push["FilePaths"] == {"Excludes": [*ignored, f"services/{folder}/**"]}
 
 
-def test_groups_deliver_their_own_services_alone() -> None:
+def test_groups_deliver_only_their_own_services() -> None:
     one, two = synthesized("one"), synthesized("two")
 
     assert {"dev-tiny-data", "prod-tiny-compute"} <= one.templates.keys()
@@ -98,7 +98,7 @@ def test_groups_share_no_name() -> None:
     assert one.names & two.names == set()
 
 
-def test_only_the_first_group_sets_what_an_account_has_once() -> None:
+def test_only_the_first_group_deploys_account_wide_resources() -> None:
     accounts = {
         group: sum(
             len(template.of_type("AWS::ApiGateway::Account")) for template in synthesized(group).templates.values()

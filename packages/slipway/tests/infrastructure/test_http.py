@@ -1,4 +1,4 @@
-"""An HTTP API for signed-in users: routes, pool, test user, a worker that is invoked asynchronously."""
+"""An HTTP API for signed-in users: routes, user pool, test user, and a worker that is invoked asynchronously."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ VARIANTS = ("dev", "staging", "prod", "dev, Frankfurt", "dev, several origins")
 
 @pytest.fixture(params=VARIANTS)
 def deployment(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """The service in each variant in turn."""
+    """Return the service in each variant in turn."""
     return synthesis.deployment(request.param, Studio)
 
 
 @pytest.fixture(params=["dev", "staging", "prod"])
 def committed(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """The service in each environment as it is committed, in turn."""
+    """Return the service in each committed environment in turn."""
     return synthesis.deployment(request.param, Studio)
 
 
@@ -45,12 +45,12 @@ def _key(deployment: DeployedTemplates) -> str:
 
 class TestApi:
     @pytest.mark.requirement("processing: routes")
-    def test_every_route_but_health_wants_a_token_of_the_pool(self, deployment: DeployedTemplates) -> None:
-        # Given the routes and the one authorizer
+    def test_every_route_but_health_requires_a_token(self, deployment: DeployedTemplates) -> None:
+        # Given the routes and the only authorizer
         compute = deployment["compute"]
         (authorizer,) = compute.of_type("AWS::ApiGatewayV2::Authorizer")
         routes = {route["RouteKey"]: route for route in compute.properties_of("AWS::ApiGatewayV2::Route")}
-        # Then health is open, and nothing else
+        # Then only the health check is open
         assert set(routes) == {*BEHIND_THE_API, "GET /health", "HEAD /health"}
         for key in BEHIND_THE_API:
             assert routes[key]["AuthorizationType"] == "JWT"
@@ -103,7 +103,7 @@ class TestApi:
             "ThrottlingBurstLimit": throttle.burst,
             "ThrottlingRateLimit": throttle.rate,
         }
-        # And the access log has all that is asked for, without query, body or token
+        # And the access log has the required fields, without query, body or token
         entry = json.loads(stage["AccessLogSettings"]["Format"])
         assert set(entry) >= {
             "requestId",
@@ -157,7 +157,7 @@ class TestUsers:
         }
 
     @pytest.mark.requirement("processing: users")
-    def test_only_in_dev_do_people_sign_themselves_up(self, committed: DeployedTemplates) -> None:
+    def test_self_sign_up_is_only_possible_in_dev(self, committed: DeployedTemplates) -> None:
         config = committed["security"].only("AWS::Cognito::UserPool")["AdminCreateUserConfig"]
         assert config["AllowAdminCreateUserOnly"] is (committed.environment.name != "dev")
 
@@ -181,7 +181,7 @@ class TestUsers:
         assert client["EnableTokenRevocation"] is True
 
     @pytest.mark.requirement("processing: users")
-    def test_it_signs_in_by_srp_and_password_in_dev(self, committed: DeployedTemplates) -> None:
+    def test_client_signs_in_by_srp_and_password_in_dev(self, committed: DeployedTemplates) -> None:
         flows = set(committed["security"].only("AWS::Cognito::UserPoolClient")["ExplicitAuthFlows"])
         password = {"ALLOW_USER_PASSWORD_AUTH"} if committed.environment.name == "dev" else set()
         assert flows == {"ALLOW_USER_SRP_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", *password}
@@ -205,7 +205,7 @@ class TestUsers:
 
 class TestTestUser:
     @pytest.mark.requirement("processing: users")
-    def test_it_is_in_dev_only(self, committed: DeployedTemplates) -> None:
+    def test_test_user_exists_only_in_dev(self, committed: DeployedTemplates) -> None:
         security = committed["security"]
         there = committed.environment.name == "dev"
         assert bool(security.of_type("Custom::TestUser")) is there
@@ -213,7 +213,7 @@ class TestTestUser:
         assert ("TestUserSecretArn" in security.outputs) is there
 
     @pytest.mark.requirement("processing: users", "a user name like an e-mail address in a pool with the e-mail alias")
-    def test_its_password_is_generated_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
+    def test_password_is_generated_and_fits_the_policy(self, dev: DeployedTemplates) -> None:
         secret = dev["security"].only("AWS::SecretsManager::Secret")
         assert dev.text("security", secret["KmsKeyId"]) == _key(dev)
         generated = secret["GenerateSecretString"]
@@ -221,12 +221,12 @@ class TestTestUser:
         assert generated["RequireEachIncludedType"] is True
         assert generated["PasswordLength"] == 64
         assert not [name for name in generated if name.startswith("Exclude")]
-        # A pool with the e-mail alias refuses user names of the shape of an address
+        # A pool with the e-mail alias refuses user names that look like an address
         user = json.loads(generated["SecretStringTemplate"])
         assert "@" not in user["username"]
         assert "password" not in user
 
-    def test_the_function_that_makes_it_may_do_just_that(self, dev: DeployedTemplates) -> None:
+    def test_function_of_the_test_user_has_only_its_permissions(self, dev: DeployedTemplates) -> None:
         allowed = _allowed(dev, "users.handler")
         pool, secret = dev.output("UserPoolArn"), dev.output("TestUserSecretArn")
         assert {action for action, where in allowed if where == pool} == {
@@ -253,14 +253,14 @@ class TestData:
             {"AttributeName": "recency", "KeyType": "RANGE"},
         ]
 
-    def test_the_table_is_encrypted_recoverable_streamed_and_forgets(self, deployment: DeployedTemplates) -> None:
+    def test_the_table_is_encrypted_recoverable_streamed_and_expires(self, deployment: DeployedTemplates) -> None:
         table = deployment["data"].only("AWS::DynamoDB::Table")
         assert deployment.text("data", table["SSESpecification"]["KMSMasterKeyId"]) == _key(deployment)
         assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
         assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
         assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
 
-    def test_on_demand_nothing_is_provisioned(self) -> None:
+    def test_on_demand_tables_have_no_provisioned_capacity(self) -> None:
         environment = changed(ENVIRONMENTS["dev"], {"services.studio.capacity": {"mode": "on-demand"}})
         assert isinstance(environment.services.studio.capacity, OnDemand)
         data = synthesis.deploy("dev, on demand", environment, Studio)["data"]
@@ -286,8 +286,8 @@ class TestData:
 
 
 class TestFunctions:
-    def test_worker_is_tried_three_times_before_dead_letters(self, deployment: DeployedTemplates) -> None:
-        # Given the configurations of asynchronous invocation
+    def test_worker_runs_three_times_before_dead_letters(self, deployment: DeployedTemplates) -> None:
+        # Given the settings of asynchronous invocation
         compute = deployment["compute"]
         _, function = deployment.place_of_function("worker.handler")
         configs = [
@@ -295,7 +295,7 @@ class TestFunctions:
             for config in compute.properties_of("AWS::Lambda::EventInvokeConfig")
             if config["FunctionName"] == {"Ref": function}
         ]
-        # Then the function and both aliases have one, and what fails for good goes to the queue
+        # Then the function and both aliases have them, and events that keep failing go to the queue
         qualifiers = "".join(deployment.text("compute", config["Qualifier"]) for config in configs)
         assert len(configs) == 3
         assert "$LATEST" in qualifiers
@@ -306,7 +306,7 @@ class TestFunctions:
             destination = deployment.text("compute", config["DestinationConfig"]["OnFailure"]["Destination"])
             assert deployment.behind(destination)["Type"] == "AWS::SQS::Queue"
 
-    def test_the_api_hands_jobs_to_live(self, deployment: DeployedTemplates) -> None:
+    def test_the_api_invokes_live(self, deployment: DeployedTemplates) -> None:
         variables = deployment.function("api.handler")["Environment"]["Variables"]
         live = deployment.aliases("worker.handler")["live"]
         assert deployment.text("compute", variables["WORKER_ARN"]) == live
@@ -314,8 +314,8 @@ class TestFunctions:
 
 
 class TestObservability:
-    def test_the_alarms_are_those_of_the_list(self, deployment: DeployedTemplates) -> None:
-        # Probes and objectives have tests of their own (test_probe.py, test_objectives.py)
+    def test_service_has_exactly_the_listed_alarms(self, deployment: DeployedTemplates) -> None:
+        # Alarms of probes and objectives are tested in test_probe.py and test_objectives.py
         alarms = {
             name: alarm
             for name, alarm in deployment["observability"].of_type("AWS::CloudWatch::Alarm").items()
@@ -337,7 +337,7 @@ class TestObservability:
             ]
         )
 
-    def test_those_of_the_api_are_on_its_stage(self, deployment: DeployedTemplates) -> None:
+    def test_alarms_of_the_api_watch_its_stage(self, deployment: DeployedTemplates) -> None:
         for alarm in deployment["observability"].properties_of("AWS::CloudWatch::Alarm"):
             queries = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
             for metric in queries or ([alarm] if alarm["Namespace"] == "AWS/ApiGateway" else []):
@@ -347,7 +347,7 @@ class TestObservability:
 
 
 def _allowed(deployment: DeployedTemplates, handler: str) -> set[tuple[str, str]]:
-    """Every action and resource that the function's role allows."""
+    """Return every action and resource that the function's role allows."""
     stack, _ = deployment.place_of_function(handler)
     template = deployment[stack]
     role = deployment.function(handler)["Role"]["Fn::GetAtt"][0]

@@ -1,4 +1,4 @@
-"""A function gets a new version when something that it uses is replaced, and not otherwise."""
+"""A function gets a new version if a resource that it uses is replaced, and only then."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STRING = dynamodb.AttributeType.STRING
 
 
 def _consumer(*, key: str = "id", read: int = 5, client_secret: bool = False, fifo: bool = False) -> dict[str, Any]:
-    """The resources of a stack whose function uses a table and a client of another stack, and a queue of its own."""
+    """Return the resources of a stack whose function uses another stack's table and client, and its own queue."""
     app = App(context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
     place = Environment(account="123456789012", region="eu-west-1")
     data, compute = Stack(app, "Data", env=place), Stack(app, "Compute", env=place)
@@ -57,10 +57,10 @@ def _of_type(resources: dict[str, Any], kind: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "replacement", [{"key": "order"}, {"client_secret": True}, {"fifo": True}], ids=["table", "client", "queue"]
 )
-def test_a_replaced_resource_makes_a_new_version(replacement: dict[str, Any]) -> None:
-    # Given a function and what it uses
+def test_a_replaced_resource_creates_a_new_version(replacement: dict[str, Any]) -> None:
+    # Given a function and the resources that it uses
     before = _consumer()
-    # When a resource is replaced under its own id, so that every reference to it reads the same
+    # When a resource is replaced under the same id, so that every reference to it stays the same
     after = _consumer(**replacement)
     assert {
         name: resource["Properties"]["Environment"]
@@ -69,12 +69,12 @@ def test_a_replaced_resource_makes_a_new_version(replacement: dict[str, Any]) ->
         name: resource["Properties"]["Environment"]
         for name, resource in _of_type(after, "AWS::Lambda::Function").items()
     }
-    # Then the function changes, and gets a new version
+    # Then the function changes and gets a new version
     assert _of_type(before, "AWS::Lambda::Function") != _of_type(after, "AWS::Lambda::Function")
     assert set(_of_type(before, "AWS::Lambda::Version")) != set(_of_type(after, "AWS::Lambda::Version"))
 
 
-def test_a_resource_changed_in_place_makes_no_version() -> None:
+def test_a_resource_changed_in_place_creates_no_version() -> None:
     assert _consumer(read=6) == _consumer()
 
 
@@ -84,13 +84,13 @@ def test_a_function_that_uses_nothing_keeps_its_description() -> None:
 
 
 @pytest.mark.parametrize("kind", REPLACED_BY)
-def test_what_replaces_a_resource_is_what_its_schema_says(kind: str) -> None:
+def test_replacement_properties_match_the_schema(kind: str) -> None:
     found = schema(kind, "us-east-1")
     assert found is not None
     wanted = {path[0] for path in (*found.create_only, *found.maybe_create_only)}
     assert REPLACED_BY[kind] == wanted - set(found.attributes)
 
 
-def test_every_function_names_the_identity_of_what_it_uses(deployment: DeployedTemplates) -> None:
+def test_every_function_names_the_identity_of_its_resources(deployment: DeployedTemplates) -> None:
     for handler, function in deployment.functions().items():
         assert re.search(r" \(uses [0-9a-f]{8}\)$", function["Description"]), handler

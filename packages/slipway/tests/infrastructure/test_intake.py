@@ -53,15 +53,15 @@ def test_visibility_is_six_timeouts_and_receives_are_five(intake: DeployedTempla
 
 
 @pytest.mark.requirement("ingest: background jobs", "ingest: sizes")
-def test_the_alias_live_reads_and_leaves_room_for_a_check(intake: DeployedTemplates) -> None:
+def test_live_reads_and_leaves_capacity_for_a_check(intake: DeployedTemplates) -> None:
     mapping = intake["compute"].only("AWS::Lambda::EventSourceMapping")
 
     assert intake.text("compute", mapping["EventSourceArn"]) == intake.output("WorkQueueUrl").replace(">", ".Arn>")
-    # `live` of the alias's own ARN: CDK takes the function's name out of it.
+    # `live` of the alias's own ARN, from which CDK extracts the function's name
     live = intake.aliases("worker.handler")["live"]
     assert intake.text("compute", mapping["FunctionName"]) == f"select(6,split(:,{live})):live"
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    # A throttled batch is received in vain, and the contract check of a new version needs room beside the batches.
+    # A throttled batch is received in vain, and a new version's contract check needs capacity besides the batches
     reserved = intake.function("worker.handler").get("ReservedConcurrentExecutions")
     assert mapping.get("ScalingConfig") == ({"MaximumConcurrency": reserved - 2} if reserved else None)
 
@@ -89,7 +89,7 @@ def test_the_usage_plan_is_as_configured(intake: DeployedTemplates) -> None:
 
 
 @pytest.mark.requirement("ingest: the stage cache")
-def test_only_what_is_named_is_cached_and_encrypted(intake: DeployedTemplates) -> None:
+def test_only_configured_methods_are_cached_and_encrypted(intake: DeployedTemplates) -> None:
     stage = intake["compute"].only("AWS::ApiGateway::Stage")
     cache = _settings(intake).stage_cache
     cached = [entry for entry in stage["MethodSettings"] if entry.get("CachingEnabled")]

@@ -1,4 +1,4 @@
-"""Objectives: which burn sets off which alarm, by CloudWatch's rules, and which of them a bake counts."""
+"""Objectives: which burn rate triggers which alarm, by CloudWatch's rules, and which alarms a bake counts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _resolved(deployment: DeployedTemplates, properties: dict[str, Any]) -> Any:
 
 @dataclass
 class _Objectives:
-    """The alarms of a service on its objectives, and what they see."""
+    """The alarms of a service on its objectives, and the metrics that they evaluate."""
 
     windows: dict[str, Alarm]
     pairs: dict[str, CompositeAlarm]
@@ -63,7 +63,7 @@ class _Objectives:
                 self.store.put_values(metric, values, at, counts=counts)
 
     def ringing(self, at: int = END) -> set[str]:
-        """Return which pairs are on at a moment, such as `AvailabilityFast`."""
+        """Return the alarms that are on at a moment, such as `AvailabilityFast`."""
         states = {name: evaluate(alarm, self.store, at).state for name, alarm in self.windows.items()}
         return {
             key.partition("Objectives")[2].removeprefix(OUTSIDE_BAKE)[:-8]
@@ -74,11 +74,11 @@ class _Objectives:
 
 @pytest.fixture(params=[Catalog, Studio], ids=lambda service: service.name)
 def objectives(request: pytest.FixtureRequest) -> _Objectives:
-    """A REST API and an HTTP API that promise 99.9 %, and 99 % within 500 ms, of 28 days."""
+    """Return the alarms of a REST and an HTTP API, with objectives of 99.9 %, and 99 % within 500 ms, in 28 days."""
     return _Objectives.of(synthesis.deployment("prod", request.param))
 
 
-def test_a_kept_promise_is_quiet(objectives: _Objectives) -> None:
+def test_met_objectives_trigger_no_alarm(objectives: _Objectives) -> None:
     objectives.sees(0, END, failed=0.0005, slow=0.005)
     assert objectives.ringing() == set()
 
@@ -90,11 +90,11 @@ def test_an_outage_of_minutes_burns_fast(objectives: _Objectives) -> None:
 
 
 def test_the_alarm_ends_soon_after_the_failures(objectives: _Objectives) -> None:
-    # Given an outage, and five minutes and more without failures
+    # Given an outage, then more than five minutes without failures
     objectives.sees(0, END - 30 * MINUTE)
     objectives.sees(END - 30 * MINUTE, END, failed=0.2)
     objectives.sees(END, END + 10 * MINUTE)
-    # Then the long window still burns, and the alarm is over
+    # Then the long window still burns, but the alarm has ended
     assert "AvailabilityFast" in objectives.ringing()
     assert "AvailabilityFast" not in objectives.ringing(END + 10 * MINUTE)
 
@@ -117,7 +117,7 @@ def test_late_answers_burn_the_budget_of_latency(objectives: _Objectives) -> Non
     assert objectives.ringing() == {"LatencyFast"}
 
 
-def test_a_bake_counts_the_fast_burn_of_availability_alone(prod: DeployedTemplates) -> None:
+def test_a_bake_counts_only_the_fast_burn_of_availability(prod: DeployedTemplates) -> None:
     kinds = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
     of_objectives = [key for kind in kinds for key in prod["observability"].of_type(kind) if "Objectives" in key]
 

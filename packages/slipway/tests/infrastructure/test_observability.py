@@ -1,4 +1,4 @@
-"""Alarms, whom they tell, and the dashboard."""
+"""Alarms, their notifications, and the dashboard."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.testing.templates import DeployedTemplates
 
 
 def _alarms(deployment: DeployedTemplates) -> list[dict[str, Any]]:
-    """Properties of every alarm but the single windows of objectives, with the values of its dimensions written out."""
+    """Return the properties of every alarm, except single windows of objectives, with dimension values spelled out."""
     return [
         alarm
         | {
@@ -56,7 +56,7 @@ def _api(deployment: DeployedTemplates) -> dict[str, str]:
 
 
 def _says(alarm: dict[str, Any]) -> tuple[str, float, int, int]:
-    """Operator, threshold, period, and datapoints of how many periods."""
+    """Return operator, threshold, period, and datapoints of how many periods."""
     assert alarm.get("DatapointsToAlarm", alarm["EvaluationPeriods"]) == alarm["EvaluationPeriods"]
     operator = {"GreaterThanThreshold": ">", "GreaterThanOrEqualToThreshold": "≥"}[alarm["ComparisonOperator"]]
     return operator, alarm["Threshold"], alarm["Period"], alarm["EvaluationPeriods"]
@@ -101,28 +101,28 @@ class TestRefusals:
     """The alarm on the share of requests that the API refuses, by CloudWatch's rules."""
 
     @pytest.mark.requirement("items: alarms")
-    def test_a_few_refusals_are_no_share_of_anything(self, refusals: _Refusals) -> None:
-        # Given fewer requests than the floor, all of them refused, as by somebody who knocks
+    def test_a_few_refusals_do_not_trigger_it(self, refusals: _Refusals) -> None:
+        # Given fewer requests than the floor, all of them refused
         floor = refusals.settings.client_error_floor
         assert refusals.after(requests=floor - 1, refused=floor - 1) is AlarmState.OK
 
-    def test_an_ordinary_share_of_many_is_borne(self, refusals: _Refusals) -> None:
+    def test_a_low_share_of_refusals_does_not_trigger_it(self, refusals: _Refusals) -> None:
         share = (refusals.settings.client_error_percent - 1) / 100
         assert refusals.after(requests=10_000, refused=math.floor(share * 10_000)) is AlarmState.OK
 
     @pytest.mark.requirement("items: alarms")
-    def test_the_configured_share_from_the_floor_on_sets_it_off(self, refusals: _Refusals) -> None:
+    def test_the_configured_share_above_the_floor_triggers_it(self, refusals: _Refusals) -> None:
         settings = refusals.settings
         refused = math.ceil(settings.client_error_floor * settings.client_error_percent / 100)
         assert refusals.after(requests=settings.client_error_floor, refused=refused) is AlarmState.ALARM
 
-    def test_silence_is_well(self, refusals: _Refusals) -> None:
+    def test_no_requests_do_not_trigger_it(self, refusals: _Refusals) -> None:
         assert refusals.after(requests=0, refused=0) is AlarmState.OK
 
 
 @dataclass
 class _Refusals:
-    """An alarm on refusals as it is synthesized, and five minutes that it sees."""
+    """The synthesised alarm on refusals, evaluated over five minutes."""
 
     alarm: Alarm
     settings: AlarmSettings
@@ -132,7 +132,7 @@ class _Refusals:
         for metric in self.alarm.metrics:
             number = requests if metric.name == "Count" else refused
             if requests:
-                # API Gateway counts a 0 for each request that it does not refuse.
+                # API Gateway counts a 0 for each request that it does not refuse
                 store.put_values(metric, [1.0, 0.0], 60, counts=[number, requests - number])
         return evaluate(self.alarm, store, 300, AlarmState.OK).state
 
@@ -158,20 +158,20 @@ SET_OFF_BY_CALLERS = {
     ("AWS/DynamoDB", "WriteThrottleEvents"),
     ("AWS/DynamoDB", "UserErrors"),
 }
-"""What callers bring about by what they send, beside throttles of the functions that they reach."""
+"""Metrics that callers can influence by their requests, besides throttles of the functions that they reach."""
 
 
 @pytest.mark.requirement("items: alarms", "a release that ten bad requests roll back")
-def test_no_release_hangs_on_what_callers_can_set_off(deployment: DeployedTemplates) -> None:
-    # Given the relay to the pipeline, which counts what it gets against the release that bakes
+def test_no_release_depends_on_alarms_callers_can_trigger(deployment: DeployedTemplates) -> None:
+    # Given the relay to the pipeline, which counts every relayed alarm against the baking release
     (pattern,) = [
         rule["EventPattern"]
         for rule in deployment["foundation"].properties_of("AWS::Events::Rule")
         if rule["EventPattern"].get("detail-type") == ["CloudWatch Alarm State Change"]
     ]
-    # One wildcard, since AWS's page shows no list of them
+    # A single wildcard, since AWS's page documents no list of them
     (excluded,) = [each["anything-but"]["wildcard"] for each in pattern["resources"]]
-    # When alarms have the names that CloudFormation makes of their ids
+    # When alarms have the names that CloudFormation generates from their ids
     own_functions = {_function(deployment, handler) for handler in deployment.functions() if handler == "api.handler"}
     relayed = 0
     for key, resource in deployment["observability"].of_type("AWS::CloudWatch::Alarm").items():
@@ -184,7 +184,7 @@ def test_no_release_hangs_on_what_callers_can_set_off(deployment: DeployedTempla
             or (watched == {("AWS/Lambda", "Throttles")} and bool(of & own_functions))
             or {metric for _, metric in watched} == {"ProbeUnanswered"}
         )
-        # Then those that callers can set off stay here, and so do single windows of objectives; the others are relayed
+        # Then those that callers can trigger, and single windows of objectives, are not relayed; the others are
         name = f"{deployment['observability'].stack_name}-{key}-1A2B3C"
         stays = fnmatchcase(name, excluded)
         assert stays is (by_callers or OUTSIDE_BAKE in key), key
@@ -227,14 +227,14 @@ def test_the_streams_reader_alarms_when_it_falls_behind(deployment: DeployedTemp
 
 @pytest.mark.requirement("items: alarms")
 def test_any_dead_letter_is_an_alarm(deployment: DeployedTemplates) -> None:
-    # Given every queue that failed work ends in: that of compute, and that of the rotation
+    # Given every dead letter queue: that of compute, and that of the rotation
     queues = [
         f"<{stack}/{key}.QueueName>"
         for stack in ("security", "compute")
         for key in deployment[stack].of_type("AWS::SQS::Queue")
     ]
 
-    # Then one message in one of them is enough
+    # Then one message in either of them is enough
     assert len(queues) == 2
     for queue in queues:
         alarm = _alarm(deployment, "AWS/SQS", "ApproximateNumberOfMessagesVisible", QueueName=queue)
@@ -244,7 +244,7 @@ def test_any_dead_letter_is_an_alarm(deployment: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("items: alarms", "an alarm on `UserErrors`, which counts the whole account")
 def test_no_alarm_counts_user_errors_of_the_whole_account(deployment: DeployedTemplates) -> None:
-    # Given that `UserErrors` of DynamoDB has no dimension for the table
+    # DynamoDB's `UserErrors` has no dimension for the table
     for alarm in _alarms(deployment):
         assert alarm.get("MetricName") != "UserErrors"
         assert alarm["Of"] or "Metrics" in alarm, alarm["AlarmDescription"]
@@ -273,7 +273,7 @@ def _widgets(deployment: DeployedTemplates) -> list[dict[str, Any]]:
 
 
 def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Namespace, metric and statistic of each line of a widget; `.` repeats what stands above."""
+    """Yield namespace, metric and statistic of each line of a widget; `.` repeats the value above."""
     above: list[Any] = []
     for line in widget["metrics"]:
         entries = [above[place] if entry == "." else entry for place, entry in enumerate(line)]
@@ -284,18 +284,18 @@ def _metrics(widget: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_begins_with_requests_and_errors(deployment: DeployedTemplates) -> None:
-    # Given the widgets of one value
+def test_the_dashboard_starts_with_requests_and_errors(deployment: DeployedTemplates) -> None:
+    # Given the single-value widgets
     values = [widget for widget in _widgets(deployment) if widget["view"] == "singleValue"]
 
-    # Then they are one row, the first
+    # Then they form the first row
     assert [widget["title"].partition(",")[0].lower() for widget in values] == ["requests", "latency p90", "error rate"]
     assert {widget["y"] for widget in values} == {0}
     assert any("expression" in json.dumps(widget) for widget in values)
 
 
 @pytest.mark.requirement("the dashboard")
-def test_the_dashboard_shows_what_p13_lists(deployment: DeployedTemplates) -> None:
+def test_the_dashboard_shows_every_required_metric(deployment: DeployedTemplates) -> None:
     shown = {entry for widget in _widgets(deployment) for entry in _metrics(widget)}
 
     api = {("AWS/ApiGateway", "Latency", statistic) for statistic in ("p50", "p90", "p99")}

@@ -1,4 +1,4 @@
-"""The picture of the pipeline is that of the pipeline that is synthesised."""
+"""The picture of the pipeline matches the synthesised pipeline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_every_stage_and_action_is_drawn_in_order() -> None:
     found = read_pipeline(assembly / PIPELINE_TEMPLATE)
     picture = str(draw(found))
 
-    # Then all of it is there, each action in the row of its run order
+    # Then every action is drawn, in the row of its run order
     assert [stage.name for stage in found] == [stage["Name"] for stage in stages]
     for drawn, stage in zip(found, stages, strict=True):
         orders = {action["Name"]: action["RunOrder"] for action in stage["Actions"]}

@@ -1,4 +1,4 @@
-"""The spine of the pipeline: sources, self-mutation, assets, artifacts."""
+"""The core of the pipeline: sources, self-mutation, assets, artifacts."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _environment_of(action: dict[str, Any], settings: Settings) -> str:
-    """The environment that an action deploys a stack to; empty if it deploys none."""
+    """Return the environment that an action deploys a stack to; empty if it deploys none."""
     stack = action["Configuration"].get("StackName", "")
     return max((each.name for each in settings.environments if stack.startswith(f"{each.name}-")), key=len, default="")
 
@@ -55,7 +55,7 @@ def test_the_pipeline_is_v2_and_queues_executions(pipeline: Pipeline) -> None:
     assert pipeline.properties["ExecutionMode"] == "QUEUED"
 
 
-def test_the_pipeline_runs_again_after_it_changed_itself(pipeline: Pipeline) -> None:
+def test_the_pipeline_restarts_after_self_mutation(pipeline: Pipeline) -> None:
     assert pipeline.properties["RestartExecutionOnUpdate"] is True
 
 
@@ -81,14 +81,14 @@ def test_the_source_is_the_committed_connection(committed: Pipeline) -> None:
     assert action["Configuration"]["ConnectionArn"] == settings.connection_arn
     assert action["Configuration"]["FullRepositoryId"] == settings.repository
     assert action["Configuration"]["BranchName"] == settings.branch
-    # A trigger starts it, since that can tell paths apart
+    # A trigger starts it, because a trigger can filter by path
     assert action["Configuration"]["DetectChanges"] is False
     assert committed.properties["Triggers"]
 
 
 @pytest.mark.requirement("from a push to prod")
 def test_source_may_use_connection_by_both_names(committed: Pipeline) -> None:
-    # Given that CDK grants the action of the service's old name alone
+    # Given a connection; CDK only grants the action under the service's old name
     (action,) = committed.stages["Source"]
     settings = committed.settings.pipeline.source
     assert settings.kind == "codeconnections"
@@ -111,7 +111,7 @@ def test_the_source_may_be_a_codecommit_repository() -> None:
     assert action["ActionTypeId"]["Provider"] == "CodeCommit"
     assert action["Configuration"]["RepositoryName"] == "slipway"
     assert action["Configuration"]["BranchName"] == "trunk"
-    # A push starts it by an event
+    # An event starts it on a push
     assert action["Configuration"]["PollForSourceChanges"] is False
     patterns = [rule.get("EventPattern", {}) for rule in pipeline.template.properties_of("AWS::Events::Rule")]
     assert ["aws.codecommit"] in [pattern.get("source") for pattern in patterns]
@@ -125,20 +125,20 @@ def test_the_source_may_be_a_zip_in_a_bucket() -> None:
     assert action["ActionTypeId"]["Provider"] == "S3"
     assert action["Configuration"]["S3Bucket"] == "a-source-bucket"
     assert action["Configuration"]["S3ObjectKey"] == "slipway.zip"
-    # A new object starts it, one way or the other
+    # A new object starts it, by polling or by an event
     started = action["Configuration"].get("PollForSourceChanges", True)
     assert started or pipeline.template.of_type("AWS::Events::Rule")
 
 
 def test_synth_is_one_stable_line_of_the_repository(pipeline: Pipeline) -> None:
-    # Given that it runs under the old definition of the pipeline
+    # Given the build, which still runs under the old definition of the pipeline
     spec = json.loads(pipeline.project("Build")["Source"]["BuildSpec"])
 
-    # The second line does nothing but hand on what the first one left
+    # The second line only exports what the first one wrote
     assert spec["phases"]["build"]["commands"] == [".ci/run", 'export EVIDENCE_URL="$(cat build/report-address)"']
     assert "cdk.out" in {kept["base-directory"] for kept in spec["artifacts"]["secondary-artifacts"].values()}
     assert "commands" not in spec["phases"]["install"]
-    # The review fetches what the clone lacks
+    # The review fetches commits that the clone lacks
     assert spec["env"]["git-credential-helper"] == "yes"
 
 
@@ -165,7 +165,7 @@ def test_build_projects_are_unprivileged_and_log_encrypted(pipeline: Pipeline) -
 
 
 @pytest.mark.requirement("from a push to prod", "the approval")
-def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -> None:
+def test_approval_precedes_all_stages_of_the_environment(pipeline: Pipeline) -> None:
     asked = {
         name
         for name, actions in pipeline.stages.items()
@@ -180,7 +180,7 @@ def test_approval_comes_before_anything_of_the_environment(pipeline: Pipeline) -
 
 
 @pytest.mark.requirement("the approval")
-def test_prod_asks_in_the_committed_configuration(committed: Pipeline) -> None:
+def test_prod_has_an_approval_in_the_committed_configuration(committed: Pipeline) -> None:
     assert committed.settings.pipeline.approval_before == ("prod",)
     assert [environment.name for environment in committed.settings.environments] == ["dev", "staging", "prod"]
 
@@ -209,7 +209,7 @@ def test_each_environment_is_deployed_by_its_own_roles(pipeline: Pipeline) -> No
 @pytest.mark.parametrize("service", ["tiny", "small"])
 def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, service: str) -> None:
     for environment in pipeline.settings.environments:
-        # Given the actions of one service of the wave
+        # Given the actions of one service in the wave
         actions = [
             action
             for action in pipeline.stages[f"{pipeline.settings.leader(environment.name)}-services"]
@@ -217,7 +217,7 @@ def test_services_deploy_in_parallel_and_stacks_in_order(pipeline: Pipeline, ser
         ]
         actions.sort(key=lambda action: int(action["RunOrder"]))
 
-        # Then its stacks come in order, and begin when those of the other begin
+        # Then its stacks are deployed in order, starting in parallel with those of other services
         assert [
             (action["Configuration"]["StackName"], action["Configuration"]["ActionMode"].rpartition("_")[2])
             for action in actions
@@ -230,11 +230,11 @@ def test_environments_side_by_side_share_stages_and_conditions() -> None:
     raw = {stage["Name"]: stage for stage in pipeline.properties["Stages"]}
     foundation, services = pipeline.stages["prod-foundation"], pipeline.stages["prod-services"]
 
-    # Given that there is no stage of the second one, and one approval of both
+    # Given that the second environment has no stage of its own, and both have one approval
     assert not [name for name in raw if name.startswith("prod-eu-")]
     (asked,) = pipeline.stages["prod-approval"]
     assert "prod and prod-eu" in json.dumps(asked["Configuration"])
-    # Then the stacks of both are deployed at the same time
+    # Then the stacks of both are deployed in parallel
     for stage, stacks in ((foundation, 1), (services, 2 * len(STACKS))):
         orders = {
             name: sorted(action["RunOrder"] for action in stage if _environment_of(action, pipeline.settings) == name)
@@ -242,7 +242,7 @@ def test_environments_side_by_side_share_stages_and_conditions() -> None:
         }
         assert orders["prod"] == orders["prod-eu"]
         assert len(orders["prod"]) == 2 * stacks
-    # And builds come one after the other, since two at once may be more than the quota
+    # And builds run one after the other, since two in parallel may exceed the quota
     builds = [action for action in services if action["ActionTypeId"]["Provider"] == "CodeBuild"]
     builds.sort(key=lambda action: int(action["RunOrder"]))
     assert [action["Name"] for action in builds] == [
@@ -250,7 +250,7 @@ def test_environments_side_by_side_share_stages_and_conditions() -> None:
         "Bake",
     ]
     assert len({action["RunOrder"] for action in builds}) == len(builds)
-    # And one bake watches the alarms of both; if one of them is on, the stage of both goes back
+    # And one bake watches the alarms of both; if one of them is on, the stage of both is rolled back
     spec = json.loads(pipeline.project("prod-services", "Bake")["Source"]["BuildSpec"])
     assert spec["phases"]["build"]["commands"] == ['make bake ENV="prod prod-eu"']
     (condition,) = raw["prod-services"]["OnSuccess"]["Conditions"]
@@ -258,7 +258,7 @@ def test_environments_side_by_side_share_stages_and_conditions() -> None:
     assert [rule["Name"] for rule in condition["Rules"]] == ["Bake-prod", "Bake-prod-eu"]
 
 
-def test_environments_side_by_side_never_fill_more_than_a_stage() -> None:
+def test_parallel_environments_fit_into_a_stage() -> None:
     # Given three services in two environments: 48 actions for their stacks alone
     services = tuple(type(name.title(), (Tiny,), {"name": name}) for name in ("catalog", "intake", "studio"))
     settings = PIPELINES["prod in two regions side by side"]
@@ -266,13 +266,13 @@ def test_environments_side_by_side_never_fill_more_than_a_stage() -> None:
     with pytest.raises(ConfigurationError, match="prod, prod-eu: the stage prod-services would have more than the 50"):
         Pipeline(settings, services=services)
 
-    # Then waves make room
+    # Then waves split them
     waves = settings.pipeline.model_copy(update={"waves": (("catalog", "intake"), ("studio",))})
     pipeline = Pipeline(settings.model_copy(update={"pipeline": waves}), services=services)
     assert [name for name in pipeline.stages if "services" in name] == ["prod-services-1", "prod-services-2"]
 
 
-def test_accounts_are_apart(committed: Pipeline) -> None:
+def test_accounts_are_distinct(committed: Pipeline) -> None:
     accounts = [TOOLS, *(environment.account for environment in committed.settings.environments)]
 
     assert committed.template.account == TOOLS
@@ -291,7 +291,7 @@ def test_the_artifact_bucket_is_private_and_versioned(pipeline: Pipeline) -> Non
     (rule,) = properties["LifecycleConfiguration"]["Rules"]
     assert rule["Status"] == "Enabled"
     assert rule["ExpirationInDays"] == pipeline.settings.pipeline.artifact_days >= ROLLBACK_DAYS
-    # A version that expired is not kept behind its marker
+    # Noncurrent versions of expired objects expire too
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] <= 30
 
 
@@ -306,7 +306,7 @@ def test_the_artifact_bucket_refuses_requests_without_tls(pipeline: Pipeline) ->
 
 
 @pytest.mark.requirement("artifacts")
-def test_artifacts_are_under_a_customer_key_that_rotates(pipeline: Pipeline) -> None:
+def test_artifacts_use_a_rotating_customer_managed_key(pipeline: Pipeline) -> None:
     _, bucket = pipeline.artifacts()
     default = bucket["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
         "ServerSideEncryptionByDefault"
@@ -319,7 +319,7 @@ def test_artifacts_are_under_a_customer_key_that_rotates(pipeline: Pipeline) -> 
 
 
 def test_every_environments_account_may_read_the_artifacts(pipeline: Pipeline) -> None:
-    # Given that CloudFormation in the other account reads the template by its deploy role
+    # Given that CloudFormation in the other account reads the template with its deploy role
     key = next(iter(pipeline.template.properties_of("AWS::KMS::Key")))
     name, _ = pipeline.artifacts()
     policy = pipeline.template.only("AWS::S3::BucketPolicy", lambda entry: entry["Bucket"] == {"Ref": name})
@@ -334,8 +334,8 @@ def test_every_environments_account_may_read_the_artifacts(pipeline: Pipeline) -
 
 
 @pytest.mark.requirement("artifacts")
-def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
-    # Given that a deploy role of another account cannot open what is under the AWS-managed key of this one
+def test_artifacts_in_another_region_use_a_customer_key_too() -> None:
+    # Given that a deploy role of another account cannot decrypt what this account's AWS managed key encrypts
     pipeline = pipeline_of("prod in Frankfurt")
     support = [template for template in pipeline.all.values() if "support" in template.stack_name]
 
@@ -349,12 +349,12 @@ def test_artifacts_in_another_region_are_under_a_customer_key_too() -> None:
 
 
 @pytest.mark.requirement("from a push to prod")
-def test_what_ships_is_published_once_by_pinned_tools() -> None:
+def test_assets_are_published_once_by_pinned_tools() -> None:
     # Given the pipeline with a real service
     pipeline = Pipeline(SPECIMEN, services=(Catalog,))
     (action,) = pipeline.stages["Assets"]
 
-    # Then one action publishes all that every environment takes, before the first of them
+    # Then one action publishes the assets of every environment, before the first of them
     assert list(pipeline.stages).index("Assets") == list(pipeline.stages).index("UpdatePipeline") + 1
     spec = pipeline.project("Assets")["Source"]["BuildSpec"]
     text = (pipeline.assembly / spec).read_text(encoding="utf-8")
@@ -366,7 +366,7 @@ def test_what_ships_is_published_once_by_pinned_tools() -> None:
 
 
 def test_pinned_cdk_assets_reads_every_manifest(tmp_path: Path) -> None:
-    # Given the assembly, and what the publishing step does to it before it publishes
+    # Given the assembly after the install commands of the publishing step
     pipeline = Pipeline(SPECIMEN, services=(Catalog,))
     assembly = Path(shutil.copytree(pipeline.assembly, tmp_path / "cdk.out", symlinks=True))
     spec = json.loads((assembly / pipeline.project("Assets")["Source"]["BuildSpec"]).read_text(encoding="utf-8"))
@@ -381,12 +381,12 @@ def test_pinned_cdk_assets_reads_every_manifest(tmp_path: Path) -> None:
         tool = ROOT / "node_modules" / ".bin" / "cdk-assets"
         done = subprocess.run([tool, "--path", manifest, "ls"], capture_output=True, text=True, check=False)
 
-        # Then it knows it
+        # Then it supports its schema
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_asset_manifest_schemas_are_equivalent() -> None:
-    # Given the schema that the library brings, and the one inside of cdk-assets
+    # Given the schema of the library, and the one inside cdk-assets
     (archive,) = (Path(aws_cdk.__file__).parent / "cloud_assembly_schema" / "_jsii").glob("*.tgz")
     with tarfile.open(archive) as package:
         member = package.extractfile("package/schema/assets.schema.json")
@@ -402,7 +402,7 @@ def test_asset_manifest_schemas_are_equivalent() -> None:
     script = f"console.log(JSON.stringify({literal}))"
     done = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True)
 
-    # Then another number in a manifest changes nothing of what it says
+    # Then another schema number changes nothing in a manifest's content
     assert json.loads(done.stdout) == written
     # And it is the number that the pipeline writes
     revision = re.search(r"revision: (\d+)\n", text)
@@ -426,10 +426,10 @@ def test_the_pipeline_is_tagged(committed: Pipeline) -> None:
 
 
 def test_arns_of_the_pipeline_name_no_partition(committed: Pipeline) -> None:
-    # Given that the pipeline's own region decides the partition of what is literal
+    # Given environments in the pipeline's partition, which would decide the partition of literal ARNs
     for environment in committed.settings.environments:
         assert environment.region.startswith("us-east")
     template = committed.template.text()
 
-    # Then ARNs in other accounts are written with the partition as a reference
+    # Then ARNs in other accounts use a reference for the partition
     assert "arn:aws:iam::" not in template.replace(f"arn:aws:iam::{TOOLS}", "")

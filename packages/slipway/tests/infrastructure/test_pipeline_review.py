@@ -1,4 +1,4 @@
-"""What the change review needs of the pipeline: history, the revision delivered last, a place for its page."""
+"""What the change review needs from the pipeline: history, the last delivered revision, a place for its page."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _builds(pipeline: Pipeline) -> dict[str, str]:
-    """The role of every build that takes the source, by the name of its action."""
+    """Return the roles of all builds that take the source, by action name."""
     (source,) = pipeline.stages["Source"]
     (artifact,) = source["OutputArtifacts"]
     return {
@@ -46,8 +46,8 @@ def test_builds_clone_the_repository_with_its_history(variant: str) -> None:
     assert source["Configuration"]["OutputArtifactFormat"] == "CODEBUILD_CLONE_REF"
 
 
-def test_an_s3_source_hands_over_files() -> None:
-    # Given that it has no history; `gates.review` says what becomes of the review
+def test_an_s3_source_provides_files_without_history() -> None:
+    # Given a source without history; `gates.review` tests how the review handles this
     (source,) = pipeline_of("s3").stages["Source"]
 
     assert "OutputArtifactFormat" not in source["Configuration"]
@@ -62,7 +62,7 @@ def test_every_build_with_the_source_may_only_clone_it(variant: str) -> None:
         cloning = [
             statement for statement in pipeline.statements(role) if CLONING[variant] in json.dumps(statement["Action"])
         ]
-        # Then under both names of the service, for its repository alone
+        # Then under both names of the service, and only for its repository
         assert len(cloning) == (2 if variant == "committed" else 1), action
         for statement in cloning:
             if variant == "codecommit":
@@ -132,6 +132,6 @@ def test_only_the_synth_gets_the_bucket() -> None:
     assert told == ["Pipeline step slipway-pipeline/Pipeline/Build/Synth"]
 
 
-def test_the_review_and_the_pipeline_call_the_variable_the_same() -> None:
-    # Given that gates import nothing of the pipeline
+def test_review_and_pipeline_use_the_same_variable_name() -> None:
+    # Given that gates import nothing from the pipeline
     assert REPORT_BUCKET == BUCKET

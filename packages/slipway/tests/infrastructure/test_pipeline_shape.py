@@ -1,4 +1,4 @@
-"""The shape of the pipeline: order, roles, waiting, failing, and how far it is from AWS's limits."""
+"""The shape of the pipeline: order, roles, waiting, failing, and its margin to AWS's limits."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ STACK_ORDER = ("security", "data", "compute", "observability")
 Action = dict[str, Any]
 
 TESTS = {"attack": "Attack", "performance": "Perform", "resilience": "Experiment"}
-"""Key of an environment → the action of the step that it sets."""
+"""Actions by the environment's key that configures them."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A pipeline as it was synthesised."""
+    """A synthesised pipeline."""
 
     settings: Settings
     services: Sequence[type[Service]]
@@ -57,7 +57,7 @@ class Shape:
 
     @property
     def stages(self) -> dict[str, dict[str, Any]]:
-        """Every stage by its name, in order."""
+        """Every stage by name, in order."""
         return {stage["Name"]: stage for stage in self.properties["Stages"]}
 
     @property
@@ -66,18 +66,18 @@ class Shape:
 
     @property
     def critical_path(self) -> int:
-        """Actions that come one after the other, at the least."""
+        """Minimum number of sequential actions."""
         return sum(len({action["RunOrder"] for action in stage["Actions"]}) for stage in self.stages.values())
 
     def project(self, action: Action) -> dict[str, Any]:
-        """Properties of the project of a build action."""
+        """Return the properties of a build action's project."""
         properties: dict[str, Any] = self.template.resources[action["Configuration"]["ProjectName"]["Ref"]][
             "Properties"
         ]
         return properties
 
     def spec(self, action: Action) -> dict[str, Any]:
-        """The build specification of a build action."""
+        """Return a build action's buildspec."""
         text = self.project(action)["Source"]["BuildSpec"]
         if text.endswith(".yaml"):
             text = (self.assembly / text).read_text(encoding="utf-8")
@@ -85,7 +85,7 @@ class Shape:
         return spec
 
     def builds(self) -> list[tuple[Action, dict[str, Any]]]:
-        """Every build action with its specification."""
+        """Return every build action with its buildspec."""
         return [
             (action, self.spec(action)) for action in self.actions if action["ActionTypeId"]["Provider"] == "CodeBuild"
         ]
@@ -151,7 +151,7 @@ def _is_build(action: Action) -> bool:
 
 
 def _stack(action: Action) -> str | None:
-    """The stack that an action deploys."""
+    """Return the stack that an action deploys."""
     name: str | None = action["Configuration"].get("StackName")
     return name
 
@@ -169,7 +169,7 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-# Order
+# --- Order ---
 
 
 def test_stages_come_in_order(committed: Shape) -> None:
@@ -189,7 +189,7 @@ def test_every_stack_is_deployed_once_in_order(pipeline: Shape) -> None:
         if stack is None:
             continue
         template = pipeline.all[stack]
-        # Then the change set is made and executed by the deploy role of the stack's account
+        # Then the change set is created and executed with the deploy role of the stack's account
         assert f":iam::{template.account}:role/cdk-hnb659fds-deploy-role-" in json.dumps(action["RoleArn"])
         assert action.get("Region", pipeline.settings.pipeline.region) == template.region
         if action["Configuration"]["ActionMode"] == "CHANGE_SET_EXECUTE":
@@ -199,7 +199,7 @@ def test_every_stack_is_deployed_once_in_order(pipeline: Shape) -> None:
 
 
 @pytest.mark.requirement("tests after each environment", "protection")
-def test_protection_and_tests_come_last_one_after_the_other(pipeline: Shape) -> None:
+def test_protection_and_tests_run_last_in_order(pipeline: Shape) -> None:
     for environment in pipeline.settings.environments:
         stage = next(
             stage
@@ -243,7 +243,7 @@ def test_only_the_synth_takes_the_source(pipeline: Shape) -> None:
         assert not clones or action["Name"] == synth["Name"]
 
 
-def test_builds_that_can_roll_back_get_what_the_synth_installed(pipeline: Shape) -> None:
+def test_builds_that_can_roll_back_use_the_synths_packages(pipeline: Shape) -> None:
     (synth,) = [spec for action, spec in pipeline.builds() if action["Name"] == "Synth"]
     handed_over = {
         name for name, kept in synth["artifacts"]["secondary-artifacts"].items() if kept["base-directory"] == HANDOVER
@@ -252,7 +252,7 @@ def test_builds_that_can_roll_back_get_what_the_synth_installed(pipeline: Shape)
     for stage in rolling_back:
         for action in filter(_is_build, stage["Actions"]):
             assert {artifact["Name"] for artifact in action["InputArtifacts"]} == handed_over
-            # And nothing is kept for an installation that there is not
+            # And nothing is cached, since nothing is installed
             assert "cache" not in pipeline.spec(action)
 
 
@@ -273,18 +273,18 @@ def test_services_are_deployed_side_by_side(committed: Shape) -> None:
             for service in committed.services
         }
 
-        # Then each begins at once, and waits for none but its own stacks
+        # Then each service starts at once, and only waits for its own stacks
         assert {tuple(sorted(found)) for found in orders.values()} == {tuple(range(1, 2 * len(STACK_ORDER) + 1))}
 
 
-def test_configured_waves_come_one_after_the_other() -> None:
-    # Given three services of which one comes first
+def test_configured_waves_are_deployed_in_order() -> None:
+    # Given three services, one of which is deployed first
     first, second, third = (type(name.title(), (Tiny,), {"name": name}) for name in ("catalog", "intake", "studio"))
     settings = pipeline_settings(waves=[["intake"], ["catalog", "studio"]])
     template, _, _ = synthesis.pipeline(settings, (first, second, third))
     stages = [stage["Name"] for stage in template.only("AWS::CodePipeline::Pipeline")["Stages"]]
 
-    # Then each environment has a stage for each, and its protection in the last
+    # Then each environment has a stage per wave, with its protection in the last one
     assert stages[4:7] == ["dev-foundation", "dev-intake", "dev-services-2"]
     protects = [
         stage["Name"]
@@ -306,7 +306,7 @@ def test_waves_that_do_not_fit_the_services_are_refused(waves: list[list[str]], 
         synthesis.pipeline(pipeline_settings(waves=waves), (type("ItemsToo", (Tiny,), {"name": "catalog"}),))
 
 
-# Roles
+# --- Roles ---
 
 
 def test_no_action_is_without_a_role(pipeline: Shape) -> None:
@@ -333,7 +333,7 @@ def test_only_two_builds_roles_reach_other_accounts(pipeline: Shape) -> None:
                 assert len(assumed) == len(pipeline.services)
                 assert all("-verification" in resource for resource in assumed)
             case "Experiment":
-                # As the tests do, and to start experiments
+                # To run the tests, and to start experiments
                 for role in ("-verification", "-experiment"):
                     assert sum(role in resource for resource in assumed) == len(pipeline.services)
                 assert len(assumed) == 2 * len(pipeline.services)
@@ -358,7 +358,7 @@ def test_the_roles_that_steps_assume_trust_exactly_those_steps(pipeline: Shape) 
                 (trust,) = role["AssumeRolePolicyDocument"]["Statement"]
                 for step in _listed(trust["Condition"]["ArnEquals"]["aws:PrincipalArn"]):
                     assert f":{pipeline.settings.pipeline.account}:role/" in step
-                    # Then a role of that name is there, and it is a build's
+                    # Then a build has a role of that name
                     assert step.rpartition("/")[2] in names
                 assert pipeline.settings.pipeline.account in json.dumps(trust["Principal"])
 
@@ -380,7 +380,7 @@ def test_steps_that_test_write_reports_of_their_environment_alone() -> None:
 
 
 @pytest.mark.requirement("protection")
-def test_the_role_that_protects_may_do_only_that(pipeline: Shape) -> None:
+def test_the_protection_role_may_only_protect(pipeline: Shape) -> None:
     for environment in pipeline.settings.environments:
         foundation = pipeline.all[f"{environment.name}-foundation"]
         (policy,) = [
@@ -403,7 +403,7 @@ def test_the_role_that_protects_may_do_only_that(pipeline: Shape) -> None:
         }
 
 
-def test_the_source_uses_its_connection_for_its_repository_alone(committed: Shape) -> None:
+def test_the_connection_is_only_used_for_the_repository(committed: Shape) -> None:
     (action,) = committed.stages["Source"]["Actions"]
     found = {
         statement["Action"]: statement
@@ -420,7 +420,7 @@ def test_the_source_uses_its_connection_for_its_repository_alone(committed: Shap
         )
 
 
-# Steps
+# --- Steps ---
 
 
 @pytest.mark.requirement("gates before any account")
@@ -431,7 +431,7 @@ def test_our_steps_run_one_verb_of_the_repository(pipeline: Shape) -> None:
         if action["Name"] not in {"SelfMutate", "FileAssets"}
     }
 
-    # The synth exports besides what its verb left: only the build's own shell can
+    # The synth also exports a variable, which only the build's own shell can do
     verb, export = verbs.pop("Synth")
     assert verb == ".ci/run"
     assert export == 'export EVIDENCE_URL="$(cat build/report-address)"'
@@ -444,13 +444,13 @@ def test_our_steps_run_one_verb_of_the_repository(pipeline: Shape) -> None:
 def test_no_step_can_pass_when_its_command_fails(pipeline: Shape) -> None:
     for action, spec in pipeline.builds():
         assert spec["env"]["shell"] == "bash"
-        # Then a phase that fails ends the build, and no later one can turn it green
+        # Then a failed phase ends the build, and no later phase can turn it green
         assert set(spec["phases"]) <= {"install", "build"}, action["Name"]
         for name, phase in spec["phases"].items():
             assert phase["on-failure"] == "ABORT", (action["Name"], name)
             assert "finally" not in phase
             for command in phase.get("commands", []):
-                # And no command hides the end of another
+                # And no command hides the failure of another
                 for hidden in ("|", ";", "&", "set +e", "exit 0", "true"):
                     assert hidden not in command, (action["Name"], command)
 
@@ -466,19 +466,19 @@ def test_images_and_tools_are_pinned_and_nothing_has_privileges(pipeline: Shape)
 
 
 @pytest.mark.requirement("gates before any account", "tests after each environment")
-def test_reports_are_kept_of_what_tests(pipeline: Shape) -> None:
+def test_reports_of_tests_are_stored(pipeline: Shape) -> None:
     reports = {action["Name"]: spec.get("reports", {}) for action, spec in pipeline.builds()}
 
     assert {name for name, kept in reports.items() if kept} == {"Synth", "Verify", *(reports.keys() & TESTS.values())}
     assert set(reports["Synth"]) == {"tests", "coverage", "nag"}
     # No more cases than CodeBuild shows
     assert reports["Synth"]["tests"]["base-directory"] == CONDENSED
-    # The gate's own is where `app.py` writes it
+    # The gate's report is where `app.py` writes it
     assert reports["Synth"]["nag"]["base-directory"] == str(REPORT.relative_to(CDK_JSON.parent))
     assert set(reports["Verify"]) == {"tests"}
 
 
-# Conditions
+# --- Conditions ---
 
 
 @pytest.mark.requirement("bake and rollback")
@@ -491,7 +491,7 @@ def test_staging_and_prod_bake_on_pipelines_own_alarms(committed: Shape) -> None
         (condition,) = stage["OnSuccess"]["Conditions"]
         (rule,) = condition["Rules"]
         assert condition["Result"] == "ROLLBACK"
-        # Then nothing rests on the rule's wait time: the last build watches for as long as is configured
+        # Then the rule's wait time is the minimum: the last build watches for the configured time
         assert rule["Configuration"]["WaitTime"] == "1"
         (watch,) = [action for action in stage["Actions"] if action["Name"] == "Bake"]
         project = committed.project(watch)
@@ -499,7 +499,7 @@ def test_staging_and_prod_bake_on_pipelines_own_alarms(committed: Shape) -> None
         assert rule["Configuration"]["AlarmName"] in json.loads(
             json.dumps([each["Value"] for each in project["Environment"]["EnvironmentVariables"]])
         )
-        # Then the alarm is in this template, on the environment's alarms, and stays as it is without a value
+        # Then the alarm is in this template, watches the environment's alarms, and keeps its state without data
         alarm = committed.template.resources[rule["Configuration"]["AlarmName"]["Ref"]]["Properties"]
         assert alarm["MetricName"] == "AlarmsInAlarm"
         assert alarm["Dimensions"] == [
@@ -507,7 +507,7 @@ def test_staging_and_prod_bake_on_pipelines_own_alarms(committed: Shape) -> None
             {"Name": "service", "Value": "pipeline"},
         ]
         assert alarm["TreatMissingData"] == "ignore"
-        # And the pipeline may look at it
+        # And the pipeline may read it
         role = committed.properties["RoleArn"]["Fn::GetAtt"][0]
         allowed = [
             resource
@@ -541,7 +541,7 @@ def test_failed_stage_is_retried_or_rolled_back_as_configured(committed: Shape) 
 
 
 @pytest.mark.requirement("bake and rollback")
-def test_a_window_is_asked_after_the_approval(committed: Shape) -> None:
+def test_a_window_is_checked_after_the_approval(committed: Shape) -> None:
     asked = [name for name, stage in committed.stages.items() if "BeforeEntry" in stage]
 
     assert asked == ["prod-foundation"]
@@ -549,7 +549,7 @@ def test_a_window_is_asked_after_the_approval(committed: Shape) -> None:
 
 
 @pytest.mark.requirement("the approval")
-def test_freeze_stops_before_anyone_is_asked(committed: Shape) -> None:
+def test_freeze_stops_before_the_approval(committed: Shape) -> None:
     assert "DisableInboundStageTransitions" not in committed.properties
 
     frozen = shape("frozen").properties["DisableInboundStageTransitions"]
@@ -557,7 +557,7 @@ def test_freeze_stops_before_anyone_is_asked(committed: Shape) -> None:
     assert all("config/" in entry["Reason"] for entry in frozen)
 
 
-# Approval
+# --- Approval ---
 
 
 @pytest.mark.requirement("the approval")
@@ -569,7 +569,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
         said = action["Configuration"]
         assert said["ExternalEntityLink"] == "#{Build@Synth.EVIDENCE_URL}"
         assert action["TimeoutInMinutes"] == pipeline.settings.pipeline.approval.timeout_hours * 60
-        # Then the paragraph holds variables that this kind of source gives
+        # Then the paragraph only uses variables that this kind of source provides
         (source,) = pipeline.stages["Source"]["Actions"]
         given = {
             "CodeStarSourceConnection": {"CommitId", "BranchName", "AuthorDate", "CommitMessage"},
@@ -579,7 +579,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
         named = {part.partition("}")[0] for part in said["CustomData"].split(f"#{{{source['Namespace']}.")[1:]}
         assert named == given
         assert len(said["CustomData"]) <= 1000
-        # And the topic has people
+        # And the topic has subscribers
         topic = said["NotificationArn"]["Ref"]
         assert [
             entry["Endpoint"]
@@ -591,7 +591,7 @@ def test_an_approval_says_what_changed_and_where_the_evidence_is(pipeline: Shape
         assert synth["env"]["exported-variables"] == ["EVIDENCE_URL"]
 
 
-# Triggers
+# --- Triggers ---
 
 
 @pytest.mark.requirement("from a push to prod")
@@ -603,7 +603,7 @@ def test_push_starts_it_unless_only_ignored_paths_change(committed: Shape) -> No
         "SourceActionName": source["Name"],
         "Push": [{"Branches": {"Includes": ["main"]}, "FilePaths": {"Excludes": ["docs/**", "*.md"]}}],
     }
-    # And not a second time by the source itself
+    # And the source itself does not start it a second time
     assert source["Configuration"]["DetectChanges"] is False
 
 
@@ -612,7 +612,7 @@ def test_the_other_sources_have_no_git_trigger(variant: str) -> None:
     assert "Triggers" not in shape(variant).properties
 
 
-# Events
+# --- Events ---
 
 
 @pytest.mark.requirement("notifications and figures")
@@ -636,7 +636,7 @@ def test_an_environment_may_put_events_on_that_bus_alone(pipeline: Shape) -> Non
             if "events:PutEvents" in _listed(statement["Action"])
         ]
         assert [statement["Resource"] for statement in puts] == [f"arn:aws:events:{place}:event-bus/slipway-delivery"]
-        # And only what is named after the environment is sent, with somewhere to go when it cannot be
+        # And only events of resources named after the environment are sent, with a queue for undeliverable ones
         rules = foundation.properties_of("AWS::Events::Rule")
         assert len(rules) == 3
         for rule in rules:
@@ -649,7 +649,7 @@ def test_an_environment_may_put_events_on_that_bus_alone(pipeline: Shape) -> Non
 
 
 @pytest.mark.requirement("notifications and figures")
-def test_events_reach_both_functions_and_what_fails_is_kept(pipeline: Shape) -> None:
+def test_events_reach_both_functions_and_failures_are_kept(pipeline: Shape) -> None:
     rules = [rule for rule in pipeline.template.properties_of("AWS::Events::Rule") if "aws.codecommit" not in str(rule)]
     reached: Counter[str] = Counter()
     for rule in rules:
@@ -710,16 +710,16 @@ def test_the_dashboard_shows_the_four_figures_of_each_environment(committed: Sha
             assert f"{environment.name}: {figure}" in body
 
 
-# Limits
+# --- Limits ---
 
 
 def _stubs(number: int) -> tuple[type[Service], ...]:
-    """Services of one resource a stack: the pipeline's own template sees no difference."""
+    """Return services with one resource per stack; to the pipeline's own template, they look like any other."""
     return tuple(type(f"Tiny{index}", (Tiny,), {"name": f"items{index:02}"}) for index in range(number))
 
 
 def _inline(template: Template) -> int:
-    """Characters of the longest set of inline policies of a role."""
+    """Return the characters of the longest set of inline policies of a role."""
     sizes: Counter[str] = Counter()
     for policy in template.properties_of("AWS::IAM::Policy"):
         for role in policy["Roles"]:
@@ -730,7 +730,7 @@ def _inline(template: Template) -> int:
 def test_the_pipeline_is_within_the_limits_up_to_twenty_services(say: Callable[[str], None]) -> None:
     rows = []
     for number in (1, 3, 10, 20):
-        # Given that many services in three environments
+        # Given this number of services in three environments
         services = _stubs(number)
         found = Shape(SPECIMEN, services, *synthesis.pipeline(SPECIMEN, services))
         most = max(len(stage["Actions"]) for stage in found.stages.values())
@@ -747,8 +747,8 @@ def test_the_pipeline_is_within_the_limits_up_to_twenty_services(say: Callable[[
                 _inline(found.template),
             )
         )
-        # Then there is room: with ten, four tenths of each limit; with twenty, of all but the actions, which are the
-        # first to run out
+        # Then there is room: 40 % of each limit with ten services, and 10 % of all but the actions, which run out
+        # first, with twenty
         room = 0.6 if number <= 10 else 0.9
         assert len(found.stages) <= room * STAGES
         assert most <= ACTIONS_OF_A_STAGE
@@ -756,9 +756,8 @@ def test_the_pipeline_is_within_the_limits_up_to_twenty_services(say: Callable[[
         assert resources <= room * RESOURCES
         assert size <= room * TEMPLATE_BYTES
         assert _inline(found.template) <= room * INLINE_POLICY_CHARACTERS
-        # And the path is no longer than the stages ask for: what is ahead of them, and for each environment two
-        # actions a stack, two steps after, the bake where there is one, and the approval; a stage that is cut goes on
-        # where it was
+        # And the path is as short as possible: the first stages, and for each environment two actions per stack, two
+        # final steps, a bake if configured, and the approval; splitting a stage does not lengthen it
         if number <= 3:
             bakes = sum(bool(environment.deployment.bake_minutes) for environment in found.settings.environments)
             assert found.critical_path == 4 + 3 * (2 + 2 * len(STACK_ORDER) + 2) + 1 + bakes
@@ -779,8 +778,8 @@ def test_the_pipeline_is_within_the_limits_up_to_twenty_services(say: Callable[[
     say(text.get())
 
 
-def test_a_stage_that_is_cut_keeps_its_conditions() -> None:
-    # Given more services than fifty actions hold
+def test_a_split_stage_keeps_its_conditions() -> None:
+    # Given more services than fit into fifty actions
     services = _stubs(10)
     found = Shape(SPECIMEN, services, *synthesis.pipeline(SPECIMEN, services))
     prod = [stage for name, stage in found.stages.items() if name.startswith("prod-services.")]
@@ -791,8 +790,8 @@ def test_a_stage_that_is_cut_keeps_its_conditions() -> None:
     assert ["OnSuccess" in stage for stage in prod] == [False] * (len(prod) - 1) + [True]
 
 
-def test_what_three_services_put_into_the_artifacts_is_small() -> None:
-    # Given three services of the size of items; zips are published by the assets stage from the same artifact
+def test_artifacts_of_three_services_are_small() -> None:
+    # Given three services of the size of items; the assets stage publishes zips from the same artifact
     services = (Catalog, *(type(f"Other{index}", (Tiny,), {"name": f"other{index}"}) for index in range(2)))
     _, _, assembly = synthesis.pipeline(SPECIMEN, services)
     size = sum(path.stat().st_size for path in assembly.rglob("*") if path.is_file() and path.suffix != ".zip")

@@ -1,4 +1,4 @@
-"""The probe: what it may do, when it runs, and which of its alarms speak for a release."""
+"""The probe: its permissions, its schedule, and which of its alarms count for a release."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_without_the_setting_there_is_no_probe(dev: DeployedTemplates) -> None:
     assert _alarms(dev) == {}
 
 
-def test_a_probe_runs_by_schedule_and_asks_the_public_address(prod: DeployedTemplates) -> None:
+def test_a_probe_requests_the_public_address_on_a_schedule(prod: DeployedTemplates) -> None:
     (function,) = (function for function in functions(prod) if function.is_probe)
     variables = function.properties["Environment"]["Variables"]
 
@@ -34,12 +34,12 @@ def test_a_probe_runs_by_schedule_and_asks_the_public_address(prod: DeployedTemp
     alias, _ = function.aliases["live"]
     assert rule["ScheduleExpression"] == "rate(5 minutes)"
     assert [target["Arn"] for target in rule["Targets"]] == [{"Ref": alias}]
-    # It may write its log and traces, use the key, and hand over what failed
+    # It may write its log and traces, use the key, and send failed events to a queue
     actions = {action for statement in function.statements() for action in _listed(statement["Action"])}
     assert {action.partition(":")[0] for action in actions} == {"kms", "logs", "sqs", "xray"}
 
 
-def test_a_probe_follows_the_version_that_it_asks(prod: DeployedTemplates) -> None:
+def test_a_probe_is_updated_after_the_version_it_requests(prod: DeployedTemplates) -> None:
     (function,) = (function for function in functions(prod) if function.is_probe)
     resource = prod["compute"].resources[function.key]
     asked, _ = next(each for each in functions(prod) if each.key.startswith("ApiFunction")).aliases["live"]
@@ -47,7 +47,7 @@ def test_a_probe_follows_the_version_that_it_asks(prod: DeployedTemplates) -> No
     assert asked in resource["DependsOn"]
 
 
-def test_what_callers_can_bring_about_counts_in_no_bake(prod: DeployedTemplates) -> None:
+def test_alarms_that_callers_can_trigger_count_in_no_bake(prod: DeployedTemplates) -> None:
     alarms = _alarms(prod)
     failed, unanswered = (
         next((key, alarm) for key, alarm in alarms.items() if alarm["MetricName"] == name)

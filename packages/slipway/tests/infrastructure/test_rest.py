@@ -22,7 +22,7 @@ from specimen.services.intake.infrastructure import Intake
 
 DOCUMENT = json.loads(Path(infrastructure.__file__).with_name("openapi.json").read_text(encoding="utf-8"))
 
-# Words of JSON Schema that draft 4, which API Gateway reads, does not know or reads otherwise.
+# JSON Schema keywords that API Gateway's draft 4 does not know or interprets differently
 _AFTER_DRAFT_4 = {
     "const",
     "contains",
@@ -37,7 +37,7 @@ _AFTER_DRAFT_4 = {
 
 
 PHRASES = {413: "Content Too Large"}
-"""RFC 9110's phrases that Python has learnt since."""
+"""RFC 9110's phrases that older Python versions spell differently."""
 
 RESPONSE_TYPES = {
     *("ACCESS_DENIED", "API_CONFIGURATION_ERROR", "AUTHORIZER_CONFIGURATION_ERROR", "AUTHORIZER_FAILURE"),
@@ -46,12 +46,12 @@ RESPONSE_TYPES = {
     *("MISSING_AUTHENTICATION_TOKEN", "QUOTA_EXCEEDED", "RESOURCE_NOT_FOUND", "THROTTLED"),
     *("UNAUTHORIZED", "UNSUPPORTED_MEDIA_TYPE", "WAF_FILTERED"),
 }
-"""All that there are but `REQUEST_TOO_LARGE`, which API Gateway answers itself, whatever is configured:
+"""All types except `REQUEST_TOO_LARGE`, for which API Gateway ignores the configuration:
 docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html"""
 
 
 def _rest(where: Callable[[Environment], bool] = lambda _: True) -> list[object]:
-    """Each service with a REST API in the variants that change it, for `parametrize(…, indirect=True)`."""
+    """Return each service with a REST API in the variants that change it, for `parametrize(…, indirect=True)`."""
     cases: list[tuple[type[Catalog | Intake], str]] = [(Catalog, variant) for variant in ENVIRONMENTS]
     cases += [(Intake, variant) for variant in ("dev", "staging", "prod", "dev, several origins")]
     return [
@@ -63,7 +63,7 @@ def _rest(where: Callable[[Environment], bool] = lambda _: True) -> list[object]
 
 @pytest.fixture(params=_rest())
 def rest(request: pytest.FixtureRequest) -> DeployedTemplates:
-    """A service with a REST API."""
+    """Return a service with a REST API."""
     service, variant = request.param
     return synthesis.deployment(variant, service)
 
@@ -76,7 +76,7 @@ def _path(template: Template, resource_id: Any) -> str:
 
 
 def _methods(deployment: DeployedTemplates) -> dict[tuple[str, str], dict[str, Any]]:
-    """Every method by its path and verb."""
+    """Return every method by path and verb."""
     compute = deployment["compute"]
     return {
         (_path(compute, method["ResourceId"]), method["HttpMethod"]): method
@@ -102,7 +102,7 @@ def _responses(deployment: DeployedTemplates) -> dict[str, dict[str, Any]]:
 
 
 def _words(schema: Any) -> Iterator[tuple[str, Any]]:
-    """Every key and value of a schema; names of properties are no words of it."""
+    """Yield every keyword and value of a schema; names of properties are not keywords."""
     if isinstance(schema, list):
         for entry in schema:
             yield from _words(entry)
@@ -129,7 +129,7 @@ def test_the_apis_routes_are_those_of_its_document(deployment: DeployedTemplates
         if verb in {"delete", "get", "head", "patch", "post", "put"}
     }
 
-    # Then the API has them, and answers HEAD where the edge may ask with it, and preflights, and nothing else
+    # Then the API has exactly these, plus HEAD where the edge may use it, and preflights
     added = {(path, verb) for path, verb in _methods(deployment) if verb not in {"OPTIONS", "HEAD"}}
     assert added == {(path, verb) for path, verb in documented if verb != "HEAD"}
     assert added == {
@@ -145,7 +145,7 @@ def test_the_apis_routes_are_those_of_its_document(deployment: DeployedTemplates
 @pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items", "/items/{id}", "/health"])
 def test_reads_are_answered_for_head_as_for_get(deployment: DeployedTemplates, path: str) -> None:
-    # Given that CloudFront hands a viewer's HEAD to the origin, and that monitors ask for a health check's alone
+    # CloudFront forwards a viewer's HEAD to the origin, and monitors send HEAD only to the health check
     methods = _methods(deployment)
 
     assert methods[path, "HEAD"]["AuthorizationType"] == methods[path, "GET"]["AuthorizationType"] == "NONE"
@@ -160,7 +160,7 @@ def test_writes_are_signed_and_reads_are_not(deployment: DeployedTemplates) -> N
 
 @pytest.mark.requirement("the API")
 def test_bodies_and_parameters_are_validated_at_the_gateway(deployment: DeployedTemplates) -> None:
-    # Given the validator of the API
+    # Given the API's request validator
     ((key, validator),) = deployment["compute"].of_type("AWS::ApiGateway::RequestValidator").items()
     assert validator["Properties"]["ValidateRequestBody"] is True
     assert validator["Properties"]["ValidateRequestParameters"] is True
@@ -185,7 +185,7 @@ def test_request_models_are_draft_4_without_references(deployment: DeployedTempl
             if word in {"exclusiveMinimum", "exclusiveMaximum"}:
                 assert value is True
             if word in {"items", "additionalItems", "not"}:
-                # A schema that is just true or false came after draft 4.
+                # Schemas that are just true or false were added after draft 4
                 assert isinstance(value, dict)
 
 
@@ -197,7 +197,7 @@ def test_request_models_require_what_the_document_requires(dev: DeployedTemplate
         body["$ref"].rpartition("/")[2]
     )
 
-    # Then the model has its properties and its required ones
+    # Then the model has the same properties, and the same required ones
     model = _methods(dev)[path, verb.upper()]["RequestModels"]["application/json"]["Ref"]
     converted = dev["compute"].resources[model]["Properties"]["Schema"]
     assert converted["type"] == schema["type"] == "object"
@@ -207,17 +207,17 @@ def test_request_models_require_what_the_document_requires(dev: DeployedTemplate
 
 @pytest.mark.requirement("the API", "a changed request model without a new deployment of the API")
 def test_a_changed_body_schema_makes_a_new_deployment(dev: DeployedTemplates, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given that a stage serves the deployment it was given, whatever becomes of the models
+    # Given a deployment; a stage serves it regardless of later changes of the models
     before = list(dev["compute"].of_type("AWS::ApiGateway::Deployment"))
 
-    # When the document's schemas change, and nothing else
+    # When only the document's schemas change
     schema = OpenApiDocument.schema
     monkeypatch.setattr(OpenApiDocument, "schema", lambda self, name: schema(self, name) | {"maxProperties": 99})
     after = list(
         synthesis.deploy("dev, new schema", ENVIRONMENTS["dev"])["compute"].of_type("AWS::ApiGateway::Deployment")
     )
 
-    # Then the stage gets a deployment of its own
+    # Then the stage gets a new deployment
     assert before != after
 
 
@@ -228,12 +228,12 @@ def test_the_stage_waits_for_a_deployment_with_every_method(rest: DeployedTempla
 
 
 @pytest.mark.requirement("the API")
-def test_the_access_log_is_json_with_what_an_auditor_asks(rest: DeployedTemplates) -> None:
+def test_the_access_log_has_the_fields_for_an_audit(rest: DeployedTemplates) -> None:
     # Given the access log of the stage
     setting = _stage(rest)["AccessLogSetting"]
     entry = json.loads(setting["Format"])
 
-    # Then it has the fields that an auditor asks
+    # Then it has the fields that an auditor needs
     assert set(entry.values()) >= {
         "$context.identity.caller",
         "$context.httpMethod",
@@ -247,9 +247,9 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(rest: DeployedTemplate
         "$context.requestId",
         "$context.error.responseType",
     }
-    # And nothing in it that repeats, unescaped, what the caller sent
+    # And it does not repeat, unescaped, anything the caller sent
     assert "$context.error.message" not in setting["Format"]
-    # And goes to an encrypted log group that is kept as configured; its ARN has no `:*` at its end
+    # And it is sent to an encrypted log group with the configured retention; its ARN does not end in `:*`
     destination = rest.text("compute", setting["DestinationArn"])
     assert not destination.endswith("*")
     (group,) = [
@@ -263,7 +263,7 @@ def test_the_access_log_is_json_with_what_an_auditor_asks(rest: DeployedTemplate
 
 @pytest.mark.requirement("the API")
 def test_execution_log_exists_before_the_stage(rest: DeployedTemplates) -> None:
-    # Given the name that API Gateway dictates
+    # Given the log group's name, which API Gateway dictates
     compute = rest["compute"]
     ((key, group),) = [
         (key, resource["Properties"])
@@ -272,7 +272,7 @@ def test_execution_log_exists_before_the_stage(rest: DeployedTemplates) -> None:
     ]
     (stage,) = compute.of_type("AWS::ApiGateway::Stage").values()
 
-    # Then the group of that name is ours, and the stage waits for it
+    # Then the stack creates that group, and the stage depends on it
     assert rest.text("compute", group["LogGroupName"]) == (
         f"API-Gateway-Execution-Logs_{rest.output('ApiId')}/{stage['Properties']['StageName']}"
     )
@@ -319,18 +319,18 @@ def test_preflights_answer_with_the_configured_origins(deployment: DeployedTempl
     for method in preflights.values():
         (answer,) = method["Integration"]["IntegrationResponses"]
         headers = answer["ResponseParameters"]
-        # Then the first origin is the answer, and the others are chosen by the request's own
+        # Then the default is the first origin, and the others are selected by the request's origin
         assert headers["method.response.header.Access-Control-Allow-Origin"] == f"'{origins[0]}'"
         chosen = json.dumps(answer.get("ResponseTemplates", {}))
         assert all(origin in chosen for origin in origins[1:])
         allowed = headers["method.response.header.Access-Control-Allow-Headers"]
         assert {"Authorization", "Idempotency-Key", "If-Match", "X-Amz-Date"} <= set(allowed.strip("'").split(","))
-        # And `*` never goes with credentials, which browsers refuse
+        # And `*` is never combined with credentials, which browsers refuse
         assert "method.response.header.Access-Control-Allow-Credentials" not in headers
 
 
 @pytest.mark.requirement("the API")
-def test_no_origin_but_devs_is_a_star(committed: DeployedTemplates) -> None:
+def test_only_dev_allows_every_origin(committed: DeployedTemplates) -> None:
     starred = "*" in committed.environment.cors.origins
 
     assert starred is (committed.environment.name == "dev")
@@ -340,7 +340,7 @@ def test_no_origin_but_devs_is_a_star(committed: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("the API", "errors")
 def test_the_gateways_own_errors_have_the_services_format(rest: DeployedTemplates) -> None:
-    # Given every answer that API Gateway makes itself
+    # Given every response that API Gateway generates itself
     responses = _responses(rest)
     assert set(responses) == RESPONSE_TYPES
 
@@ -354,14 +354,14 @@ def test_the_gateways_own_errors_have_the_services_format(rest: DeployedTemplate
         assert problem["instance"] == "$context.path", name
         assert problem["request_id"] == "$context.requestId", name
         assert isinstance(problem["errors"], list), name
-        # And the status that it says is the one it has; a default's own would become that of every type
+        # And its status is the actual one; a default response's status would apply to every type
         if name.startswith("DEFAULT"):
             assert "StatusCode" not in response, name
             assert problem.get("status", 500) // 100 == int(name[-3]), name
         else:
             assert problem["status"] == int(response["StatusCode"]), name
         if name == "DEFAULT_5XX":
-            # Of 500 or 502, which no template can tell
+            # The template cannot know whether it is 500 or 502
             assert not {"status", "title"} & set(problem)
         else:
             assert problem["title"] == PHRASES.get(problem["status"], HTTPStatus(problem["status"]).phrase), name
@@ -387,7 +387,7 @@ def test_waf_protects_stage_with_rules_and_rate(rest: DeployedTemplates) -> None
     managed = [rule for rule in rules if "ManagedRuleGroupStatement" in rule["Statement"]]
     rated = [rule for rule in rules if "RateBasedStatement" in rule["Statement"]]
 
-    # Then AWS's rules act, and an address that asks too often is blocked
+    # Then AWS's rules are active, and addresses with too many requests are blocked
     assert {rule["Statement"]["ManagedRuleGroupStatement"]["Name"] for rule in managed} >= {
         "AWSManagedRulesCommonRuleSet",
         "AWSManagedRulesKnownBadInputsRuleSet",
@@ -398,7 +398,7 @@ def test_waf_protects_stage_with_rules_and_rate(rest: DeployedTemplates) -> None
         assert rule["Action"] == {"Block": {}}
         assert rule["Statement"]["RateBasedStatement"]["Limit"] == rest.environment.waf.requests_per_5_minutes
     assert len({rule["Priority"] for rule in rules}) == len(rules) == len(managed) + len(rated)
-    # And it is the stage's
+    # And it is attached to the stage
     association = compute.only("AWS::WAFv2::WebACLAssociation")
     assert association["WebACLArn"] == {"Fn::GetAtt": [key, "Arn"]}
     (stage,) = compute.of_type("AWS::ApiGateway::Stage")
@@ -407,8 +407,8 @@ def test_waf_protects_stage_with_rules_and_rate(rest: DeployedTemplates) -> None
 
 @pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rest", _rest(lambda environment: environment.waf.enabled), indirect=True)
-def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: DeployedTemplates) -> None:
-    # Given where the web ACL writes
+def test_blocked_and_counted_requests_are_logged_without_credentials(rest: DeployedTemplates) -> None:
+    # Given the log of the web ACL
     compute = rest["compute"]
     acl, _ = _web_acl(rest)
     logging = compute.only(
@@ -418,18 +418,18 @@ def test_what_waf_blocks_or_counts_is_logged_without_credentials(rest: DeployedT
     prefix, _, group = destination.rpartition(":log-group:")
     properties = rest.behind(group)["Properties"]
 
-    # Then it is a group that WAF accepts by its name and by an ARN without its streams, encrypted, with the retention
+    # Then it is a group with a name and an ARN that WAF accepts, encrypted, with the configured retention
     assert prefix
     name = rest.text("compute", properties["LogGroupName"])
     assert name.startswith("aws-waf-logs-")
-    # And a stack that is created again makes another one beside what the first has left
+    # And a stack that is created again creates another group next to the retained one
     assert name.endswith("-select(2,split(/,<AWS::StackId>))")
     assert properties["RetentionInDays"] == rest.environment.logs.retention_days
     assert rest.text("compute", properties["KmsKeyId"]) == rest.output("KeyArn")
-    # And no header that lets anybody in stands there
+    # And no header with credentials is logged
     redacted = {field["SingleHeader"]["Name"] for field in logging["RedactedFields"]}
     assert redacted >= {"authorization", "x-api-key", "x-origin-verify"}
-    # And what passes is in the access log alone
+    # And accepted requests are only in the access log
     (kept,) = logging["LoggingFilter"]["Filters"]
     assert logging["LoggingFilter"]["DefaultBehavior"] == "DROP"
     assert [condition["ActionCondition"]["Action"] for condition in kept["Conditions"]] == ["BLOCK", "COUNT"]
@@ -443,10 +443,10 @@ def test_without_waf_there_is_no_web_acl(rest: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("the API", "a rate rule that an absent or forged header switches off")
 def test_only_requests_with_the_edges_secret_are_not_counted(prod: DeployedTemplates) -> None:
-    # Given that what comes through the edge comes from its addresses, and was counted there
+    # Given that requests through the edge come from its addresses, and were counted there
     rate = _rate(prod)
 
-    # Then all else counts by the address that connects, with any method and without any header
+    # Then all others count by source address, with any method and regardless of headers
     assert rate["AggregateKeyType"] == "IP"
     match = rate["ScopeDownStatement"]["NotStatement"]["Statement"]["ByteMatchStatement"]
     assert match["FieldToMatch"] == {"SingleHeader": {"Name": "x-origin-verify"}}
@@ -468,8 +468,8 @@ def test_without_an_edge_every_request_is_counted() -> None:
 
 @pytest.mark.requirement("the API")
 @pytest.mark.parametrize("rules", ["count", "block"])
-def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
-    # Given what the configuration says of bodies
+def test_rules_about_bodies_count_or_block_as_configured(rules: str) -> None:
+    # Given a configuration of the rules about bodies
     deployment = synthesis.deploy(f"prod, {rules}", changed(ENVIRONMENTS["prod"], {"waf.body_rules": rules}), Intake)
     overrides = {
         override["Name"]: override["ActionToUse"]
@@ -477,7 +477,7 @@ def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
         for override in rule["Statement"].get("ManagedRuleGroupStatement", {}).get("RuleActionOverrides", [])
     }
 
-    # Then the rules about words count or act; that a body is long is never a reason
+    # Then the rules about content count or block; a body's length is never a reason to block
     words = {"CrossSiteScripting_BODY", "EC2MetaDataSSRF_BODY", "GenericLFI_BODY", "GenericRFI_BODY", "Log4JRCE_BODY"}
     assert (words <= set(overrides)) is (rules == "count")
     assert words.isdisjoint(overrides) is (rules == "block")
@@ -486,7 +486,7 @@ def test_bodies_are_judged_by_their_words_if_configured(rules: str) -> None:
 
 
 def _web_acl(deployment: DeployedTemplates) -> tuple[str, dict[str, Any]]:
-    """Logical id and properties of the web ACL that stands before the API."""
+    """Return logical id and properties of the API's web ACL."""
     ((key, acl),) = [
         (key, acl["Properties"])
         for key, acl in deployment["compute"].of_type("AWS::WAFv2::WebACL").items()
@@ -506,11 +506,11 @@ def _rate(deployment: DeployedTemplates) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("variant", ["dev", "staging", "prod", "dev, several origins"])
 def test_method_settings_repeat_those_of_the_stage(variant: str) -> None:
-    # Given a stage on which a method is cached, which takes the place of all of the stage's settings
+    # Given a stage with a cached method, whose settings replace all of the stage's settings
     deployment = synthesis.deployment(variant, Intake)
     throttle = deployment.environment.services.intake.throttle
 
-    # Then each logs, measures and throttles all the same, and keeps no body
+    # Then each still logs, measures and throttles, and logs no bodies
     for settings in _stage(deployment)["MethodSettings"]:
         assert settings["LoggingLevel"] == "INFO"
         assert settings["MetricsEnabled"] is True

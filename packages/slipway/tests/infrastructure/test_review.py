@@ -1,4 +1,4 @@
-"""The change review on what this repository really deploys: quiet where nothing matters, loud where it does."""
+"""The change review on this repository's real deployments: quiet for harmless changes, loud for others."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def _kinds(comparison: Comparison, *severities: Severity) -> set[str]:
 
 @pytest.mark.parametrize("service", [Catalog, Intake, Studio], ids=lambda service: service.name)
 def test_the_same_settings_change_nothing(service: type[Service]) -> None:
-    # Given another synthesis of the same
+    # Given a second synthesis of the same sources
     assert compare(_prod(service), _service(PROD, service)).is_empty
 
 
 def test_new_code_is_one_quiet_line(tmp_path: Path) -> None:
-    # Given zips with another byte
+    # Given zips with one byte changed
     write_assets(tmp_path, specimen.MODELS)
     manifest = AssetManifest.model_validate_json((tmp_path / MANIFEST_FILE).read_bytes())
     records = {}
@@ -85,7 +85,7 @@ def test_new_code_is_one_quiet_line(tmp_path: Path) -> None:
 
     comparison = compare(_prod(), _service(PROD, assets=AssetStore(tmp_path)))
 
-    # Then nothing is found, and no resource is listed
+    # Then there are no findings, and no resource is listed
     assert not comparison.findings
     assert not any(stage.stacks for stage in comparison.stages)
     assert comparison.code.functions > 3
@@ -93,7 +93,7 @@ def test_new_code_is_one_quiet_line(tmp_path: Path) -> None:
     assert comparison.code.versions == comparison.code.functions
 
 
-def test_a_larger_function_is_a_change_and_no_finding() -> None:
+def test_a_larger_function_is_a_change_but_not_a_finding() -> None:
     comparison = compare(_prod(), _service(changed(PROD, {"services.catalog.api.memory_mb": 1024})))
 
     assert not comparison.findings
@@ -124,12 +124,12 @@ LOOSENED: dict[type[Service], dict[str, tuple[Any, str]]] = {
         "services.studio.uploads.expire_days": (1, "retention-shortened"),
     },
 }
-"""What the configuration can loosen, and what is found then."""
+"""Settings that loosen something, with the expected findings."""
 
 
 @pytest.mark.parametrize("service", LOOSENED, ids=lambda service: service.name)
-def test_what_the_configuration_loosens_is_found(service: type[Service]) -> None:
-    # Given everything at once, which is one synthesis; the planted cases show each by itself
+def test_loosened_settings_are_found(service: type[Service]) -> None:
+    # Given all of them in one synthesis; the planted cases test each separately
     loosened = changed(PROD, {key: value for key, (value, _) in LOOSENED[service].items()})
 
     assert {kind for _, kind in LOOSENED[service].values()} <= _kinds(
@@ -142,7 +142,7 @@ def test_what_the_configuration_loosens_is_found(service: type[Service]) -> None
     [({"stateful.removal_policy": "destroy"}, "protection-dropped"), ({"region": "eu-central-1"}, "stack-removed")],
     ids=str,
 )
-def test_what_goes_with_the_stacks_is_found(changes: dict[str, Any], kind: str) -> None:
+def test_loosened_stack_settings_are_found(changes: dict[str, Any], kind: str) -> None:
     assert kind in _kinds(compare(_prod(), _service(changed(PROD, changes))))
 
 
@@ -167,7 +167,7 @@ def test_cors_origin_is_reported_once_per_stack() -> None:
     ],
     ids=str,
 )
-def test_what_the_pipeline_loosens_is_found(changes: dict[str, Any], kind: str, severity: Severity) -> None:
+def test_loosened_pipeline_settings_are_found(changes: dict[str, Any], kind: str, severity: Severity) -> None:
     comparison = compare(_pipeline(), _delivery(pipeline_settings(**changes)))
 
     found = [finding for finding in comparison.findings if finding.kind == kind]
@@ -176,7 +176,7 @@ def test_what_the_pipeline_loosens_is_found(changes: dict[str, Any], kind: str, 
     assert all(finding.stage == "pipeline" for finding in found)
 
 
-def test_a_bake_that_goes_and_a_thaw_are_found() -> None:
+def test_a_removed_bake_and_freeze_are_found() -> None:
     dev, staging, prod = SPECIMEN.environments
     frozen = pipeline_settings((dev, staging, changed(prod, {"deployment.frozen": True})))
     hasty = pipeline_settings((dev, staging, changed(prod, {"deployment.bake_minutes": 0})))
@@ -185,7 +185,7 @@ def test_a_bake_that_goes_and_a_thaw_are_found() -> None:
     assert {"condition-loosened", "alarm-removed"} <= _kinds(compare(_pipeline(), _delivery(hasty)))
 
 
-def test_another_environment_is_added_and_stops_nothing() -> None:
+def test_an_added_environment_stops_nothing() -> None:
     dev, staging, prod = SPECIMEN.environments
     preview = changed(staging, {"name": "preview", "account": "444444444444"})
 
@@ -200,20 +200,20 @@ def test_another_environment_is_added_and_stops_nothing() -> None:
     assert added == ["preview-foundation", "preview-tiny", "preview-small"]
 
 
-def test_another_account_for_an_environment_is_another_deployment() -> None:
+def test_another_account_is_another_deployment() -> None:
     dev, staging, prod = SPECIMEN.environments
     moved = pipeline_settings((dev, staging, changed(prod, {"account": "444444444444"})))
 
     comparison = compare(_pipeline(), _delivery(moved))
 
-    # Then the stacks of the first one stay where they are, and nothing of theirs is called removed
+    # Then the stacks of the first one are kept, and none of their resources is reported as removed
     stacks = {finding.stack for finding in comparison.findings if finding.kind == "stack-removed"}
     assert {"prod-foundation", "prod-tiny-data"} <= stacks
     gone = [stage for stage in comparison.stages if stage.name.startswith("prod-")]
     assert not any(stage.count(Fate.REMOVED) for stage in gone)
 
 
-def test_an_environment_that_goes_stays_deployed() -> None:
+def test_a_removed_environment_stays_deployed() -> None:
     dev, staging, prod = SPECIMEN.environments
     comparison = compare(_delivery(pipeline_settings((dev, staging, prod))), _delivery(pipeline_settings((dev, prod))))
 
@@ -226,8 +226,8 @@ def test_an_environment_that_goes_stays_deployed() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_the_review_synthesises_what_the_cli_does(tmp_path: Path) -> None:
-    # Given a checkout of the specimen with one service, and assets that stand in for the built ones
+def test_the_review_synthesises_the_same_as_the_cli(tmp_path: Path) -> None:
+    # Given a checkout of the specimen with one service, and placeholder assets
     repository = specimen.checkout(tmp_path / "repository")
     write_assets(repository / "build" / "assets", specimen.MODELS)
     only = {"SLIPWAY_SERVICES": "catalog"}
@@ -256,7 +256,7 @@ def test_the_review_synthesises_what_the_cli_does(tmp_path: Path) -> None:
             )
         ]
 
-    # Then every template is the same, byte for byte
+    # Then all templates are identical, byte for byte
     templates = {path.relative_to(tmp_path / "driver") for path in (tmp_path / "driver").rglob("*.template.json")}
     assert len(templates) >= 13, said
     for template in templates:

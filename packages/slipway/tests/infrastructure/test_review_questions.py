@@ -1,4 +1,4 @@
-"""The review knows every setting of every type that the templates use: a finding, or the reason for not having one."""
+"""The review covers every setting of every used type: with a finding, or with the reason for not having one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 
 EXAMPLES = 3
-"""How many resources are tried for a setting: what one of them has at its worst already, another one may not."""
+"""Maximum number of resources to try per setting: one may already have its worst value when another does not."""
 
 Json = Any
 _OF_CDK = {"AWS::CDK::Metadata"}
@@ -39,11 +39,11 @@ _OF_CDK = {"AWS::CDK::Metadata"}
 
 @dataclass
 class _Used:
-    """What the templates use of a type.
+    """The settings of a type that the templates use.
 
     Args:
-        resources: its resources.
-        settings: where each of its settings is set, by the setting.
+        resources: Resources of the type.
+        settings: Places of each setting, by the setting.
     """
 
     resources: list[tuple[ReviewedStack, str]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class _Used:
 
 
 def _assemblies() -> Iterator[Assembly]:
-    """The pipeline, every service in production, and what development alone has."""
+    """Yield the pipeline, every service in production, and what only development has."""
     _, _, folder = synthesis.pipeline(SPECIMEN)
     yield read_assembly(folder)
     services: list[tuple[str, type[Service]]] = [
@@ -80,7 +80,7 @@ def _used() -> Mapping[str, _Used]:
                 used.resources.append((stack, logical_id))
                 for way, value in places(resource.get("Properties") or {}):
                     examples = used.settings[general(way)]
-                    # Others of the same value say the same.
+                    # Others with the same value give the same findings
                     if way and len(examples) < EXAMPLES and value not in [_value(*example) for example in examples]:
                         examples.append((stack, logical_id, way))
     return {kind: used for kind, used in found.items() if kind not in _OF_CDK}
@@ -102,7 +102,7 @@ def _side(stack: ReviewedStack, logical_id: str) -> tuple[ReviewedStack, Side]:
 def _findings(
     stack: ReviewedStack, logical_id: str, resource: Json | None, *, back: bool = False
 ) -> set[ChangeFinding]:
-    """What the review says of one changed resource, or of the change back."""
+    """Return the findings of one changed resource, or of the reverse change."""
     near, side = _side(stack, logical_id)
     if back:
         comparison = compare_sides(Side(edited(near, logical_id, resource)), Assembly(stacks=(near,)))
@@ -112,7 +112,7 @@ def _findings(
 
 
 def _kinds_of_setting(stack: ReviewedStack, logical_id: str, way: Way) -> Iterator[str]:
-    """Yield the kinds that changes of a setting give, first of those away from what it is, then of those back."""
+    """Yield the kinds of findings for changes of a setting, first away from its value, then back."""
     resource = stack.resources[logical_id]
     for back in (False, True):
         seen = set()
@@ -126,9 +126,9 @@ def _kinds_of_setting(stack: ReviewedStack, logical_id: str, way: Way) -> Iterat
 
 @cache
 def _raised() -> Mapping[str, Mapping[tuple[str, ...], frozenset[str]]]:
-    """The kinds that changes of each setting of each type give; those of its removal under the empty setting.
+    """Return the kinds of findings per setting and type; those of a resource's removal under the empty setting.
 
-    It takes a minute, so it is found once for the same sources, by whichever process is first.
+    It takes a minute, so it is computed once for the same sources, by the first process.
     """
     made_by = [file_digest(Path(file)) for file in (__file__, edits_module.__file__, synthesis.__file__)]
     found = synthesis.KEPT.result(f"questions by {made_by}", lambda _: _raise_all())
@@ -152,12 +152,12 @@ def _raised_of(used: _Used) -> Iterator[tuple[tuple[str, ...], set[str]]]:
 
 
 def test_every_setting_is_judged_or_harmless() -> None:
-    # Given each setting of each type that is used, when it becomes another, goes, comes back
+    # Given each setting of each used type, changed, deleted and restored
     unanswered = [
         f"{kind} {'/'.join(setting)}: {sorted(kinds)}"
         for kind, settings in _raised().items()
         for setting, kinds in settings.items()
-        # Then it is found, or a reason is written down why nobody has to know
+        # Then it is found, or there is a written reason for ignoring it
         if setting and not is_harmless(kind, setting) and ("unjudged" in kinds or not kinds)
     ]
 
@@ -171,12 +171,12 @@ def test_every_type_answers_every_question() -> None:
         if answers is None:
             faults.append(f"{kind}: nobody wrote down what it answers")
             continue
-        # What a change was seen to give, and what is written down for settings that no template sets
+        # Kinds that were raised by a change, or are listed for settings that no template sets
         seen = frozenset().union(*settings.values())
         written = {setting.kind for setting in answers.settings}
         for question in Question:
             yes = {one for one in seen | written if RAISED_BY[one] == question} - OF_ANY_TYPE
-            # A stranger's name anywhere gives him something, whatever the type.
+            # Another account's name gives access, whatever the type
             named = {"destination-changed"} - written
             if not yes and question not in answers.no:
                 faults.append(f"{kind}: {question} no change raises it, and no reason says why")
@@ -196,8 +196,8 @@ def test_every_removal_is_judged_or_harmless() -> None:
             assert answers.removed.kind in settings[()], kind
 
 
-def test_no_property_of_a_used_type_is_passed_over() -> None:
-    # Given every property that the registry knows of the types in use, also those that no template sets
+def test_no_property_of_a_used_type_is_missed() -> None:
+    # Given every property that the registry lists for the used types, including those that no template sets
     for kind, used in _used().items():
         rules = schema(kind, "us-east-1")
         if rules is None:
@@ -206,16 +206,16 @@ def test_no_property_of_a_used_type_is_passed_over() -> None:
         resource = stack.resources[logical_id]
         properties = resource.get("Properties") or {}
         for name in sorted(rules.properties - properties.keys()):
-            # When it comes, then it goes
+            # When it is added and deleted
             other = {**resource, "Properties": {**properties, name: "another"}}
             found = [finding for back in (False, True) for finding in _findings(stack, logical_id, other, back=back)]
 
-            # Then it is found, were it only as what nobody has looked at
+            # Then both are found, at least as a property that nobody has judged
             assert found or _is_looked_at(kind, name), f"{kind} {name}"
 
 
 def _is_looked_at(kind: str, name: str) -> bool:
-    """Whether a rule asks for a property, be it for another value than a test can think of."""
+    """Return True if a rule reads a property, even for a value that no test tries."""
     answers = answers_of(kind)
     asked = answers is not None and any(setting.path[0] == name for setting in answers.settings)
     return asked or name in SAYS_WHO.get(kind, ()) or is_judged(kind, (name,)) or is_harmless(kind, (name,))

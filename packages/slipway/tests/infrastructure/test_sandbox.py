@@ -1,4 +1,4 @@
-"""A sandbox: what is derived, that it keeps nothing, and what ends it."""
+"""A sandbox: how it is derived, that it keeps nothing, and how it is deleted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _derived(name: str = "anna", of: str = "dev", **more: Any) -> Environment:
 
 
 def _synthesised(environment: Environment) -> tuple[dict[str, Template], dict[str, Any]]:
-    """The templates by the name of their stack, and the tags of each stack."""
+    """Return the templates by stack name, and the tags of each stack."""
     app = synthesis.new_app()
     FoundationStage(app, environment=environment, services=["catalog"], assets=synthesis.assets())
     ServiceStage(app, service=Catalog(environment=environment, assets=synthesis.assets()))
@@ -62,7 +62,7 @@ def test_sandbox_is_another_environment_with_the_same_settings() -> None:
     assert found.services.catalog.api == base.services.catalog.api
     assert found.stateful.disposable
     assert found.alarms.emails == ()
-    assert not found.leads, "what the account has once is dev's"
+    assert not found.leads, "account-wide resources belong to dev"
 
 
 def test_two_sandboxes_share_no_name() -> None:
@@ -85,20 +85,20 @@ def test_two_sandboxes_share_no_name() -> None:
         ("anna", "staging", "a sandbox requires a development environment"),
     ],
 )
-def test_sandbox_that_cannot_be_is_refused(name: str, of: str, said: str) -> None:
+def test_invalid_sandbox_is_refused(name: str, of: str, said: str) -> None:
     assert SPECIMEN.environment("staging").kind is EnvironmentKind.TEST
     with pytest.raises(SandboxError, match=said):
         _derived(name, of)
 
 
-def test_process_sees_the_sandbox_its_variables_name() -> None:
+def test_process_uses_the_sandbox_named_by_its_variables() -> None:
     wanted = WantedSandbox("anna", "dev", EXPIRES, "911111111111")
 
     assert sandbox.selected(wanted.variables) == wanted
     assert sandbox.selected({}) is None
 
 
-def test_nothing_of_a_sandbox_is_kept(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+def test_a_sandbox_retains_nothing(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
     kept = [name for name, resource in _resources(expiring[0]) if resource.get("DeletionPolicy", "Delete") != "Delete"]
 
     assert not kept
@@ -106,14 +106,14 @@ def test_nothing_of_a_sandbox_is_kept(expiring: tuple[dict[str, Template], dict[
     assert {key["Properties"]["PendingWindowInDays"] for key in keys} == {7}
 
 
-def test_every_stack_says_when_it_expires(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+def test_every_stack_has_its_expiry(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
     _, tags = expiring
 
     assert len(tags) > 4
     assert {name: each.get("Expires") for name, each in tags.items()} == dict.fromkeys(tags, EXPIRES)
 
 
-def test_schedule_invokes_the_function_from_the_day_on(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
+def test_schedule_starts_on_the_day_of_expiry(expiring: tuple[dict[str, Template], dict[str, Any]]) -> None:
     foundation = expiring[0]["dev-anna-foundation"]
     (schedule,) = foundation.properties_of("AWS::Scheduler::Schedule")
 
@@ -121,12 +121,12 @@ def test_schedule_invokes_the_function_from_the_day_on(expiring: tuple[dict[str,
     assert foundation.resources[schedule["Target"]["Arn"]["Ref"]]["Properties"]["Name"] == "live"
 
 
-def test_function_ends_all_stacks_of_this_sandbox_alone(
+def test_function_deletes_only_stacks_of_this_sandbox(
     expiring: tuple[dict[str, Template], dict[str, Any]],
 ) -> None:
     templates, _ = expiring
     foundation = templates["dev-anna-foundation"]
-    # Given what the function may do to stacks, and what it is told
+    # Given the function's permissions on stacks, and its input
     statements = [
         statement
         for policy in foundation.properties_of("AWS::IAM::ManagedPolicy")
@@ -136,11 +136,11 @@ def test_function_ends_all_stacks_of_this_sandbox_alone(
     (function,) = foundation.properties_of("AWS::Lambda::Function")
     waves = json.loads(function["Environment"]["Variables"]["WAVES"])
 
-    # Then each stack that was synthesised is among them, the foundation last
+    # Then it lists every synthesised stack, the foundation last
     names = [name for wave in waves for name, _ in wave]
     assert templates.keys() <= set(names)
     assert names[-1] == "dev-anna-foundation"
-    # And it may end these and no others
+    # And it may delete exactly these
     allowed = [json.dumps(arn) for each in statements for arn in _list(each["Resource"])]
     assert len(allowed) == len(names)
     for name in names:
@@ -176,7 +176,7 @@ def test_bootstrap_of_the_account_lets_a_sandbox_deploy(tmp_path: Path) -> None:
     assert not missing, "\n".join(map(str, missing))
     statements = coverage.statements(found)
     assert statements
-    # The boundary allows deleting a stack only if it has the tag, which this evaluation does not know.
+    # The boundary only allows deleting stacks with the tag, which this evaluation does not know
     beyond = coverage.beyond_boundary(statements, policies.boundary(account, SPECIMEN).document, account)
     assert {each.partition(" ")[0] for each in beyond} == {"cloudformation:DeleteStack"}
 

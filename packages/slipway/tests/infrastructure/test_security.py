@@ -1,4 +1,4 @@
-"""The key, the secrets, and that everything stored is under the key."""
+"""The key, the secrets, and the encryption of everything stored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from slipway.testing.templates import KEPT, DeployedTemplates
 
-# What stores data, and where its template names the key.
+# Types that store data, and where their templates name the key
 _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
     "AWS::DynamoDB::Table": lambda table: table["SSESpecification"]["KMSMasterKeyId"],
     "AWS::S3::Bucket": lambda bucket: bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0][
@@ -25,10 +25,10 @@ _KEY_OF: Mapping[str, Callable[[dict[str, Any]], Any]] = {
 
 @pytest.mark.requirement("its own KMS key")
 def test_service_has_its_own_rotating_retained_key(deployment: DeployedTemplates) -> None:
-    # Given the one key of the service
+    # Given the only key of the service
     (key,) = deployment["security"].of_type("AWS::KMS::Key").values()
 
-    # Then it rotates, waits for the configured window before it is deleted, and outlives its stack
+    # Then it rotates, has the configured deletion window, and is retained
     assert key["Properties"]["EnableKeyRotation"] is True
     assert key["Properties"]["PendingWindowInDays"] == deployment.environment.stateful.key_deletion_window_days
     assert (key["DeletionPolicy"], key["UpdateReplacePolicy"]) in KEPT
@@ -37,18 +37,18 @@ def test_service_has_its_own_rotating_retained_key(deployment: DeployedTemplates
 
 @pytest.mark.requirement("encryption at rest")
 @pytest.mark.parametrize("resource_type", _KEY_OF)
-def test_what_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates, resource_type: str) -> None:
-    # Given every resource of a kind that stores the service's data, in each of its stacks
+def test_stored_data_is_encrypted_with_the_services_key(deployment: DeployedTemplates, resource_type: str) -> None:
+    # Given every resource of a type that stores the service's data, in each of its stacks
     stored = [
         (template.name, properties)
         for template in deployment
         if template.name != "foundation"
         for properties in template.properties_of(resource_type)
-        # AWS delivers access logs to nothing but SSE-S3, and faults of an experiment are no data.
+        # AWS delivers access logs only to buckets with SSE-S3, and an experiment's faults are not data
         if not properties.get("BucketName", "").startswith(("cf-serverless-logs-", "cf-serverless-faults-"))
     ]
 
-    # Then it names the service's key
+    # Then it uses the service's key
     assert stored
     for stack, properties in stored:
         assert deployment.text(stack, _KEY_OF[resource_type](properties)) == deployment.output("KeyArn")
@@ -85,7 +85,7 @@ def test_the_cursor_secret_is_rotated_as_often_as_configured(deployment: Deploye
     # Given the one rotation schedule
     schedule = deployment["security"].only("AWS::SecretsManager::RotationSchedule")
 
-    # Then it turns the cursors' secret over by the rotation function itself
+    # Then it rotates the cursor secret with the rotation function
     assert deployment.text("security", schedule["SecretId"]) == deployment.output("CursorSecretArn")
     assert deployment.text("security", schedule["RotationLambdaARN"]) == deployment.output("RotationFunctionArn")
     assert schedule["RotationRules"] == {"AutomaticallyAfterDays": deployment.environment.secret_rotation_days}
@@ -103,11 +103,11 @@ def test_only_secrets_manager_may_call_the_rotation(deployment: DeployedTemplate
 
 @pytest.mark.requirement("a permission that is created after the resource that needs it")
 def test_the_first_rotation_waits_for_the_permission(deployment: DeployedTemplates) -> None:
-    # Given that Secrets Manager rotates at once when the schedule is made
+    # Given the schedule; Secrets Manager rotates as soon as it is created
     (schedule,) = deployment["security"].of_type("AWS::SecretsManager::RotationSchedule").values()
     permissions = deployment["security"].of_type("AWS::Lambda::Permission")
 
-    # Then the permission stands by then
+    # Then the permission exists before it
     assert set(permissions) <= set(schedule["DependsOn"])
 
 
@@ -119,10 +119,11 @@ def test_templates_and_variables_have_no_secret_values(deployment: DeployedTempl
         for handler, function in deployment.functions().items():
             for name, value in function["Environment"]["Variables"].items():
                 assert "resolve:" not in str(value), f"{handler}: {name}"
-    # Then it is the edge's header, where it is sent and where it is looked for, which CloudFormation resolves at deploy
+    # Then only compute has some: the edge's header, where it is sent and checked, which CloudFormation resolves at
+    # deployment
     resolving = [template.name for template in deployment if "{{resolve:" in template.text()]
     assert resolving == ["compute"]
-    # And the public parameter with AWS FIS's extension, for both functions with traffic.
+    # And the public parameter with AWS FIS's extension, for both functions with traffic
     extensions = 0 if deployment.environment.resilience is None else 2
     assert deployment["compute"].text().count("{{resolve:ssm:/aws/service/fis/") == extensions
     assert deployment["compute"].text().count("{{resolve:") == 1 + deployment.environment.waf.enabled + extensions

@@ -1,4 +1,4 @@
-"""What holds for every stack: outputs, tags, names, references, permissions, protection."""
+"""Properties of every stack: outputs, tags, names, references, permissions, protection."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Se
 
 
 def _statements(template: Template) -> Iterator[tuple[str, Resource, dict[str, Any]]]:
-    """Every statement of an identity policy: its logical id, its resource, itself."""
+    """Yield every statement of an identity policy, with the policy's logical id and resource."""
     for key, resource in template.resources.items():
         if resource["Type"] in {"AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role"}:
             document = resource["Properties"].get("PolicyDocument", {})
@@ -53,7 +53,7 @@ OUTPUTS_OF_EXPERIMENTS = {
     "compute": {"FaultBucketName"},
     "observability": {"SlowFunctionsExperiment", "FailingReadersExperiment", "FailingApiExperiment"},
 }
-"""What stacks of an environment with `resilience` also say."""
+"""Additional outputs of an environment with `resilience`."""
 
 
 @pytest.mark.requirement("outputs")
@@ -64,8 +64,8 @@ def test_outputs_have_stable_ids(deployment: DeployedTemplates, stack: str) -> N
 
 
 @pytest.mark.requirement("outputs")
-def test_outputs_show_what_they_name(deployment: DeployedTemplates) -> None:
-    # Given the kind of resource behind each output that is a reference
+def test_outputs_have_the_named_values(deployment: DeployedTemplates) -> None:
+    # Given the type of resource behind each output that is a reference
     kinds = {
         "KeyId": "AWS::KMS::Key",
         "KeyArn": "AWS::KMS::Key",
@@ -100,8 +100,8 @@ def test_outputs_show_what_they_name(deployment: DeployedTemplates) -> None:
     assert deployment.output("HealthEndpoint") == f"{endpoint}health"
 
 
-def test_in_dev_what_is_stateful_goes_with_its_stack(dev: DeployedTemplates) -> None:
-    # Given that elsewhere a rule of the gate asks for the contrary, and for keys here too
+def test_stateful_resources_in_dev_are_deleted_with_their_stack(dev: DeployedTemplates) -> None:
+    # In other environments a gate rule requires the opposite, and for keys here too
     for template in dev:
         for key, resource in template.resources.items():
             if resource["Type"] in STATEFUL - {"AWS::KMS::Key"} and not _takes_logs(resource):
@@ -109,7 +109,7 @@ def test_in_dev_what_is_stateful_goes_with_its_stack(dev: DeployedTemplates) -> 
 
 
 def _takes_logs(resource: Resource) -> bool:
-    """True for a bucket that AWS writes access logs to: it has none of its own."""
+    """Return True for a bucket that AWS writes access logs to: it has no access log itself."""
     return resource["Type"] == "AWS::S3::Bucket" and "LoggingConfiguration" not in resource["Properties"]
 
 
@@ -120,21 +120,21 @@ def test_staging_and_prod_retain_and_protect(staging: DeployedTemplates, prod: D
         assert deployment.environment.stateful.termination_protection is True
 
 
-# Names
+# --- Names ---
 
 
 def _ids(deployment: DeployedTemplates, stack: str) -> set[str]:
-    """The ids of a stack, without those that change with what they hold (a version, a deployment)."""
+    """Return the ids of a stack, except those that depend on content (a version, a deployment)."""
     moving = ("AWS::Lambda::Version", "AWS::ApiGateway::Deployment")
     return {key for key, resource in deployment[stack].resources.items() if resource["Type"] not in moving}
 
 
 def test_no_id_contains_environment_account_or_region(dev: DeployedTemplates) -> None:
-    # Given dev under another name, elsewhere
+    # Given dev under another name, in another account and region
     elsewhere = changed(dev.environment, {"name": "zebra", "account": "444444444444", "region": "us-east-2"})
     renamed = synthesis.deploy("zebra", elsewhere)
 
-    # Then every resource has the id that it had
+    # Then every resource keeps its id
     for stack in ("foundation", "security", "data", "observability"):
         assert _ids(renamed, stack) == _ids(dev, stack)
     delivery = {"AWS::Logs::Delivery", "AWS::Logs::DeliveryDestination", "AWS::Logs::DeliverySource"}
@@ -142,25 +142,25 @@ def test_no_id_contains_environment_account_or_region(dev: DeployedTemplates) ->
     assert _ids(renamed, "compute") == _ids(dev, "compute") - moved
 
 
-# References
+# --- References ---
 
 
 @pytest.mark.parametrize("deployment", ["dev, Frankfurt"], indirect=True)
-def test_another_region_leaves_no_trace_of_the_first(deployment: DeployedTemplates) -> None:
+def test_templates_for_another_region_do_not_mention_the_first(deployment: DeployedTemplates) -> None:
     for template in deployment:
         if template.name in {"security", "observability", "foundation"}:
-            # The pipeline's bus stays where the pipeline is.
+            # The pipeline's bus stays in the pipeline's region
             bus = f"arn:aws:events:us-east-1:{deployment.environment.tools_account}:event-bus/slipway-delivery"
             assert "us-east-1" not in template.text().replace(bus, "")
 
 
-# Permissions
+# --- Permissions ---
 
 
 @pytest.mark.requirement("functions")
 def test_wildcard_in_a_resource_covers_only_an_id(deployment: DeployedTemplates) -> None:
-    # Given what may have an id at its end that is not known before: the function's objects, and for the pipeline's
-    # steps a stack of the environment and an item of the API
+    # Given the ARNs that may end in an unknown id: the function's objects and, for the pipeline's steps, a stack of the
+    # environment and an item of the API
     place = f"{deployment.environment.region}:{deployment.environment.account}"
     allowed = {
         r"arn:[^:]+:s3:::cf-serverless-[0-9a-f]{8}/items/\*": {"s3:PutObject"},

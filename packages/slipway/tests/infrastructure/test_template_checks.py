@@ -1,4 +1,4 @@
-"""CDK's checks of templates in a process of their own."""
+"""CDK's template checks run in a separate process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def template(folder: Path, **properties: Any) -> CheckedTemplate:
     return CheckedTemplate(stack="Stack", template=str(path), account="111111111111", region="us-east-1")
 
 
-def test_what_cdk_finds_comes_back_whole(checks: TemplateChecks, tmp_path: Path) -> None:
+def test_findings_of_cdk_are_returned_completely(checks: TemplateChecks, tmp_path: Path) -> None:
     answer = checks.result(checks.start([template(tmp_path, Nope=1)]))
 
     (violation,) = answer["violations"]
@@ -44,7 +44,7 @@ def test_late_answers_are_dropped(checks: TemplateChecks, tmp_path: Path) -> Non
     assert checks.result(checks.start([template(sound)]))["success"]
 
 
-def test_a_template_that_is_not_there_fails_its_own_question(checks: TemplateChecks, tmp_path: Path) -> None:
+def test_a_missing_template_fails_only_its_own_check(checks: TemplateChecks, tmp_path: Path) -> None:
     missing = CheckedTemplate(stack="Stack", template=str(tmp_path / "none.json"))
 
     with pytest.raises(TemplateChecksError, match="no such file"):
@@ -52,7 +52,7 @@ def test_a_template_that_is_not_there_fails_its_own_question(checks: TemplateChe
     assert checks.result(checks.start([template(tmp_path)]))["success"]
 
 
-def test_a_process_that_ended_says_so(tmp_path: Path) -> None:
+def test_a_dead_process_is_reported(tmp_path: Path) -> None:
     checks = TemplateChecks()
     checks._process.kill()
     checks._process.wait()

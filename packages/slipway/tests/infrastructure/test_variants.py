@@ -1,4 +1,4 @@
-"""Every configuration that the model allows passes the gate, not only those that are committed."""
+"""Every configuration that the model allows passes the gate, not only the committed ones."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from specimen.services.catalog.infrastructure import Catalog
 from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 
-# A day on which every acknowledgement holds: when they end, `make synth` says.
+# A day on which every acknowledgement is valid; `make synth` reports expired ones
 TODAY = date(2026, 11, 1)
 
-# The committed ones are judged with the whole app.
+# The committed ones are judged with the whole app
 _NOT_COMMITTED = [name for name in ENVIRONMENTS if name not in {"dev", "staging", "prod"}]
 
 
 def _findings(app: App, settings: Settings) -> list[tuple[str, str]]:
-    """Places and rules of what the gate finds; none when it is green."""
+    """Return places and rules of the gate's findings; empty if it is green."""
     packs = packs_of(settings)
     register(app, packs, own=[OnlyAwsRules(), SlipwayRules(settings, RUNBOOKS)])
     verdict = judge(Path(app.synth().directory), packs, today=TODAY)
@@ -41,7 +41,7 @@ def _findings(app: App, settings: Settings) -> list[tuple[str, str]]:
 
 
 def _found_in(environment: Environment, *services: type[Service]) -> list[tuple[str, str]]:
-    """What the gate finds in the foundation and services of one environment."""
+    """Return the gate's findings in the foundation and services of one environment."""
     app = synthesis.new_app()
     FoundationStage(app, environment=environment, services=[service.name for service in services])
     for service in services:
@@ -55,8 +55,8 @@ def test_every_environment_passes_the_gate(variant: str) -> None:
     assert _found_in(ENVIRONMENTS[variant], Catalog) == []
 
 
-def test_every_pack_may_be_switched_on_in_another_environment_too() -> None:
-    # Given staging, judged as prod is, with what prod has for it
+def test_every_pack_may_be_active_in_another_environment() -> None:
+    # Given staging with prod's packs, and with what they require
     environment = changed(
         SPECIMEN.environment("staging"),
         {
@@ -78,10 +78,10 @@ def test_enabled_pack_finds_its_own_violations() -> None:
     }
 
 
-def test_a_region_without_cloudfront_does_not() -> None:
-    # Given a region in which CloudFormation knows no distribution
+def test_a_region_without_cloudfront_fails_the_gate() -> None:
+    # Given a region in which CloudFormation does not support distributions
     findings = _found_in(ENVIRONMENTS["dev, GovCloud"], Catalog)
 
-    # Then it is said before an account sees it
+    # Then it is reported before anything is deployed
     assert findings
     assert all("/Edge/" in path for path, _ in findings)

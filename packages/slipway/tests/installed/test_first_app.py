@@ -21,16 +21,16 @@ from slipway.project import ROOT
 APP = "shop"
 SERVICE = "items"
 PYTHON = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-"""The interpreter that the virtual environment was made from."""
+"""The interpreter that the virtual environment was created from."""
 
 AUTHOR = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
 
 _OURS = ("PYTHONPATH", "VIRTUAL_ENV", "SLIPWAY_PROJECT", "MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-"""Variables by which a process would find this repository."""
+"""Variables through which a process would find this repository."""
 
 
 def _run(folder: Path, *command: str | Path, code: int = 0) -> str:
-    """Run a command as somebody does who has no checkout of this repository, and return what it wrote."""
+    """Run a command like a user without a checkout of this repository, and return its output."""
     environ = {name: value for name, value in os.environ.items() if name not in _OURS} | {
         "PATH": f"{PYTHON.parent}:{os.defpath}"
     }
@@ -44,7 +44,7 @@ def _run(folder: Path, *command: str | Path, code: int = 0) -> str:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Path]:
-    """An empty folder. What was launched in it is removed."""
+    """Create an empty folder, and shut down everything launched in it afterwards."""
     yield tmp_path
     if (tmp_path / APP / ".venv").is_dir():
         _run(tmp_path / APP, "make", "forget")
@@ -52,9 +52,9 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def tool(home: Path) -> Path:
-    """The command line, installed from the wheels with what the locks pin."""
+    """Install the command line from the wheels, with the locked dependencies."""
     venv, wheels = home / "tool", home / "wheels"
-    # With the checkout's own tools: only what follows has nothing of it.
+    # Built with the checkout's own tools; everything after this is independent of it
     subprocess.run(["make", "wheels", f"WHEELS={wheels}"], cwd=ROOT, check=True, capture_output=True)
     uv = (sys.executable, "-m", "uv")
     _run(home, *uv, "venv", "--quiet", "--python", PYTHON, venv)
@@ -70,18 +70,18 @@ def test_first_app_is_delivered_and_reviewed(home: Path, tool: Path, say: Callab
     def took(what: str) -> None:
         say(f"{what} after {time.monotonic() - started:.0f} s")
 
-    # Given a new app with one service, whose accounts are its own
+    # Given a new app with one service and its own accounts
     _run(home, tool, "init", APP, "--service", SERVICE, "--account", "dev=310987654321")
     _run(app, "make", "install", "baseline")
     _run(app, "git", *AUTHOR, "commit", "--quiet", "--all", "--message", "Add the baseline")
     took("app")
 
-    # When it is rehearsed, then it gets to prod
+    # When it is rehearsed, then it reaches prod
     assert "prod" in _run(app, "make", "rehearse", "APPROVE=yes")
     assert (app / "build" / "rehearsal" / "index.html").is_file()
     took("prod")
 
-    # And a change that replaces a table is stopped by the installed review, which has no CDK
+    # And the installed review, which has no CDK, stops a change that replaces a table
     after = home / "after"
     shutil.copytree(app / "cdk.out", after)
     table = _replace_table(after)
@@ -92,7 +92,7 @@ def test_first_app_is_delivered_and_reviewed(home: Path, tool: Path, say: Callab
 
 
 def _replace_table(assembly: Path) -> str:
-    """Give the first table of an assembly another key, and return the name of its stack."""
+    """Change the key of the first table of an assembly, and return the name of its stack."""
     for file in sorted(assembly.rglob("*.template.json")):
         template = json.loads(file.read_text(encoding="utf-8"))
         for resource in template.get("Resources", {}).values():

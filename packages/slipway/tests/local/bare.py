@@ -1,4 +1,4 @@
-"""An account with nothing in it, and what tests put there: roles, functions, stacks."""
+"""An empty account, with helpers to create roles, functions and stacks in it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LAMBDA = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, 
 
 
 def allow(resource: str | list[str], *actions: str) -> Statement:
-    """A statement that allows actions on a resource."""
+    """Return a statement that allows actions on a resource."""
     return {"Effect": "Allow", "Action": list(actions), "Resource": resource}
 
 
@@ -29,7 +29,7 @@ LOGS = allow("*", "logs:CreateLogStream", "logs:PutLogEvents")
 
 @dataclass(frozen=True)
 class Account:
-    """An account, by its root."""
+    """An account, used through its root."""
 
     emulator: Emulator
 
@@ -40,7 +40,7 @@ class Account:
         return f"arn:aws:{service}:{self.emulator.region}:{self.emulator.account}:{resource}"
 
     def role(self, *statements: Statement) -> str:
-        """ARN of a new role for functions."""
+        """Create a role for functions and return its ARN."""
         iam, name = self.client("iam"), f"role-{uuid4().hex[:12]}"
         trust = {"Version": "2012-10-17", "Statement": [_LAMBDA]}
         arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
@@ -48,14 +48,14 @@ class Account:
         return arn
 
     def permit(self, role_arn: str, *statements: Statement) -> None:
-        """Give a role these statements and no others."""
+        """Replace a role's statements with these."""
         nothing = {"Effect": "Deny", "Action": "none:None", "Resource": "*"}
         document = {"Version": "2012-10-17", "Statement": list(statements) or [nothing]}
         name = role_arn.rpartition("/")[2]
         self.client("iam").put_role_policy(RoleName=name, PolicyName="policy", PolicyDocument=json.dumps(document))
 
     def function(self, role_arn: str, code: str, **settings: Any) -> str:
-        """Name of a new function; `code` defines `handler(event, context)`."""
+        """Create a function and return its name; `code` defines `handler(event, context)`."""
         name, content = f"function-{uuid4().hex[:12]}", io.BytesIO()
         with zipfile.ZipFile(content, "w") as archive:
             archive.writestr("code.py", code)
@@ -70,12 +70,12 @@ class Account:
         return name
 
     def invoke(self, function: str, event: Any = None, **settings: Any) -> Any:
-        """What a function answers, or its error."""
+        """Invoke a function and return its response or its error."""
         answer = self.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode(), **settings)
         return json.loads(answer["Payload"].read())
 
     def key(self, *services: str) -> str:
-        """ARN of a new key that the account and these services may use."""
+        """Create a key for the account and these services, and return its ARN."""
         root = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{self.emulator.account}:root"}}
         service = {"Effect": "Allow", "Principal": {"Service": list(services)}}
         statements = [{**each, "Action": "kms:*", "Resource": "*"} for each in (root, service)][: 2 if services else 1]
@@ -84,13 +84,13 @@ class Account:
         return arn
 
     def queue(self, **attributes: str) -> tuple[str, str]:
-        """Address and ARN of a new queue."""
+        """Create a queue and return its address and ARN."""
         sqs = self.client("sqs")
         url = sqs.create_queue(QueueName=f"queue-{uuid4().hex[:12]}", Attributes=attributes)["QueueUrl"]
         return url, self.arn("sqs", url.rpartition("/")[2])
 
     def messages(self, url: str) -> list[Any]:
-        """The bodies that are in a queue; they stay there."""
+        """Return the bodies of a queue's messages, which stay in the queue."""
         found = self.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
         return [message["Body"] for message in found.get("Messages", [])]
 
@@ -98,7 +98,7 @@ class Account:
         """Create or update a stack.
 
         Returns:
-            Why it failed; None if it didn't.
+            Why the operation failed; None if it succeeded.
         """
         formation = self.client("cloudformation")
         template = json.dumps({"Resources": resources, **({"Outputs": outputs} if outputs else {})})
@@ -109,11 +109,11 @@ class Account:
         return self.ended(name, after=before)
 
     def ended(self, name: str, *, after: int = 0) -> str | None:
-        """Why a stack's operation failed, once it has ended; None if it didn't.
+        """Wait for the end of a stack's operation, and return why it failed; None if it succeeded.
 
         Args:
-            name: of the stack.
-            after: how many of its events are of earlier operations.
+            name: Name of the stack.
+            after: Number of its events that belong to earlier operations.
         """
         formation = self.client("cloudformation")
 
@@ -130,7 +130,7 @@ class Account:
 
 
 def until(look: Callable[[], T | None], seconds: float = 20) -> T:
-    """What `look` finds, once it finds something."""
+    """Call `look` until it returns something, and return that."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := look():

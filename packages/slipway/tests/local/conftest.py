@@ -1,4 +1,4 @@
-"""The tool's local tests deploy its own specimen, and no service of the app around them."""
+"""The tool's local tests deploy its own specimen, and none of the app's services."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slipway.testing.emulated import FOLDER, TESTS
 
 @pytest.fixture(scope="session")
 def project() -> Path:
-    """A project of the specimen, built and synthesised: the first process of a run makes it, the others wait for it."""
+    """Create a project of the specimen, built and synthesised by the first process of a run; the others wait for it."""
     folder, made_by = TESTS / "specimen", TESTS / "specimen.run"
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
     TESTS.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def project() -> Path:
                 **os.environ,
                 "SLIPWAY_PROJECT": str(folder),
                 "CDK_OUTDIR": str(folder / "cdk.out"),
-                # The gates have tests of their own.
+                # The gates have their own tests
                 "CDK_VALIDATION": "false",
             }
             for command in (["-m", "slipway", "build"], ["-O", "app.py"]):
@@ -45,16 +45,16 @@ def project() -> Path:
 
 @pytest.fixture(scope="session")
 def assembly(project: Path) -> Path:
-    """The cloud assembly of the specimen."""
+    """Return the cloud assembly of the specimen."""
     return project / "cdk.out"
 
 
 @pytest.fixture(scope="session")
 def local(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
-    """The specimen's first environment with every service, deployed; gone when the session ends."""
+    """Deploy the specimen's first environment with every service; it is deleted at the end of the session."""
     isolate()
     folder, settings = FOLDER / "specimen", specimen.SETTINGS
-    # What a killed session left behind.
+    # Left behind by a killed session
     LocalEnvironment(specimen.DEV, settings.pipeline, folder=folder, port=0).stop()
     found = LocalEnvironment(specimen.DEV, settings.pipeline, folder=folder, port=0, assembly=assembly)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Functions of a bare account that an emulated AWS FIS makes late or has fail."""
+"""Functions of an empty account that an emulated AWS FIS delays or fails."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def template(
     duration: str = "PT30S",
     alarm: str = "quiet",
 ) -> str:
-    """Id of the template of a new stack."""
+    """Create a stack with an experiment template, and return the template's id."""
     name = f"stack-{time.monotonic_ns()}"
     properties = {
         "Description": "-",

@@ -1,4 +1,4 @@
-"""An app that knows nothing of this tool: CDK's defaults, outputs as variables, a canary without contract checks."""
+"""An app that does not use this tool: CDK's defaults, outputs as variables, a canary without contract checks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _commit(folder: Path, code: str) -> None:
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
-    """A sound commit, and then one whose function fails."""
+    """Rehearse a healthy commit, then one whose function fails."""
     folder = tmp_path_factory.mktemp("app")
     (folder / "app.py").write_text(APP, encoding="utf-8")
     (folder / "orders.json").write_text(json.dumps([{"order": 1}, {"order": 2}]), encoding="utf-8")
@@ -90,7 +90,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
     with (folder.parent / "shown.txt").open("w", encoding="utf-8") as shown:
         show = Show(Console(file=shown, width=160))
         with ThreadPoolExecutor(1) as pool:
-            # Nobody sits at the terminal: the answer comes from another process, as of `slipway approve`.
+            # The answer comes from another process, as with `slipway approve`
             over = threading.Event()
             answers = pool.submit(_approve, app, options.home, over)
             try:
@@ -101,7 +101,7 @@ def rehearsed(tmp_path_factory: pytest.TempPathFactory) -> AppRehearsed:
 
 
 def _approve(app: App, home: Path, over: threading.Event) -> list[str]:
-    """Approve whatever waits, until the rehearsal is over."""
+    """Approve every waiting approval until the rehearsal is over."""
     answered = []
     while not over.wait(0.5):
         with suppress(RehearsalError):
@@ -109,7 +109,7 @@ def _approve(app: App, home: Path, over: threading.Event) -> list[str]:
     return answered
 
 
-def test_a_commit_goes_through_every_account(rehearsed: AppRehearsed) -> None:
+def test_a_commit_is_delivered_to_every_account(rehearsed: AppRehearsed) -> None:
     run = rehearsed.runs[0]
     assert (run.record.verdict.split(" in ")[0], run.record.delivered) == (
         f"delivered {run.record.commit[:12]} to Prod",

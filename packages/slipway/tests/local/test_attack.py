@@ -1,4 +1,4 @@
-"""What an attack from outside finds: faults that are planted in a service on the loopback interface."""
+"""The scan from outside finds faults that are planted in a service on the loopback interface."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def attacked(logic: Logic, folder: Path, *, guarded: bool = True) -> Attacked:
         return attack_target(target_at(address, folder), BOUNDS, folder)
 
 
-def test_a_careful_service_has_no_finding_within_the_bounds(tmp_path: Path) -> None:
+def test_a_correct_service_has_no_findings(tmp_path: Path) -> None:
     with served(careful) as (address, seen):
         found = attack_target(target_at(address, tmp_path), BOUNDS, tmp_path)
     assert [str(each) for each in found.findings] == []
     assert found.requests > 50
-    # The bound, the probes of schemathesis, and the callers without a key
+    # The bound plus schemathesis's probes and the requests without a key
     assert len(seen) <= BOUNDS.requests + 10
 
 
 def test_the_bound_holds_in_the_background(tmp_path: Path) -> None:
-    # Given what a shell does to the processes that it starts with `&`
+    # Given the signal settings that a shell gives to processes started with `&`
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with served(careful) as (address, seen):
@@ -65,14 +65,14 @@ def test_the_bound_holds_in_the_background(tmp_path: Path) -> None:
     ids=["500 on odd input", "a trace in the body", "no authorization"],
 )
 def test_a_planted_fault_is_found(tmp_path: Path, logic: Logic, guarded: bool, rule: str) -> None:
-    # When a service with a fault is attacked
+    # When a service with a fault is scanned
     found = attacked(logic, tmp_path, guarded=guarded)
-    # Then the fault is the first finding, with a request that shows it
+    # Then the fault is the first finding, with a request that reproduces it
     assert (found.findings[0].rule, found.findings[0].operation) == (rule, "POST /things")
     assert found.findings[0].request.startswith("POST http://127.0.0.1")
     assert found.plain()["failed"] is True
 
-    # And the reports for code scanning and for CodeBuild say so
+    # And the reports for code scanning and for CodeBuild contain it
     json_file, sarif_file = write_reports(found, "staging", tmp_path)
     sarif = json.loads(sarif_file.read_text(encoding="utf-8"))
     assert sarif["version"] == "2.1.0"
@@ -82,7 +82,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, logic: Logic, guarded: bool, r
     assert "<failure" in (tmp_path / "attack-staging-things.xml").read_text(encoding="utf-8")
 
 
-def test_missing_key_is_named_and_not_green(tmp_path: Path) -> None:
+def test_missing_key_is_reported_and_not_green(tmp_path: Path) -> None:
     with served(careful) as (address, _), pytest.raises(SlipwayError, match="things was not attacked"):
         attack_target(target_at(address, tmp_path, key=None), BOUNDS, tmp_path)
 

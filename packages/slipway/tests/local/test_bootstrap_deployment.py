@@ -1,10 +1,10 @@
-"""The printed bootstrap, run on an account of the emulator, and everything of `dev` deployed there under it.
+"""The printed bootstrap commands run on an account of the emulator, and all of `dev` is deployed with them.
 
-The emulator's CloudFormation takes the execution role and does not evaluate its policies (a test below says so, and
-fails on the day when that changes). So the deployment shows that the bootstrap is complete, and what the policies allow
-is shown beside it: for each resource that was made, by its real name, every call that CloudFormation's registry lists
-for its type is evaluated under the policies that are attached; and calls of the emulator itself, which are enforced,
-are made by a role that has the same policies.
+The emulator's CloudFormation accepts the execution role but does not evaluate its policies (a test below verifies this,
+and fails once it changes). Therefore the deployment proves that the bootstrap is complete, and the policies are tested
+separately: for each deployed resource, with its real name, every call that CloudFormation's registry lists
+for its type is evaluated with the attached policies; and calls to the emulator itself, which are enforced,
+are made with a role that has the same policies.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Bootstrapped:
         return self.local.emulator.session(credentials).client(service)  # type: ignore[call-overload]
 
     def attached(self, role: str) -> dict[str, Any]:
-        """Name → document of a role's managed policies, as IAM has them."""
+        """Return documents of a role's managed policies by name, as stored in IAM."""
         iam = self.client("iam")
         found = {}
         for policy in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]:
@@ -111,7 +111,7 @@ def _run_printed_commands(local: LocalEnvironment, account: Account, settings: S
 
 
 def _bound_the_roles(found: Bootstrapped) -> None:
-    """The emulator's CloudFormation ignores `PermissionsBoundary` of a role; its IAM enforces one that is put there."""
+    """Set the boundary on roles: the emulator's CloudFormation ignores the property, but its IAM enforces it."""
     iam = found.client("iam")
     boundary = found.account.policy_arn(found.settings.pipeline.permissions_boundary)
     formation = found.client("cloudformation")
@@ -130,14 +130,14 @@ def _stacks(found: Bootstrapped) -> dict[str, str]:
 
 
 def _deployed_resources(found: Bootstrapped) -> list[NamedResource]:
-    """What the emulator made, by its real names, with the properties of the synthesized templates."""
+    """Return the deployed resources with their real names and the properties of the synthesised templates."""
     synthesized = resources(found.local.assembly, found.account)
     formation = found.client("cloudformation")
     real = {
         (stack, resource["LogicalResourceId"]): resource["PhysicalResourceId"]
         for stack in _stacks(found)
         for resource in formation.describe_stack_resources(StackName=stack)["StackResources"]
-        # The emulator's own way to name a log group; on AWS its name begins with the stack's.
+        # The emulator's own name of a log group; on AWS it starts with the stack's name
         if not resource["PhysicalResourceId"].startswith("/aws/cloudformation/")
     }
     return [replace(each, physical_id=real.get((each.stack, each.logical_id))) for each in synthesized]
@@ -158,37 +158,37 @@ def test_the_execution_role_has_only_its_policies(bootstrapped: Bootstrapped) ->
     # Given the account after the printed commands
     # When its execution role is read
     attached = bootstrapped.attached(bootstrapped.execution_role)
-    # Then it has the policies that were written, and AdministratorAccess is not among them
+    # Then it has exactly the written policies, without AdministratorAccess
     wanted = policies.execution_policies(bootstrapped.account, bootstrapped.settings)
     assert attached == {policy.name: policy.document for policy in wanted}
 
 
 @pytest.mark.requirement("from a push to prod")
 def test_everything_of_dev_deploys_after_the_printed_bootstrap(bootstrapped: Bootstrapped, assembly: Path) -> None:
-    # Given the stacks of the templates, some of each service
+    # Given the stacks of the templates, at least one of each service
     synthesized = {each.stack for each in resources(assembly, bootstrapped.account)}
     for service in SERVICES:
         assert any(stack.startswith(f"dev-{service.name}-") for stack in synthesized)
-    # When those of the account are read
+    # When the account's stacks are listed
     stacks = _stacks(bootstrapped)
-    # Then all of them stand
+    # Then all of them are deployed
     assert {"CDKToolkit", names.policies_stack("slipway"), "dev-foundation"} | synthesized <= set(stacks)
     assert set(stacks.values()) == {"CREATE_COMPLETE"}
 
 
 def test_attached_policies_allow_every_deployment_call(bootstrapped: Bootstrapped) -> None:
-    # Given the resources that exist, and the policies as IAM has them
+    # Given the existing resources, and the policies as stored in IAM
     found = _deployed_resources(bootstrapped)
     assert sum(resource.physical_id is not None for resource in found) > 100
     documents = bootstrapped.attached(bootstrapped.execution_role)
-    # When each call of CloudFormation for them is evaluated
+    # When each of CloudFormation's calls for them is evaluated
     refused = _refused(found, bootstrapped.account, list(documents.values()))
     # Then none is refused
     assert not refused, "\n".join(map(str, refused))
 
 
 def test_the_emulator_still_does_not_evaluate_the_execution_role(bootstrapped: Bootstrapped) -> None:
-    # Given a role for CloudFormation that may do nothing
+    # Given a role for CloudFormation without permissions
     iam = bootstrapped.client("iam")
     trust = _trust({"Service": "cloudformation.amazonaws.com"})
     role = iam.create_role(RoleName="may-do-nothing", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -197,7 +197,7 @@ def test_the_emulator_still_does_not_evaluate_the_execution_role(bootstrapped: B
     formation = bootstrapped.client("cloudformation")
     formation.create_stack(StackName="denied", TemplateBody=json.dumps(template), RoleARN=role)
     try:
-        # Then it stands, which on AWS it would not: the day this fails, the deployment above proves the policies alone
+        # Then it is created, unlike on AWS; once this fails, the deployment above proves the policies by itself
         assert _stacks(bootstrapped)["denied"] == "CREATE_COMPLETE"
     finally:
         formation.delete_stack(StackName="denied")
@@ -206,7 +206,7 @@ def test_the_emulator_still_does_not_evaluate_the_execution_role(bootstrapped: B
 
 @pytest.fixture(scope="module")
 def executor(bootstrapped: Bootstrapped) -> Iterator[Callable[[str], Any]]:
-    """Clients of a role with the policies and the boundary of the execution role, which a person can assume."""
+    """Return clients of a role that a person can assume, with the execution role's policies and boundary."""
     iam = bootstrapped.client("iam")
     trust = _trust({"AWS": f"arn:aws:iam::{bootstrapped.account.account}:root"})
     role = iam.create_role(RoleName="same-as-execution", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -269,7 +269,7 @@ DENIED: dict[str, Callable[[Callable[[str], Any]], Any]] = {
 
 
 @pytest.mark.parametrize("what", ALLOWED)
-def test_a_role_with_these_policies_makes(what: str, executor: Callable[[str], Any]) -> None:
+def test_a_role_with_these_policies_may_create(what: str, executor: Callable[[str], Any]) -> None:
     ALLOWED[what](executor)
 
 
@@ -285,12 +285,12 @@ def test_a_role_with_these_policies_is_refused(what: str, executor: Callable[[st
 def test_every_role_of_dev_has_the_permissions_boundary(bootstrapped: Bootstrapped, assembly: Path) -> None:
     # Given the roles of the templates
     made = [each for each in resources(assembly, bootstrapped.account) if each.type_name == "AWS::IAM::Role"]
-    # When those of the account are read
+    # When the account's roles are listed
     iam = bootstrapped.client("iam")
     boundary = bootstrapped.account.policy_arn(bootstrapped.settings.pipeline.permissions_boundary)
     roles = [role for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
     found = [role["RoleName"] for role in roles if role["RoleName"].startswith(("dev-", "slipway-dev-"))]
-    # Then all of them are there, with the boundary
+    # Then each of them exists, with the boundary
     assert len(found) == len(made) > 20
     for name in found:
         given = iam.get_role(RoleName=name)["Role"]["PermissionsBoundary"]
@@ -298,37 +298,37 @@ def test_every_role_of_dev_has_the_permissions_boundary(bootstrapped: Bootstrapp
 
 
 def test_services_work_under_the_permissions_boundary(bootstrapped: Bootstrapped) -> None:
-    # Given the boundary on each role that the stacks made
+    # Given the boundary on every role of the stacks
     emulator, outputs = bootstrapped.local.emulator, bootstrapped.outputs["catalog"]
     auth = SigV4(bootstrapped.local.caller(bootstrapped.outputs), emulator.region)
     with emulator.http() as http:
-        # When an entry is created, and asked for through the edge
+        # When an entry is created, and read through the edge
         created = http.post(target(outputs, "/items", edge=False).url, json={"name": "kettle"}, auth=auth)
         where = target(outputs, f"/items/{created.json()['id']}", edge=True)
         read = http.get(where.url, headers={"Host": where.host or ""})
-    # Then it is there
+    # Then both succeed
     assert (created.status_code, read.json()) == (201, created.json())
 
 
-def test_doctor_finds_the_account_as_it_should_be(bootstrapped: Bootstrapped, assembly: Path) -> None:
-    # Given credentials of the account, and of no other
+def test_doctor_reports_the_bootstrapped_account_as_ok(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given credentials for this account only
     sessions = [bootstrapped.local.emulator.session()]
-    # When the doctor looks
+    # When the doctor runs
     found = {(each.area, each.check): each for each in check_accounts(SETTINGS, sessions, assembly)}
-    # Then identity, bootstrap, trust, execution role and policies are in order
+    # Then identity, bootstrap, trust, execution role and policies are reported as OK
     for check in (
         *("identity", "bootstrap in us-east-1", "trust of deploy-role in us-east-1"),
         *("trust of file-publishing-role in us-east-1", "execution role in us-east-1", "policies"),
     ):
         assert found["dev", check].status is CheckStatus.OK, found["dev", check]
     assert ("dev", "boundary of the execution role in us-east-1") not in found
-    # And the accounts without credentials are said not to have been checked
+    # And accounts without credentials are reported as unchecked
     for label in ("tools", "staging", "prod"):
         assert found[label, "everything"].status is CheckStatus.UNCHECKED
 
 
-def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) -> None:
-    # Given an account whose execution role was given more, and whose policy was changed
+def test_doctor_reports_manual_changes(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given an account whose execution role got another policy, and one of whose policies was changed
     iam = bootstrapped.client("iam")
     administrator = "arn:aws:iam::aws:policy/AdministratorAccess"
     arn = bootstrapped.account.policy_arn("slipway-bootstrap-messaging")
@@ -337,7 +337,7 @@ def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) 
     iam.attach_role_policy(RoleName=bootstrapped.execution_role, PolicyArn=administrator)
     iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
     try:
-        # When the doctor looks
+        # When the doctor runs
         session = bootstrapped.local.emulator.session()
         found = {each.check: each for each in check_account(bootstrapped.account, SETTINGS, session, assembly)}
     finally:
@@ -346,7 +346,7 @@ def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) 
             policy for policy in policies.policies(bootstrapped.account, SETTINGS) if arn.endswith(policy.name)
         )
         iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(right.document), SetAsDefault=True)
-    # Then it says both, and how to fix them
+    # Then it reports both, with fixes
     assert found["execution role in us-east-1"].status is CheckStatus.WARNING
     assert "AdministratorAccess" in found["execution role in us-east-1"].found
     assert found["policies"].status is CheckStatus.WARNING
@@ -354,13 +354,13 @@ def test_doctor_sees_manual_changes(bootstrapped: Bootstrapped, assembly: Path) 
     assert found["policies"].fix
 
 
-def test_doctor_says_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrapped, assembly: Path) -> None:
-    # Given an account that nobody bootstrapped, on the same emulator
+def test_doctor_reports_that_an_account_is_not_bootstrapped(bootstrapped: Bootstrapped, assembly: Path) -> None:
+    # Given an account on the same emulator that was not bootstrapped
     account = ACCOUNTS["prod"]
     session = bootstrapped.local.emulator.session(Credentials(account.account, "test"))
-    # When the doctor looks
+    # When the doctor runs
     found = {each.check: each for each in check_accounts(SETTINGS, [session], assembly) if each.area == "prod"}
-    # Then it says so, and what to run
+    # Then it reports this, with the command to run
     for check in (
         "bootstrap in us-east-1",
         "trust of deploy-role in us-east-1",

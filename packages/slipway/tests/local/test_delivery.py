@@ -1,4 +1,4 @@
-"""What the pipeline's steps and functions do through AWS's own API, on an emulator of its own."""
+"""The pipeline's steps and functions call AWS's APIs on an emulator of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[boto3.Session]:
-    """An empty account."""
+    """Create an empty account."""
     isolate()
     folder = tmp_path_factory.mktemp("emulator")
     emulator = Emulator(specimen.PROD.account, specimen.PROD.region, folder / "prod", tls=folder / "tls")
@@ -46,7 +46,7 @@ def memory(account: boto3.Session) -> Iterator[TableMemory]:
 
 @pytest.fixture(scope="module")
 def stacks(account: boto3.Session) -> list[str]:
-    """The stateful stacks of a service, deployed without any protection, as CDK Pipelines does."""
+    """Deploy the stateful stacks of a service without any protection, as CDK Pipelines does."""
     cloudformation = account.client("cloudformation")
     template = {
         "Resources": {"Bucket": {"Type": "AWS::S3::Bucket"}},
@@ -63,15 +63,15 @@ def stacks(account: boto3.Session) -> list[str]:
 
 
 @pytest.mark.requirement("no accidental loss of stateful resources", "protection")
-def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> None:
-    # Given stacks that nothing protects
+def test_protection_is_set(account: boto3.Session, stacks: list[str]) -> None:
+    # Given unprotected stacks
     cloudformation = account.client("cloudformation")
     assert {read_back(cloudformation, stack).termination_protection for stack in stacks} == {False}
 
     # When the step after the deployment runs
     protect(cloudformation, stacks, termination_protection=True)
 
-    # Then CloudFormation says so itself
+    # Then CloudFormation reports them as protected
     for stack in stacks:
         described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
         assert described["EnableTerminationProtection"] is True
@@ -81,7 +81,7 @@ def test_protection_is_really_set(account: boto3.Session, stacks: list[str]) -> 
 
 
 @pytest.mark.requirement("protection")
-def test_the_way_through_is_closed_again_by_the_next_run(account: boto3.Session, stacks: list[str]) -> None:
+def test_the_next_run_closes_an_opened_stack(account: boto3.Session, stacks: list[str]) -> None:
     cloudformation = account.client("cloudformation")
     open_stack(cloudformation, stacks[1])
     assert read_back(cloudformation, stacks[1]).policy == OPEN_POLICY
@@ -104,7 +104,7 @@ def test_a_key_is_new_once(memory: TableMemory) -> None:
     assert memory.first_time("deployment#prod#two")
 
 
-def test_a_value_is_remembered_until_it_is_forgotten(memory: TableMemory) -> None:
+def test_a_value_is_stored_until_it_is_deleted(memory: TableMemory) -> None:
     assert memory.get("broken#prod") is None
     memory.put("broken#prod", "2026-11-20T12:00:00+00:00")
     assert memory.get("broken#prod") == "2026-11-20T12:00:00+00:00"
@@ -119,13 +119,13 @@ def test_alarms_are_counted_by_their_latest_state(memory: TableMemory) -> None:
 
     assert memory.set_alarm("prod", "one", at=at(1), in_alarm=True) == 1
     assert memory.set_alarm("prod", "two", at=at(2), in_alarm=True) == 2
-    # The same again
+    # The same event again
     assert memory.set_alarm("prod", "two", at=at(2), in_alarm=True) == 2
-    # It is over
+    # It has ended
     assert memory.set_alarm("prod", "one", at=at(5), in_alarm=False) == 1
-    # What comes late changes nothing
+    # A late event changes nothing
     assert memory.set_alarm("prod", "one", at=at(3), in_alarm=True) == 1
-    # And environments are apart
+    # Environments are counted separately
     assert memory.set_alarm("staging", "one", at=at(1), in_alarm=False) == 0
-    # As they are asked for each minute, of an environment without any too
+    # The counts as read each minute, including an environment without alarms
     assert [memory.alarms_on(name) for name in ("dev", "staging", "prod")] == [0, 0, 1]

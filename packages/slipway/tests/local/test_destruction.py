@@ -1,4 +1,4 @@
-"""`make destroy`: a disposable environment is emptied and deleted, and nothing of it is left."""
+"""`make destroy` empties and deletes a disposable environment, and leaves nothing of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SERVICE = "catalog"
 
 @pytest.fixture(scope="module")
 def disposable(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
-    """An environment of this module's own, with one service."""
+    """Deploy an environment for this module, with one service."""
     isolate()
     settings, environment = specimen.SETTINGS, specimen.DEV
     folder = FOLDER / "destroyed"
@@ -51,8 +51,8 @@ def run(local: LocalEnvironment, *arguments: str) -> subprocess.CompletedProcess
 
 
 @pytest.mark.requirement("a disposable environment that cannot be deleted")
-def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment) -> None:
-    # Given an environment with versions, a delete marker and an unfinished upload in its bucket, and logs beside it
+def test_an_environment_with_data_is_deleted_completely(disposable: LocalEnvironment) -> None:
+    # Given a bucket with versions, a delete marker and an unfinished upload, and a bucket with logs
     session, outputs = disposable.emulator.session(), disposable.outputs()[SERVICE]
     s3, bucket, logs = session.client("s3"), outputs["BucketName"], outputs["LogBucketName"]
     for text in (b"first", b"second"):
@@ -61,19 +61,19 @@ def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment
     s3.create_multipart_upload(Bucket=bucket, Key="2.json")
     s3.put_object(Bucket=logs, Key="s3/log", Body=b"GET")
     session.client("dynamodb").put_item(TableName=outputs["TableName"], Item={"id": {"S": "1"}})
-    # And a stack that somebody protected
+    # And a protected stack
     formation = session.client("cloudformation")
     data = f"{disposable.name}-{SERVICE}-data"
     formation.update_termination_protection(StackName=data, EnableTerminationProtection=True)
 
-    # When nobody says yes, then everything stays
+    # When the question is not answered, then nothing is deleted
     refused = run(disposable)
     assert refused.returncode == 1, refused.stdout + refused.stderr
     assert bucket in refused.stdout
     assert "nothing was deleted" in refused.stderr
     assert formation.describe_stacks(StackName=data)["Stacks"][0]["EnableTerminationProtection"]
 
-    # When it is answered
+    # When it is answered with yes
     done = run(disposable, "--yes")
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -88,20 +88,20 @@ def test_an_environment_with_data_is_deleted_wholly(disposable: LocalEnvironment
     key = session.client("kms").describe_key(KeyId=outputs_of_key(done.stdout))["KeyMetadata"]
     assert key["KeyState"] == "PendingDeletion"
 
-    # And to destroy it again is to do nothing
+    # And a second run has nothing to do
     again = run(disposable, "--yes")
     assert again.returncode == 0
     assert "nothing to do" in again.stdout
 
 
 def outputs_of_key(said: str) -> str:
-    """The id of the key that the verb said would be deleted."""
+    """Return the id of the key that the verb listed for deletion."""
     (line,) = [line for line in said.splitlines() if "AWS::KMS::Key" in line]
     return line.partition("AWS::KMS::Key ")[2].split()[0]
 
 
 def test_undeletable_resources_are_reported(disposable: LocalEnvironment) -> None:
-    # Given a stack of the environment's that keeps what the verb knows no way to delete
+    # Given a stack of the environment that retains a resource which the verb cannot delete
     environment, session = disposable.environment, disposable.emulator.session()
     name = f"{environment.name}-foundation"
     topic = {"Type": "AWS::SNS::Topic", "DeletionPolicy": "Retain", "Properties": {"TopicName": "kept"}}
@@ -110,10 +110,10 @@ def test_undeletable_resources_are_reported(disposable: LocalEnvironment) -> Non
     formation.create_stack(StackName=name, TemplateBody=template)
     formation.get_waiter("stack_create_complete").wait(StackName=name)
 
-    # When it is destroyed
+    # When the environment is destroyed
     done = run(disposable, "--yes")
 
-    # Then the verb fails, and names what is left
+    # Then the verb fails and names what is left
     assert done.returncode == 1, done.stdout
     assert "AWS::SNS::Topic arn:" in done.stderr
     assert "delete it manually" in done.stderr

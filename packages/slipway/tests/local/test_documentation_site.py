@@ -1,4 +1,4 @@
-"""The documentation site in a real browser, opened from its files: no server, no network."""
+"""The documentation site in a real browser, opened from files: no server, no network."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 PHONE = 360
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
 
-# Together they show everything that the theme has styles for: tables, code, notes, pictures, signatures.
+# Together they contain everything that the theme styles: tables, code, notes, pictures, signatures
 LOOKED_AT = ("index.html", "start.html", "evidence.html", "guides/write-a-rule.html", "runbooks/new-version.html")
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site, built as `make site` builds it."""
+    """Build the site as `make site` does."""
     folder = tmp_path_factory.mktemp("site")
     subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
@@ -45,7 +45,7 @@ def phone() -> Iterator[Browser]:
 
 
 class Page(HTMLParser):
-    """The addresses that a page names, and the places that others can name in it."""
+    """A page's links, and the anchors that others can link to."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -62,12 +62,12 @@ class Page(HTMLParser):
 
 
 def pages(site: Path) -> list[Path]:
-    # A page that could not be found is no page that anything leads to.
+    # Nothing links to the page for missing pages
     return sorted(page for page in site.rglob("*.html") if page.name != "404.html")
 
 
 def broken_links(site: Path) -> list[str]:
-    """Return every address within the site that leads to no file, or to no place in one."""
+    """Return every link within the site whose file or anchor does not exist."""
     read = {page: Page(page) for page in pages(site)}
     found = []
     for page, content in read.items():
@@ -83,12 +83,12 @@ def broken_links(site: Path) -> list[str]:
 
 
 def _stands(fragment: str, page: Page) -> bool:
-    # The theme's own: where the search leads to, and line numbers.
+    # Created by the theme's scripts: the search's target and line numbers
     return not fragment or unquote(fragment) in page.anchors or fragment.startswith("__")
 
 
 def complaints(opened: Browser, page: Path) -> list[str]:
-    """Return what is wrong with a page on a phone: errors, requests to elsewhere, parts wider than the screen."""
+    """Return the problems of a page on a phone: errors, external requests, elements wider than the screen."""
     opened.errors()
     opened.requests()
     opened.open(page)
@@ -100,7 +100,7 @@ def complaints(opened: Browser, page: Path) -> list[str]:
 
 
 def too_pale(opened: Browser, page: Path) -> list[str]:
-    """Return what axe finds of text that its background swallows (WCAG 2.2 AA), and of pictures without words."""
+    """Return axe's findings about text with too little contrast (WCAG 2.2 AA), and about pictures without text."""
     opened.open(page)
     opened.run(AXE.read_text(encoding="utf-8"))
     found = opened.run(
@@ -110,17 +110,17 @@ def too_pale(opened: Browser, page: Path) -> list[str]:
     return [f"{page.name}: {each}" for each in found]
 
 
-def test_every_link_leads_somewhere(site: Path) -> None:
+def test_every_link_has_a_target(site: Path) -> None:
     assert len(pages(site)) > 50
     assert broken_links(site) == []
 
 
-def test_every_page_fits_a_phone_and_complains_of_nothing(site: Path, phone: Browser) -> None:
+def test_every_page_fits_a_phone_without_errors(site: Path, phone: Browser) -> None:
     assert [complaint for page in pages(site) for complaint in complaints(phone, page)] == []
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_text_stands_out(site: Path, *, dark: bool) -> None:
+def test_text_has_enough_contrast(site: Path, *, dark: bool) -> None:
     with browser(width=1200, height=900, dark=dark) as desk:
         assert [each for page in LOOKED_AT for each in too_pale(desk, site / page)] == []
 
@@ -140,8 +140,8 @@ def test_search_finds_a_word_without_a_server(site: Path, phone: Browser) -> Non
     assert any("detectability.html" in link for link in found)
 
 
-def test_planted_faults_are_seen(site: Path, phone: Browser, tmp_path: Path) -> None:
-    # Given a page with a dead link, a dead anchor, a script that fails, a picture from elsewhere and pale, wide text
+def test_planted_faults_are_found(site: Path, phone: Browser, tmp_path: Path) -> None:
+    # Given a page with a dead link, a dead anchor, a failing script, an external picture, and pale, wide text
     planted = tmp_path / "index.html"
     planted.write_text(
         '<!doctype html><html lang="en"><title>x</title><meta name="viewport" content="width=device-width">'
@@ -151,7 +151,7 @@ def test_planted_faults_are_seen(site: Path, phone: Browser, tmp_path: Path) -> 
         encoding="utf-8",
     )
 
-    # Then each is seen by what the tests above look with
+    # Then each is found by the functions that the tests above use
     assert broken_links(tmp_path) == ["index.html: none.html", "index.html: #none"]
     assert {"missing is not defined", "asks https://example.com/x.png", "is 500 pixels wide"} <= {
         part for complaint in complaints(phone, planted) for part in _parts(complaint)

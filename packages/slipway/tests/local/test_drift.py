@@ -1,4 +1,4 @@
-"""Drift on an emulated account: what was changed by hand is named, read under the role that an environment has."""
+"""Drift on an emulated account: manual changes are reported, read with the role of an environment."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 def _template(bucket: str) -> dict[str, Any]:
-    """A stack of what drifts most often."""
+    """Return a stack of resources that drift often."""
     trust = {"Statement": [{"Effect": "Allow", "Principal": _TRUST, "Action": "sts:AssumeRole"}]}
     function = {
         "Runtime": "python3.14",
@@ -75,7 +75,7 @@ def _template(bucket: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def deployed(account: Account) -> dict[str, str]:
-    """The stack, deployed: logical id → physical id."""
+    """Deploy the stack, and return physical ids by logical id."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("index.py", "def handler(event, context):\n    return event\n")
@@ -92,7 +92,7 @@ def deployed(account: Account) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def formation(account: Account) -> Any:
-    """CloudFormation, as the role of the environment that looks for drift."""
+    """Return a CloudFormation client with the environment's role for drift detection."""
     stack = Stack(App(), "Foundation")
     DriftRole(stack, "Drift", environment=ENVIRONMENT)
     policies = Template.from_stack(stack).find_resources("AWS::IAM::ManagedPolicy").values()
@@ -137,13 +137,13 @@ def _found(formation: Any) -> list[str]:
     return [line.partition(": ")[2] for resource in report.drifted for line in resource.lines()]
 
 
-def test_what_is_as_its_template_says_is_in_sync(deployed: dict[str, str], formation: Any) -> None:
+def test_unchanged_resources_are_in_sync(deployed: dict[str, str], formation: Any) -> None:
     assert deployed
     assert _found(formation) == []
 
 
-def test_each_change_by_hand_is_named(account: Account, deployed: dict[str, str], formation: Any) -> None:
-    # Given a function's memory, an alias, an alarm's threshold and a queue's time-out, changed by hand
+def test_each_manual_change_is_reported(account: Account, deployed: dict[str, str], formation: Any) -> None:
+    # Given a function's memory, an alias, an alarm's threshold and a queue's timeout, changed manually
     functions, function = account.client("lambda"), deployed["Api"]
     functions.update_function_configuration(FunctionName=function, MemorySize=512)
     functions.publish_version(FunctionName=function)
@@ -154,7 +154,7 @@ def test_each_change_by_hand_is_named(account: Account, deployed: dict[str, str]
     alarms.put_metric_alarm(**{key: alarm[key] for key in kept}, Threshold=500)
     queue = deployed["Queue"]
     account.client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
-    # When somebody looks, then resource, property, actual and expected value are named
+    # When drift is detected, then resource, property, actual and expected value are reported
     assert sorted(_found(formation)) == sorted(
         [
             f"Api (AWS::Lambda::Function, {function}): /MemorySize is 512, not 256",
@@ -165,6 +165,6 @@ def test_each_change_by_hand_is_named(account: Account, deployed: dict[str, str]
     )
 
 
-def test_a_deleted_resource_is_named(account: Account, deployed: dict[str, str], formation: Any) -> None:
+def test_a_deleted_resource_is_reported(account: Account, deployed: dict[str, str], formation: Any) -> None:
     account.client("sqs").delete_queue(QueueUrl=deployed["Queue"])
     assert f"Queue (AWS::SQS::Queue, {deployed['Queue']}) was deleted" in _found(formation)

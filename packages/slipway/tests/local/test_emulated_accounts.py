@@ -1,4 +1,4 @@
-"""What an emulated account refuses as AWS does, on functions and resources of the tests' own."""
+"""An emulated account refuses what AWS refuses, tested with its own functions and resources."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 def refused(account: Account, name: str) -> set[str]:
-    """The calls that were refused in a function's name."""
+    """Return the calls that were refused for a function."""
     attribute = {"AttributeKey": "Username", "AttributeValue": name}
     events = account.client("cloudtrail").lookup_events(LookupAttributes=[attribute])["Events"]
     return {event["EventName"] for event in events}
 
 
-# Logs, variables, traces
+# --- Logs, variables, traces ---
 
 
 @pytest.mark.parametrize("missing", ["logs:CreateLogStream", "logs:PutLogEvents"])
@@ -57,7 +57,7 @@ def test_a_log_is_written_only_if_the_role_may(account: Account, missing: str) -
     groups = account.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{function}")["logGroups"]
     assert groups == []
     assert refused(account, function) == {missing.partition(":")[2]}
-    # When it may
+    # When the role has both permissions
     account.permit(role, LOGS)
     account.invoke(function, 1)
     events = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
@@ -75,11 +75,11 @@ def test_variables_under_a_key_need_decrypt(account: Account) -> None:
     assert account.invoke(function, 1) == 1
 
 
-# Keys under tables, queues, buckets and secrets
+# --- Encrypted tables, queues, buckets and secrets ---
 
 
 def caller(account: Account, *statements: Any) -> Account:
-    """The account as a user of these statements sees it."""
+    """Return the account as seen by a user with these statements."""
     iam, name = account.client("iam"), f"user-{uuid4().hex[:12]}"
     iam.create_user(UserName=name)
     document = {"Version": "2012-10-17", "Statement": list(statements)}
@@ -140,7 +140,7 @@ def test_an_object_under_a_key_needs_the_key(account: Account) -> None:
 
 
 class Elsewhere:
-    """In place of the partition, for one role of another account that its own policies allow everything."""
+    """Replaces the partition for one role of another account whose own policies allow everything."""
 
     ACCOUNT = "555555555555"
 
@@ -155,7 +155,7 @@ class Elsewhere:
 def test_an_artifact_across_accounts_needs_the_policy_of_its_key(
     account: Account, tmp_path: Path, granted: bool
 ) -> None:
-    # Given a bucket under a key, which lets a role of another account read
+    # Given an encrypted bucket that allows a role of another account to read
     key, name = account.key(), f"artifacts-{uuid4().hex[:8]}"
     default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
     encryption = {"ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": default}]}
@@ -170,13 +170,13 @@ def test_an_artifact_across_accounts_needs_the_policy_of_its_key(
         account.client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=json.dumps(document))
     account.client("s3").put_object(Bucket=name, Key="a.zip", Body=b"content")
     store = ArtifactStore(account.emulator, name, cast("Partition", Elsewhere()))
-    # When it reads an artifact, then it needs the key's policy too
+    # When the role reads an artifact, then it also needs the key's policy
     with nullcontext() if granted else pytest.raises(RehearsalError, match="by the policy of the key"):
         store.get("a.zip", tmp_path / "a.zip", Credentials("ASIA", "secret", "token"))
     assert (tmp_path / "a.zip").exists() is granted
 
 
-def test_a_missing_object_is_forbidden_to_who_may_not_list(account: Account) -> None:
+def test_a_missing_object_is_forbidden_without_list_permission(account: Account) -> None:
     name = f"bucket-{uuid4().hex[:8]}"
     account.client("s3").create_bucket(Bucket=name)
     reads = allow(f"arn:aws:s3:::{name}/*", "s3:GetObject")
@@ -200,7 +200,7 @@ def test_a_secret_under_a_key_needs_decrypt(account: Account) -> None:
     assert both.client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"] == "x"
 
 
-# Queues and streams
+# --- Queues and streams ---
 
 
 QUEUE_READS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
@@ -218,17 +218,17 @@ def test_a_queue_is_not_read_once_the_role_may_not(account: Account) -> None:
     role = account.role(LOGS, allow(arn, *QUEUE_READS))
     function = account.function(role, ECHO)
     account.client("lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
-    # When the role may read no more
+    # When the role may no longer read
     account.permit(role, LOGS)
     account.client("sqs").send_message(QueueUrl=url, MessageBody="kept")
     until(lambda: "ReceiveMessage" in refused(account, function))
-    # Then the message waits, until it may again
+    # Then the message waits until it may again
     assert account.messages(url) == ["kept"]
     account.permit(role, LOGS, allow(arn, *QUEUE_READS))
     until(lambda: not account.messages(url) and not account.messages(url))
 
 
-def test_part_of_a_batch_of_messages_comes_again(account: Account) -> None:
+def test_failed_messages_of_a_batch_are_delivered_again(account: Account) -> None:
     # Given a function that fails on one of its messages the first time
     code = (
         "seen = set()\n"
@@ -243,16 +243,16 @@ def test_part_of_a_batch_of_messages_comes_again(account: Account) -> None:
     sqs = account.client("sqs")
     for body in ("good", "bad", "better"):
         sqs.send_message(QueueUrl=url, MessageBody=body)
-    # When they come together
+    # When the messages arrive together
     account.client("lambda").create_event_source_mapping(
         FunctionName=function, EventSourceArn=arn, BatchSize=10, FunctionResponseTypes=["ReportBatchItemFailures"]
     )
-    # Then that one comes again, alone
+    # Then only that one is delivered again
     assert until(lambda: batches(account, function, 2)) == [["bad", "better", "good"], ["bad"]]
 
 
 def batches(account: Account, function: str, count: int) -> list[Any] | None:
-    """What a function printed of its batches, once there are so many."""
+    """Return the batches that a function printed, once there are `count` of them."""
     logs = account.client("logs")
     try:
         events = logs.filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
@@ -267,7 +267,7 @@ STREAM_READS = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetS
 
 
 def streamed(account: Account) -> tuple[str, str]:
-    """Name of a new table, and ARN of its stream."""
+    """Create a table, and return its name and the ARN of its stream."""
     name = f"table-{uuid4().hex[:8]}"
     table = account.client("dynamodb").create_table(
         TableName=name,
@@ -288,7 +288,7 @@ IDS = "[r['dynamodb']['Keys']['id']['S'] for r in event['Records']]"
 
 
 def test_a_stream_resumes_at_its_first_failure(account: Account) -> None:
-    # Given a function that fails once on the second of its records
+    # Given a function that fails once, on the second of its records
     code = (
         "failed = []\n"
         "def handler(event, context):\n"
@@ -302,18 +302,18 @@ def test_a_stream_resumes_at_its_first_failure(account: Account) -> None:
     reads = (allow(stream, *STREAM_READS), allow("*", "dynamodb:ListStreams"))
     function = account.function(account.role(LOGS, *reads), code)
     put(account, table, "a", "b", "c")
-    # When it reads them together
+    # When it reads the records in one batch
     account.client("lambda").create_event_source_mapping(
         FunctionName=function,
         EventSourceArn=stream,
         StartingPosition="TRIM_HORIZON",
         FunctionResponseTypes=["ReportBatchItemFailures"],
     )
-    # Then those from the failure on come again
+    # Then the failed record and all later ones are delivered again
     assert until(lambda: batches(account, function, 2)) == [["a", "b", "c"], ["b", "c"]]
 
 
-def test_a_failing_batch_is_halved_and_its_poison_sent_on(account: Account) -> None:
+def test_a_failing_batch_is_split_until_the_poison_record_remains(account: Account) -> None:
     # Given a function that always fails on one record
     code = f"def handler(event, context):\n    ids = {IDS}\n    print('batch', ids)\n    assert 'b' not in ids\n"
     table, stream = streamed(account)
@@ -322,7 +322,7 @@ def test_a_failing_batch_is_halved_and_its_poison_sent_on(account: Account) -> N
     role = account.role(LOGS, *reads, allow(queue, "sqs:SendMessage"))
     function = account.function(role, code)
     put(account, table, "a", "b", "c", "d")
-    # When it reads them together
+    # When it reads the records in one batch
     account.client("lambda").create_event_source_mapping(
         FunctionName=function,
         EventSourceArn=stream,
@@ -331,7 +331,7 @@ def test_a_failing_batch_is_halved_and_its_poison_sent_on(account: Account) -> N
         MaximumRetryAttempts=1,
         DestinationConfig={"OnFailure": {"Destination": queue}},
     )
-    # Then the others are done, and that one is in the dead letters after its retry
+    # Then the others are processed, and that one is in the dead letters after its retry
     (letter,) = until(lambda: account.messages(url))
     found = json.loads(letter)
     assert found["requestContext"]["condition"] == "RetryAttemptsExhausted"
@@ -340,7 +340,7 @@ def test_a_failing_batch_is_halved_and_its_poison_sent_on(account: Account) -> N
     assert until(lambda: batches(account, function, len(expected))) == expected
 
 
-# Asynchronous invocations
+# --- Asynchronous invocations ---
 
 
 def test_a_failed_event_needs_a_role_that_may_send(account: Account) -> None:
@@ -359,7 +359,7 @@ def test_a_failed_event_needs_a_role_that_may_send(account: Account) -> None:
     assert json.loads(letter)["requestPayload"] == "kept"
 
 
-# Concurrency
+# --- Concurrency ---
 
 
 @pytest.mark.requirement("functions")
@@ -369,16 +369,16 @@ def test_reserved_concurrency_is_shared_by_all_versions(account: Account) -> Non
     version = functions.publish_version(FunctionName=function)["Version"]
     functions.put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=1)
     with ThreadPoolExecutor(1) as pool:
-        # Given one version at work
+        # Given one version that is running
         busy = pool.submit(account.invoke, function, 3, Qualifier=version)
         until(lambda: account.emulator.environments(f"{function}-"))
         time.sleep(0.5)
-        # When the other one is called, by a client that doesn't try again
+        # When the other version is called by a client without retries
         once = account.emulator.session().client("lambda", config=Config(retries={"total_max_attempts": 1}))
         with pytest.raises(ClientError) as refusal:
             once.invoke(FunctionName=function, Payload=b"0")
         assert busy.result() == 3
-    # Then it is throttled, as AWS says it
+    # Then it is throttled with AWS's error
     answer: Any = refusal.value.response
     assert answer["Error"]["Code"] == "TooManyRequestsException"
     assert answer["ResponseMetadata"]["HTTPStatusCode"] == 429
@@ -403,7 +403,7 @@ def test_a_throttled_batch_counts_as_received(account: Account) -> None:
     assert until(receives)
 
 
-# Topics
+# --- Topics ---
 
 
 def test_an_alarm_publishes_only_where_the_topic_allows_it(account: Account) -> None:
@@ -441,13 +441,13 @@ def test_an_alarm_publishes_only_where_the_topic_allows_it(account: Account) -> 
         Threshold=1,
         ComparisonOperator="GreaterThanThreshold",
     )
-    # When the alarm goes off
+    # When the alarm triggers
     cloudwatch.set_alarm_state(AlarmName=alarm, StateValue="ALARM", StateReason="test")
-    # Then nobody hears of it, and its history says why
+    # Then nothing is published, and the alarm's history has the reason
     history = cloudwatch.describe_alarm_history(AlarmName=alarm, HistoryItemType="Action")["AlarmHistoryItems"]
     assert "CloudWatch Alarms is not authorized to perform: SNS:Publish" in history[0]["HistorySummary"]
     assert account.messages(url) == []
-    # When the topic lets CloudWatch
+    # When the topic's policy allows CloudWatch
     let = {
         "Effect": "Allow",
         "Principal": {"Service": "cloudwatch.amazonaws.com"},
@@ -468,7 +468,7 @@ def test_an_alarm_needs_the_key_of_its_topic(account: Account) -> None:
     alarm = f"alarm-{uuid4().hex[:8]}"
 
     def published(key: str) -> str:
-        """What the alarm's history says of a topic under a key."""
+        """Return what the alarm's history says about a topic encrypted with a key."""
         name = f"topic-{uuid4().hex[:8]}"
         topic = sns.create_topic(Name=name, Attributes={"KmsMasterKeyId": key})["TopicArn"]
         cloudwatch.put_metric_alarm(
@@ -528,12 +528,12 @@ def test_a_secret_rotates_by_its_functions_steps(account: Account) -> None:
         SourceAccount=account.emulator.account,
     )
     secrets.rotate_secret(SecretId=secret, RotationLambdaARN=arn)
-    # Then it gives the secret its new value
+    # Then the function gives the secret a new value
     assert until(lambda: secrets.get_secret_value(SecretId=secret)["SecretString"] == "new")
 
 
 def test_a_rule_publishes_only_where_the_topic_allows_it(account: Account) -> None:
-    # A topic's default policy doesn't let EventBridge.
+    # A topic's default policy does not allow EventBridge
     sns, events = account.client("sns"), account.client("events")
     topic, rule = sns.create_topic(Name=f"topic-{uuid4().hex[:8]}")["TopicArn"], f"rule-{uuid4().hex[:8]}"
     arn = events.put_rule(Name=rule, EventPattern=json.dumps({"source": [rule]}))["RuleArn"]
@@ -546,11 +546,11 @@ def test_a_rule_publishes_only_where_the_topic_allows_it(account: Account) -> No
     assert arn
 
 
-# Stacks
+# --- Stacks ---
 
 
 def keyed(*indexes: tuple[str, str], **more: Any) -> dict[str, Any]:
-    """A table with indexes, by name and attribute."""
+    """Return a table with indexes, given by name and attribute."""
     attributes = {"id", *(key for _, key in indexes)}
     properties = {
         "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
@@ -630,7 +630,7 @@ def test_an_export_in_use_may_not_change(account: Account, export: str | None, v
     assert account.deploy(f"source-{unique}", queue, exported("name", "queue")) is None
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Fn::ImportValue": f"name-{unique}"}}}
     assert account.deploy(f"user-{unique}", {"Topic": topic}) is None
-    # When the export is no longer what the other stack imports
+    # When the export changes in a way that the other stack's import forbids
     queue["Queue"]["Properties"]["VisibilityTimeout"] = "31"
     reason = account.deploy(f"source-{unique}", queue, exported(export, value))
     assert reason == f"Export name-{unique} cannot be {verb} as it is in use by user-{unique}"
@@ -643,7 +643,7 @@ def test_an_item_over_400_kb_is_refused(account: Account) -> None:
         account.client("dynamodb").put_item(TableName=table, Item=item)
 
 
-# The simulation of policies
+# --- Simulation of policies ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""An environment that was brought up: who may do what, and what an edit deploys."""
+"""A deployed local environment: permissions of its callers, and what an edit deploys."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from slipway.testing.functions import rest_event
 def test_every_service_has_the_outputs_that_callers_need(local: LocalEnvironment, outputs: Outputs) -> None:
     assert {"catalog", "intake", "studio", "sweep"} <= outputs.keys()
     for service in ("catalog", "intake", "studio"):
-        # A REST API, or an HTTP API, as the emulator addresses them.
+        # The address of a REST API or an HTTP API in the emulator
         assert outputs[service]["ApiEndpoint"].startswith(
             (f"{local.emulator.endpoint}/restapis/", f"{local.emulator.endpoint}/_aws/execute-api/")
         )
@@ -51,8 +51,8 @@ def test_an_unsigned_write_is_refused_at_the_gateway(unsigned: Request) -> None:
     assert response.headers["content-type"] == "application/problem+json"
 
 
-def test_the_environments_of_one_version_are_ended_alone(local: LocalEnvironment) -> None:
-    # Given a function of which two versions have answered
+def test_only_the_environments_of_one_version_are_ended(local: LocalEnvironment) -> None:
+    # Given a function with two versions that have answered
     functions = local.emulator.session().client("lambda")
     pages = functions.get_paginator("list_functions").paginate()
     names = [function["FunctionName"] for page in pages for function in page["Functions"]]
@@ -62,9 +62,9 @@ def test_the_environments_of_one_version_are_ended_alone(local: LocalEnvironment
     for version in (live, "$LATEST"):
         answer = functions.invoke(FunctionName=name, Qualifier=version, Payload=json.dumps(health).encode())
         assert "FunctionError" not in answer
-    # When those of one version are ended
+    # When the environments of one version are ended
     local.emulator.recycle(name, "$LATEST")
-    # Then the other one's are still there
+    # Then those of the other version still run
     assert not local.emulator.environments(f"{name}-", "$LATEST")
     assert local.emulator.environments(f"{name}-", live)
 
@@ -73,9 +73,9 @@ def test_credentials_are_for_their_owner(local: LocalEnvironment) -> None:
     assert (local.folder / "credentials.json").stat().st_mode & 0o077 == 0
 
 
-def test_nothing_that_was_dropped_is_deployed(local: LocalEnvironment) -> None:
+def test_removed_resources_are_not_deployed(local: LocalEnvironment) -> None:
     formation = local.emulator.session().client("cloudformation")
-    # The bootstrap stack's template is YAML, and none of ours.
+    # The bootstrap stack's template is YAML, and not one of ours
     names = [
         stack["StackName"] for stack in formation.describe_stacks()["Stacks"] if stack["StackName"] != "CDKToolkit"
     ]
@@ -98,7 +98,7 @@ def test_deploying_again_changes_nothing(local: LocalEnvironment, outputs: Outpu
     assert deployed.outputs == outputs
 
 
-def test_the_emulator_says_which_resource_types_it_does_not_know(local: LocalEnvironment) -> None:
+def test_the_emulator_reports_unknown_resource_types(local: LocalEnvironment) -> None:
     deployer = Deployer(local.emulator, qualifier=local.pipeline.qualifier, trust=local.pipeline.account)
     asked = ["AWS::S3::Bucket", "AWS::CodeDeploy::Application", "AWS::Made::Up", "AWS::Lambda::Function"]
     assert deployer.unknown_types(asked) == {"AWS::CodeDeploy::Application", "AWS::Made::Up"}
@@ -106,16 +106,16 @@ def test_the_emulator_says_which_resource_types_it_does_not_know(local: LocalEnv
 
 
 def test_a_changed_output_is_read_again(local: LocalEnvironment, tmp_path: Path) -> None:
-    # Given a stack that keeps the name of another one's topic; a new name is a new topic, and the reader's template
-    # stays as it is
+    # Given a stack that stores the name of another stack's topic; a new name creates a new topic, while the reader's
+    # template stays the same
     small = LocalEnvironment(local.environment, local.pipeline, folder=tmp_path / "dev", port=0, assembly=tmp_path)
     try:
         small.start()
         for name in ("first", "second"):
-            # When it is deployed
+            # When both are deployed
             _synthesize(tmp_path, small, topic=name)
             small.deploy((), _silent)
-            # Then the reader has the present name
+            # Then the reader has the current name
             parameters = small.emulator.session().client("ssm")
             assert parameters.get_parameter(Name="reads")["Parameter"]["Value"] == name
     finally:
@@ -127,7 +127,7 @@ def _silent(_: str) -> AbstractContextManager[Progress]:
 
 
 def _synthesize(folder: Path, local: LocalEnvironment, *, topic: str) -> None:
-    """Write an assembly with a foundation and one service, each with a stack that reads the name of another's topic."""
+    """Write an assembly with a foundation and one service, each with a stack that reads another's topic name."""
     app = cdk.App(outdir=str(folder), context={"@aws-cdk/core:defaultCrossStackReferences": "weak"})
     pipeline = Construct(app, "Pipeline")
     environment = cdk.Environment(account=local.environment.account, region=local.environment.region)

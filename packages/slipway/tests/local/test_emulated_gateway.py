@@ -1,4 +1,4 @@
-"""What API Gateway, a distribution's host and a function's limits do on an emulated account, as on AWS."""
+"""API Gateway, a distribution's host and a function's limits behave on an emulated account as on AWS."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ PROBLEM = '{"title":"refused","detail":$context.error.messageString,"kind":"$con
 
 
 def rest_api(account: Account, function: str, methods: Sequence[str] = ("GET",), *, signed: bool = False) -> str:
-    """Path of a new REST API's stage, with one resource `thing`."""
+    """Create a REST API with one resource `thing`, and return the path of its stage."""
     gateway, stack = account.client("apigateway"), f"api-{uuid4().hex[:8]}"
     uri = (
         f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
@@ -114,11 +114,11 @@ def echo(account: Account) -> str:
 
 
 def test_a_method_override_is_honoured(account: Account, http: httpx.Client, echo: str) -> None:
-    # Given a route that serves GET alone
+    # Given a route that serves GET only
     path = rest_api(account, echo, ("GET", "DELETE"))
-    # When a GET says that it is another method
+    # When a GET request overrides its method
     answer = http.get(f"{path}/thing", headers={"X-HTTP-Method-Override": "DELETE"})
-    # Then it is that one
+    # Then it is handled as that method
     assert answer.json()[0] == "DELETE"
     assert http.get(f"{path}/thing").json()[0] == "GET"
     assert http.get(f"{path}/thing", headers={"X-HTTP-Method-Override": "PATCH"}).status_code == 403
@@ -144,7 +144,7 @@ def user_with(account: Account, *statements: Any) -> Credentials:
 
 
 class ForAnotherService(SigV4):
-    """Signs for S3."""
+    """Signs requests for S3."""
 
     def __init__(self, credentials: Credentials, region: str) -> None:
         super().__init__(credentials, region)
@@ -197,7 +197,7 @@ def test_a_disabled_api_key_is_refused(account: Account) -> None:
 
 
 def test_an_answer_without_content_has_no_length(account: Account) -> None:
-    # A preflight's answer, which a browser takes for broken over HTTP/2 otherwise
+    # The response to a preflight, which browsers otherwise reject over HTTP/2
     code = "def handler(event, context):\n    return {'statusCode': 204, 'body': '{}'}\n"
     path = rest_api(account, account.function(account.role(LOGS), code))
     context = ssl.create_default_context(cafile=str(account.emulator.ca))
@@ -207,20 +207,20 @@ def test_an_answer_without_content_has_no_length(account: Account) -> None:
     assert "content-length" not in answer.headers
 
 
-def test_a_failed_function_keeps_its_error_to_its_log(account: Account, http: httpx.Client) -> None:
+def test_a_failed_functions_error_is_only_in_its_log(account: Account, http: httpx.Client) -> None:
     function = account.function(account.role(LOGS), "def handler(event, context):\n    raise ValueError('inner')\n")
     answer = http.get(f"{rest_api(account, function)}/thing")
     assert (answer.status_code, answer.json()) == (502, {"message": "Internal server error"})
 
 
-def test_a_throttled_function_is_an_error_of_the_server(account: Account, http: httpx.Client) -> None:
+def test_a_throttled_function_is_a_server_error(account: Account, http: httpx.Client) -> None:
     function = account.function(account.role(LOGS), ECHO)
     account.client("lambda").put_function_concurrency(FunctionName=function, ReservedConcurrentExecutions=0)
     answer = http.get(f"{rest_api(account, function)}/thing")
     assert (answer.status_code, answer.json()) == (500, {"message": "Internal server error"})
 
 
-def test_an_integration_that_takes_too_long_is_given_up(account: Account, http: httpx.Client) -> None:
+def test_an_integration_times_out(account: Account, http: httpx.Client) -> None:
     code = "import time\ndef handler(event, context):\n    time.sleep(40)\n"
     function = account.function(account.role(LOGS), code, Timeout=60)
     path, began = rest_api(account, function), time.monotonic()
@@ -229,7 +229,7 @@ def test_an_integration_that_takes_too_long_is_given_up(account: Account, http: 
     assert time.monotonic() - began >= 29
 
 
-def test_an_access_log_holds_errors_as_they_are(account: Account, http: httpx.Client, echo: str) -> None:
+def test_an_access_log_contains_unescaped_errors(account: Account, http: httpx.Client, echo: str) -> None:
     logs, iam = account.client("logs"), account.client("iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "apigateway.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = iam.create_role(
@@ -243,13 +243,13 @@ def test_an_access_log_holds_errors_as_they_are(account: Account, http: httpx.Cl
         stage["accessLogSettings"]["destinationArn"].removesuffix(":*").rpartition(":")[2]
         for stage in account.client("apigateway").get_stages(restApiId=path.split("/")[2])["item"]
     )
-    # When a signature is wrong, of which the gateway's message holds what was signed, in quotation marks
+    # When a signature is wrong, for which the gateway's message quotes what was signed
     user = user_with(account, ANYTHING)
     wrong = SigV4(Credentials(user.access_key_id, "wrong"), account.emulator.region)
     assert http.get(f"{path}/thing", auth=wrong).status_code == 403
     assert http.get(f"{path}/thing", auth=SigV4(user, account.emulator.region)).status_code == 200
 
-    # Then each request has its line, and nothing in it is escaped but what the format quotes
+    # Then each request has its line, with nothing escaped except what the format quotes
     def lines() -> list[str] | None:
         found = [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
         return found if len(found) == 2 else None
@@ -260,7 +260,7 @@ def test_an_access_log_holds_errors_as_they_are(account: Account, http: httpx.Cl
     assert '"error":"The request signature we calculated' in refused
 
 
-def test_a_distributions_host_keeps_no_path_to_the_emulator(account: Account, http: httpx.Client, echo: str) -> None:
+def test_a_distributions_host_hides_the_emulators_own_paths(account: Account, http: httpx.Client, echo: str) -> None:
     api = rest_api(account, echo).split("/")[2]
     for host in (f"{api}.execute-api.localhost", "d0123456789abc.cloudfront.net"):
         for internal in ("/health", "/_ministack/health", "/_localstack/health"):
@@ -272,7 +272,7 @@ def test_environments_start_a_few_at_a_time(account: Account) -> None:
     function = account.function(account.role(LOGS), "def handler(event, context):\n    return 1\n", Timeout=30)
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(lambda _: account.invoke(function), range(20)))
-    # Those that came later were served by those that had started
+    # Later requests were served by environments that had already started
     assert answers == [1] * 20
     assert len(account.emulator.environments(f"{function}-")) < 20
 
@@ -288,12 +288,12 @@ def test_a_function_over_its_memory_is_killed(account: Account) -> None:
         "    return len(kept)\n"
     )
     function = account.function(account.role(LOGS), code, MemorySize=128)
-    # When it uses more than it has
+    # When it uses more memory than it has
     answer = account.invoke(function, 300)
-    # Then it is killed, in AWS's words
+    # Then it is killed, with AWS's error
     assert answer["errorType"] == "Runtime.ExitError"
     assert answer["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
-    # And the next invocation starts anew
+    # And the next invocation starts a new environment
     assert account.invoke(function, 20) == 20 * 1024 * 1024
     events = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
     reports = [event["message"] for event in events if event["message"].startswith("REPORT")]

@@ -1,4 +1,4 @@
-"""The emulator as a process: what it listens on, what it refuses, and what it leaves behind."""
+"""The emulator as a process: where it listens, what it refuses, and what it leaves behind."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ def test_role_may_do_only_what_its_policy_allows(emulator: Emulator) -> None:
     allowed = {"Effect": "Allow", "Action": "s3:ListAllMyBuckets", "Resource": "*"}
     iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=_policy(allowed))
 
-    # When someone works under it
+    # When a session of the role is used
     given = emulator.session().client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="test")["Credentials"]
     session = emulator.session(Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"]))
 
-    # Then that is all they can do
+    # Then it can do nothing else
     assert session.client("s3").list_buckets()["Buckets"] == []
     with pytest.raises(ClientError, match="AccessDenied"):
         session.client("s3").create_bucket(Bucket="mine")
 
 
 @pytest.mark.parametrize(("runtime", "handler"), [("java21", "a.B::c"), ("provided.al2023", "bootstrap")])
-def test_a_function_that_cannot_run_here_says_so(emulator: Emulator, runtime: str, handler: str) -> None:
+def test_a_function_with_an_unavailable_runtime_fails(emulator: Emulator, runtime: str, handler: str) -> None:
     # Given a function whose runtime is not available here
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = emulator.session().client("iam").create_role(RoleName="r", AssumeRolePolicyDocument=_policy(trust))["Role"]
@@ -86,7 +86,7 @@ def test_a_function_that_cannot_run_here_says_so(emulator: Emulator, runtime: st
     # When it is called
     answer = functions.invoke(FunctionName="orders")
 
-    # Then it fails, and does not answer as if it had run
+    # Then it fails instead of returning a made-up result
     assert answer["FunctionError"] == "Unhandled"
     assert f"orders cannot be rehearsed: its runtime {runtime}" in json.loads(answer["Payload"].read())["errorMessage"]
 

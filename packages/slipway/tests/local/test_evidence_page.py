@@ -1,4 +1,4 @@
-"""The page of evidence in a real browser: on a phone, on a desk and on paper, without a network."""
+"""The evidence page in a real browser: on a phone, on a desktop and on paper, without a network."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unit.gates.assembly import DATA, PACKS
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
-# Nowhere to break it, as in an ARN or a digest.
+# A text without a place to break it, like an ARN or a digest
 LONG = "x" * 300
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page on this repository's own documents, with every part full, and the longest words in each."""
+    """Write the page for this repository's own documents, with every part filled, and very long words in each."""
     repository = Repository(tmp_path_factory.mktemp("evidence") / "repository")
     repository.assembly.violate(f"AwsSolutions-{LONG}", f"{DATA}/{LONG}")
     repository.accept(reason=f"Nobody but the platform writes into {LONG} here.")
@@ -78,7 +78,7 @@ def phone() -> Iterator[Browser]:
 def test_phone_shows_verdict_first_in_full_width(phone: Browser, page: Path) -> None:
     phone.open(page)
 
-    # Given that nothing is wider than the screen, what is folded included
+    # Given that nothing is wider than the screen, including expanded details
     phone.run("document.querySelectorAll('details').forEach(each => each.open = true)")
     assert phone.run("return document.documentElement.scrollWidth") == 390
     assert (
@@ -88,7 +88,7 @@ def test_phone_shows_verdict_first_in_full_width(phone: Browser, page: Path) -> 
         )
         == []
     )
-    # Then the verdict is what is seen first
+    # Then the verdict is visible without scrolling
     verdict = phone.run(
         "const box = document.querySelector('h1').getBoundingClientRect(); return [box.top, box.bottom]"
     )
@@ -107,8 +107,8 @@ def test_the_page_loads_nothing_and_logs_no_error(phone: Browser, page: Path) ->
     assert phone.errors() == []
 
 
-def test_a_browser_that_would_ask_is_seen_to(phone: Browser, page: Path, tmp_path: Path) -> None:
-    # Given the page with a picture from elsewhere, a script that fails, and a table that is too wide
+def test_planted_faults_are_detected(phone: Browser, page: Path, tmp_path: Path) -> None:
+    # Given the page with an external picture, a failing script, and an element that is too wide
     planted = tmp_path / "planted.html"
     text = page.read_text(encoding="utf-8")
     more = '<img src="http://example.com/x.png"><script>missing()</script><div style="width: 500px">wide</div></body>'
@@ -118,13 +118,13 @@ def test_a_browser_that_would_ask_is_seen_to(phone: Browser, page: Path, tmp_pat
 
     phone.open(planted)
 
-    # Then each is noticed by what the tests above look at
+    # Then each is detected in the way that the tests above use
     assert "http://example.com/x.png" in phone.requests()
     assert any("missing is not defined" in error for error in phone.errors())
     assert phone.run("return document.documentElement.scrollWidth") > 390
 
 
-def test_every_link_within_the_page_leads_somewhere(phone: Browser, page: Path) -> None:
+def test_every_link_within_the_page_has_a_target(phone: Browser, page: Path) -> None:
     phone.open(page)
 
     links = phone.run("return [...document.querySelectorAll('a[href^=\"#\"]')].map(each => each.hash.slice(1))")
@@ -134,7 +134,7 @@ def test_every_link_within_the_page_leads_somewhere(phone: Browser, page: Path) 
         assert phone.run(f"return document.getElementById('{link}') !== null"), link
 
 
-def test_dark_is_dark_and_can_be_read(page: Path) -> None:
+def test_dark_mode_is_dark_and_readable(page: Path) -> None:
     with browser(width=1280, height=900, dark=True) as desk:
         desk.open(page)
 
@@ -143,13 +143,13 @@ def test_dark_is_dark_and_can_be_read(page: Path) -> None:
         assert desk.run("return document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_on_paper_nothing_is_folded(phone: Browser, page: Path) -> None:
-    # Given what is folded on the screen
+def test_nothing_is_collapsed_on_paper(phone: Browser, page: Path) -> None:
+    # Given elements that are collapsed on the screen
     phone.open(page)
     hidden = "return [...document.querySelectorAll('details > *')].filter(each => !each.checkVisibility()).length"
     assert phone.run(hidden) > 50
 
-    # When it is laid out for paper, then all of it is there, and it can be printed
+    # When it is printed, then all of them are visible
     phone.as_on("print")
     try:
         assert phone.run(hidden) == 0

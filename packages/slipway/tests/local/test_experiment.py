@@ -1,4 +1,4 @@
-"""Experiments on a service: it is called while its function is late or fails, and judged by its answers."""
+"""Experiments on a service: it is called while its function is delayed or fails, and judged by its answers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def function(account: Account) -> str:
 
 @contextmanager
 def service(logic: Callable[[], int], folder: Path) -> Iterator[AttackTarget]:
-    """Yield a service whose only operation has a status of the test's."""
+    """Yield a service whose only operation returns the test's status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -89,7 +89,7 @@ def run(account: Account, target: AttackTarget, name: str, fault: FunctionFault)
 @pytest.mark.parametrize(
     ("refusal", "fault", "broken"),
     [
-        # The gateway may refuse in the place of a function that fails, and not where the work is done again
+        # The gateway may refuse instead of a failing function, but not if the work is repeated
         (503, FAILING_API, ()),
         (503, FAILING_READERS, ("GET /things answered 503",)),
         (418, FAILING_API, ("GET /things answered 418, which its document does not describe",)),
@@ -103,9 +103,9 @@ def test_a_planted_fault_is_found(  # noqa: PLR0917
         return 200 if account.invoke(function) == "well" else refusal
 
     with service(logic, tmp_path) as target:
-        # When an experiment has every invocation fail
+        # When an experiment fails every invocation
         found = run(account, target, template(account, function, ERROR, ALL, duration="PT2S"), fault)
-        # Then what it breaks is said, and how many invocations failed
+        # Then the broken operations are reported, with the number of failed invocations
         assert found.broken == broken
         assert found.status == "completed"
         assert found.failed_invocations
@@ -120,15 +120,15 @@ def test_late_functions_are_noticed(account: Account, function: str, tmp_path: P
     assert "degrades as it promises" in str(found)
 
 
-def test_functions_that_do_not_notice_are_a_fault(account: Account, function: str, tmp_path: Path) -> None:
-    # Given a service that does not need the function
+def test_unaffected_functions_are_a_failure(account: Account, function: str, tmp_path: Path) -> None:
+    # Given a service that does not call the function
     with service(lambda: 200, tmp_path) as target:
         found = run(account, target, template(account, function, *DELAY, duration="PT2S"), SLOW_FUNCTIONS)
     assert found.faults == ["no answer was late: the functions have not noticed the experiment"]
 
 
 def test_an_alarm_stops_an_experiment_and_the_run(account: Account, function: str, tmp_path: Path) -> None:
-    # Given an alarm that goes on when the function fails
+    # Given an alarm that triggers when the function fails
     alarm(account, "alarmed")
 
     def logic() -> int:
@@ -154,7 +154,7 @@ def test_an_interrupted_run_stops_its_experiment(account: Account, function: str
 
 
 def run_interrupted(account: Account, target: AttackTarget, name: str, found: ExperimentRun) -> None:
-    """Run an experiment, and press Ctrl-C at the first pause."""
+    """Run an experiment that is interrupted with Ctrl-C at the first pause."""
 
     def interrupt(_: float) -> None:
         raise KeyboardInterrupt

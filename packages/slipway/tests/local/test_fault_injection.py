@@ -1,4 +1,4 @@
-"""The emulated AWS FIS: experiments make functions late or fail, within roles, alarms and their time."""
+"""The emulated AWS FIS: experiments delay or fail functions, within roles, alarms and their duration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 @pytest.fixture
 def function(account: Account) -> str:
-    """A function whose role may read faults."""
+    """Create a function whose role may read faults."""
     return account.function(account.role(LOGS, *READS), CODE, Environment={"Variables": VARIABLES})
 
 
@@ -59,10 +59,10 @@ def test_a_share_of_invocations_fails_before_or_after_its_work(
     answers = [account.invoke(function) for _ in range(8)]
     assert [answer != "well" for answer in answers] == [False, False, False, True] * 2
     assert "AWS FIS" in answers[3]["errorMessage"]
-    # Then the log says whether the failed ones did their work
+    # Then the log shows whether the failed ones did their work
     logs = account.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{function}")["events"]
     assert sum("worked" in event["message"] for event in logs) == (8 if worked else 6)
-    # And CloudWatch counts them
+    # And CloudWatch counts the failures
     names = [{"Name": "FunctionName", "Value": function}]
     now = datetime.now(UTC)
     counted = account.client("cloudwatch").get_metric_statistics(
@@ -135,7 +135,7 @@ def test_iam_is_asked_who_may_start_what(account: Account, function: str, tmp_pa
     session = account.emulator.session(
         Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
     )
-    # Then it starts that one, and neither another nor looks at it
+    # Then it may start only that one, and may not read its state
     found = session.client("fis").start_experiment(experimentTemplateId=mine)["experiment"]["id"]
     with pytest.raises(ClientError, match="AccessDenied"):
         session.client("fis").start_experiment(experimentTemplateId=other)

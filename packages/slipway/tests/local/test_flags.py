@@ -1,4 +1,4 @@
-"""Flags on the emulator: a function reads them from AppConfig over HTTP, as its role may, and alarms take them back."""
+"""Flags on the emulator: a function reads them from AppConfig with its role, and alarms roll them back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STACK_PREFIX = "dev-catalog-compute"
 
 @pytest.fixture
 def emulator(tmp_path: Path) -> Iterator[Emulator]:
-    """An account with nothing in it."""
+    """Create an empty account."""
     isolate()
     found = Emulator("444444444444", "us-east-1", tmp_path / "emulator", tls=tmp_path / "tls")
     found.start()
@@ -36,7 +36,7 @@ def appconfig(local: LocalEnvironment) -> Any:
 
 @pytest.fixture
 def place(local: LocalEnvironment) -> dict[str, str]:
-    """Ids of the service's application, environment and profile, and of its first alarm."""
+    """Return the ids of the service's application, environment and profile, and of its first alarm."""
     formation = local.emulator.session().client("cloudformation")
     (stack,) = (
         each["StackName"]
@@ -55,7 +55,7 @@ def place(local: LocalEnvironment) -> dict[str, str]:
 
 @pytest.fixture
 def entry(local: LocalEnvironment, outputs: Outputs, signed: Request) -> tuple[str, dict[str, str]]:
-    """Path of an entry, and the header with which the edge asks for it."""
+    """Return the path of an entry, and the header that the edge sends."""
     made = signed("POST", "/items", service="catalog", json={"name": "quiet kettle"}).json()
     secrets = local.emulator.session().client("secretsmanager")
     secret = secrets.get_secret_value(SecretId=outputs["catalog"]["OriginSecretArn"])["SecretString"]
@@ -63,7 +63,7 @@ def entry(local: LocalEnvironment, outputs: Outputs, signed: Request) -> tuple[s
 
 
 def _deploy(appconfig: Any, place: dict[str, str], content: Any, *, bake_minutes: int = 0) -> int:
-    """Deploy flags as AppConfig's own API does, and return the deployment's number."""
+    """Deploy flags with AppConfig's own API, and return the deployment's number."""
     where = {"ApplicationId": place["Application"]}
     version = appconfig.create_hosted_configuration_version(
         **where,
@@ -97,7 +97,7 @@ def _name(unsigned: Request, entry: tuple[str, dict[str, str]]) -> str:
 
 
 def _restarted(local: LocalEnvironment, place: dict[str, str]) -> None:
-    """End the function's environments: the next one reads the flags anew, without the wait for its cache."""
+    """End the function's environments, so that the next one reads the flags without waiting for its cache."""
     assert place
     functions = local.emulator.session().client("lambda")
     for page in functions.get_paginator("list_functions").paginate():
@@ -108,7 +108,7 @@ def _restarted(local: LocalEnvironment, place: dict[str, str]) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_function_follows_a_flag_that_is_deployed_and_taken_back(
+def test_function_follows_a_deployed_and_rolled_back_flag(
     local: LocalEnvironment,
     appconfig: Any,
     place: dict[str, str],
@@ -118,14 +118,14 @@ def test_function_follows_a_flag_that_is_deployed_and_taken_back(
     # Given a service whose flag is off for this entry
     assert _name(unsigned, entry) == "quiet kettle"
 
-    # When the flag is opened for all
+    # When the flag is enabled for all
     number = _deploy(appconfig, place, {"shouted_names": {"default": True}}, bake_minutes=60)
     _restarted(local, place)
 
-    # Then the function that is deployed does otherwise
+    # Then the deployed function behaves differently
     assert _name(unsigned, entry) == "QUIET KETTLE"
 
-    # When an alarm of the environment goes off within the bake
+    # When an alarm of the environment triggers within the bake
     cloudwatch = local.emulator.session().client("cloudwatch")
     cloudwatch.set_alarm_state(AlarmName=place["alarm"], StateValue="ALARM", StateReason="planted")
     where = {"ApplicationId": place["Application"], "EnvironmentId": place["Environment"]}
@@ -133,20 +133,20 @@ def test_function_follows_a_flag_that_is_deployed_and_taken_back(
     cloudwatch.set_alarm_state(AlarmName=place["alarm"], StateValue="OK", StateReason="over")
     _restarted(local, place)
 
-    # Then the flags before hold again
+    # Then the previous flags are restored
     assert _name(unsigned, entry) == "quiet kettle"
 
 
 def test_rules_of_the_configuration_reach_the_function(
     unsigned: Request, signed: Request, entry: tuple[str, dict[str, str]]
 ) -> None:
-    # Given dev's rule, which opens the flag for names that begin with `loud`
+    # Given dev's rule, which enables the flag for names that start with `loud`
     made = signed("POST", "/items", service="catalog", json={"name": "loud kettle"}).json()
 
     assert _name(unsigned, (f"/items/{made['id']}", entry[1])) == "LOUD KETTLE"
 
 
-def test_role_reads_the_configuration_it_may_and_no_other(emulator: Emulator) -> None:
+def test_role_reads_only_its_own_configuration(emulator: Emulator) -> None:
     # Given two configurations, and a role that may read one
     appconfig, iam = emulator.session().client("appconfig"), emulator.session().client("iam")
     application = appconfig.create_application(Name="app")["Id"]
@@ -180,7 +180,7 @@ def test_role_reads_the_configuration_it_may_and_no_other(emulator: Emulator) ->
         )
         return str(answer["InitialConfigurationToken"])
 
-    # Then it gets a session for its own alone, by names as by ids
+    # Then it gets a session only for that one, by name and by id
     start, read = "appconfig:StartConfigurationSession", "appconfig:GetLatestConfiguration"
     both = reader(start, read)
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -189,7 +189,7 @@ def test_role_reads_the_configuration_it_may_and_no_other(emulator: Emulator) ->
         token = begin(both, profile, name)
         answer = both.get_latest_configuration(ConfigurationToken=token)
         assert json.loads(answer["Configuration"].read()) == {"a": {"default": True}}
-    # And a token alone does not let it read
+    # And a token alone is not enough to read
     half = reader(start)
     with pytest.raises(ClientError, match="AccessDenied"):
         half.get_latest_configuration(ConfigurationToken=begin(half, "own"))

@@ -1,4 +1,4 @@
-"""A service on the loopback interface is loaded by its scenarios, and answers quickly, slowly or not at all."""
+"""A service on the loopback interface is load-tested with its scenarios, and answers quickly, slowly or with errors."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / performance.SCENARIOS).write_text(SCENARIO, encoding="utf-8")
     (folder / "openapi.json").write_text(json.dumps(DOCUMENT), encoding="utf-8")
     monkeypatch.setattr(performance, "ROOT", tmp_path)
-    # The process in which the users are finds the project by its folder.
+    # The process with the users finds the project by this file
     (tmp_path / "cdk.json").write_text("{}", encoding="utf-8")
     return tmp_path
 
@@ -50,7 +50,7 @@ def slow(thing: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 def test_requests_are_counted_and_timed_at_the_rate(project: Path) -> None:
     with served(careful) as (address, seen):
         run = measure(target_at(address, project), LOAD, project)
-    # Then the key was sent, and what was counted is what arrived
+    # Then the key was sent, and every counted request arrived
     assert run.total.failures == 0
     assert run.total.requests == len(seen)
     assert LOAD.rate * LOAD.seconds / 3 < run.total.requests <= LOAD.rate * (LOAD.seconds + 2)
@@ -78,7 +78,7 @@ def test_a_failure_says_why(project: Path) -> None:
 
 
 def test_requests_go_through_the_environments_proxy(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without it a rehearsal's names of AWS, and an address behind a company's proxy, are not reached
+    # Without the proxy, a rehearsal's names of AWS, or addresses behind a company's proxy, cannot be reached
     with served(careful) as (proxy, seen):
         monkeypatch.setenv("http_proxy", proxy)
         monkeypatch.setenv("no_proxy", "")

@@ -1,6 +1,6 @@
-"""The rehearsal itself: a commit that changes the pipeline goes through to prod, and one with a fault is put back.
+"""The rehearsal: a commit that changes the pipeline is delivered to prod, and one with a fault is rolled back.
 
-`make test` runs it by itself: alarms on latency are real, and so is the latency of a machine that does other work.
+`make test` runs it alone: its alarms on latency are real, and would trigger on a machine with other work.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PIPELINE = "config/pipeline.toml"
 
 @dataclass
 class Run:
-    """One rehearsal, as whoever looks at it finds it."""
+    """A rehearsal and its results."""
 
     record: Rehearsal
     page: str
@@ -46,7 +46,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where the accounts of these tests lie."""
+    """Create the folder with the accounts of these tests."""
     folder = tmp_path_factory.mktemp("rehearsal")
     yield folder
     verbs.remove(config.load(), Options(services=SERVICES, home=folder))
@@ -54,7 +54,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def present(home: Path) -> Commit:
-    """The tree as it is, as a commit of a repository of its own."""
+    """Commit the current tree to a separate repository."""
     repository = home / "repository"
     subprocess.run(["git", "init", "--quiet", "--initial-branch=main", repository], check=True)
     git = ["git", f"--git-dir={repository / '.git'}", f"--work-tree={ROOT}"]
@@ -66,14 +66,14 @@ def present(home: Path) -> Commit:
 
 @pytest.fixture(scope="module")
 def change(home: Path, present: Commit) -> Commit:
-    """A commit on top of it that changes functions and pipeline."""
+    """Create a commit on top of it that changes functions and the pipeline."""
     edits = {_API: lambda text: f"{text}\n# Another version.\n", _PIPELINE: _later_time_out}
     return faults.commit_with(present, edits, "Change functions and pipeline", home / "change")
 
 
 @pytest.fixture(scope="module")
 def delivered(home: Path, present: Commit, change: Commit) -> Run:
-    """The change, delivered to accounts that hold the tree."""
+    """Deliver the change to accounts that have the tree deployed."""
     return _run(Options(services=SERVICES, base=present.sha, folder=home / "delivered", home=home), change)
 
 
@@ -84,7 +84,7 @@ def _fault(name: str) -> faults.Fault:
 
 @pytest.fixture(scope="module")
 def put_back(home: Path, change: Commit, delivered: Run) -> Run:
-    """The same accounts, and a commit of which one request in twenty fails in prod."""
+    """Deliver a commit to the same accounts for which one in twenty requests fails in prod."""
     assert delivered.record.delivered
     fault = _fault("error-rate=5%")
     requests = fault.requests_in([environment.name for environment in config.load().environments], REQUESTS_A_MINUTE)
@@ -102,7 +102,7 @@ def test_a_commit_reaches_prod(delivered: Run) -> None:
 
 
 @pytest.mark.requirement("from a push to prod", "the rehearsal")
-def test_commit_that_changes_the_pipeline_starts_again(delivered: Run) -> None:
+def test_commit_that_changes_the_pipeline_restarts_it(delivered: Run) -> None:
     first, second = delivered.record.executions
     assert first.status is PlayStatus.CANCELED
     assert [stage.name for stage in first.stages if stage.status is PlayStatus.SUCCEEDED][:2] == ["Source", "Build"]
@@ -123,11 +123,11 @@ def test_traffic_shifts_to_the_new_version_while_both_answer(delivered: Run, env
     deployments = _deployments(delivered.record.executions[-1], environment)
     assert deployments
     for each in deployments:
-        # Then the contract was checked before traffic, and no alarm rang
+        # Then the contract was checked before traffic, and no alarm was on
         assert each.status is PlayStatus.SUCCEEDED, each.reason
         assert each.hooks["BeforeAllowTraffic"] == "Succeeded"
         assert "ALARM" not in {state for minute in each.minutes for state in minute.alarms.values()}
-    # And where it shifts by canary, the old version answered beside the new one
+    # And during a canary, the old version answered as well as the new one
     shifted = [each for each in deployments if "AllAtOnce" not in each.configuration]
     assert bool(shifted) == (environment != "dev")
     assert all(sum(minute.requests_old for minute in each.minutes) > each.met_new / 2 for each in shifted)
@@ -145,12 +145,12 @@ def test_each_environment_is_protected_and_verified(delivered: Run) -> None:
         assert _action(last, f"{environment}-items", "Protect").status is PlayStatus.SUCCEEDED
 
 
-def test_every_event_reaches_those_who_listen(delivered: Run) -> None:
+def test_every_event_reaches_its_targets(delivered: Run) -> None:
     assert delivered.record.event_faults == []
 
 
 @pytest.mark.requirement("the rehearsal")
-def test_every_substitution_that_was_used_is_said(delivered: Run) -> None:
+def test_every_used_substitution_is_reported(delivered: Run) -> None:
     for row in delivered.record.substitutions:
         assert row["subject"] in delivered.page
     subjects = {row["subject"] for row in delivered.record.substitutions}
@@ -158,7 +158,7 @@ def test_every_substitution_that_was_used_is_said(delivered: Run) -> None:
 
 
 @pytest.mark.requirement("the rehearsal")
-def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
+def test_the_page_is_self_contained(delivered: Run) -> None:
     assert delivered.record.commit[:12] in delivered.page
     assert delivered.result["verdict"] == delivered.record.verdict
     assert 'src="http' not in delivered.page
@@ -166,7 +166,7 @@ def test_the_page_needs_nothing_but_itself(delivered: Run) -> None:
 
 
 @pytest.mark.requirement("safe deployments", "bake and rollback", "the rehearsal")
-def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
+def test_a_fault_in_prod_is_rolled_back_by_the_alarm(put_back: Run) -> None:
     assert not put_back.record.delivered
     assert faults.judge(_fault("error-rate=5%"), put_back.record) is None
     stopped = [stage for stage in put_back.record.executions[-1].stages if stage.status is PlayStatus.FAILED]
@@ -176,7 +176,7 @@ def test_a_fault_in_prod_is_put_back_by_the_alarm(put_back: Run) -> None:
     assert re.search(r"[1-9]\d* of \d+ requests", said)
 
 
-def test_the_stage_goes_back_to_what_was_delivered_before_it(put_back: Run) -> None:
+def test_the_stage_rolls_back_to_the_previous_delivery(put_back: Run) -> None:
     last = put_back.record.executions[-1].stages[-1]
     assert (last.name, last.kind, last.status) == ("prod-items", "rollback", PlayStatus.SUCCEEDED)
 
@@ -184,12 +184,12 @@ def test_the_stage_goes_back_to_what_was_delivered_before_it(put_back: Run) -> N
 @pytest.mark.requirement("bake and rollback", "the rehearsal")
 def test_prod_serves_what_it_did_before_the_fault(delivered: Run, put_back: Run) -> None:
     assert put_back.record.served["prod"] == delivered.record.served["prod"] == put_back.record.before["prod"]
-    # The stages before it hold the commit.
+    # The stages before prod serve the commit
     assert put_back.record.served["staging"] != delivered.record.served["staging"]
 
 
 @pytest.mark.requirement("safe deployments")
-def test_only_a_part_of_the_traffic_met_the_fault(put_back: Run) -> None:
+def test_only_part_of_the_traffic_reached_the_fault(put_back: Run) -> None:
     (failed,) = [
         each for each in _deployments(put_back.record.executions[-1], "prod") if each.status is PlayStatus.FAILED
     ][:1]

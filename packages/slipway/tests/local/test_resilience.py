@@ -1,4 +1,4 @@
-"""Faults are planted at the edge of an emulated account, and a service that uses it is judged by its answers."""
+"""Faults are injected at the edge of an emulated account, and a service that uses it is judged by its answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(scope="module")
 def role(emulator: Emulator) -> boto3.Session:
-    """A session of a role, as functions have."""
+    """Return a session of a role, as functions have."""
     root = emulator.session()
     trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::444444444444:root"}, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": ["dynamodb:*", "s3:*"], "Resource": "*"}
@@ -71,13 +71,13 @@ def read(session: boto3.Session, config: Config | None = None) -> None:
     session.client("dynamodb", config=config).get_item(TableName="things", Key={"id": {"S": "1"}})
 
 
-def test_a_role_is_throttled_and_people_are_not(emulator: Emulator, role: boto3.Session) -> None:
+def test_only_roles_are_throttled(emulator: Emulator, role: boto3.Session) -> None:
     read(role, ONCE)
     with planted(emulator, BY_NAME["table-out"]):
         with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
             read(role, ONCE)
         read(emulator.session(), ONCE)
-    # And a fault that is lifted meets nobody
+    # A removed fault affects nobody
     read(role, ONCE)
 
 
@@ -123,14 +123,14 @@ def served(logic: Logic) -> Iterator[str]:
     [
         (503, "table-out", ()),
         (500, "table-out", ("GET /things answered 500",)),
-        # What the service could have tried again
+        # The service could have retried
         (503, "throttled-table", ("GET /things answered 503",)),
     ],
 )
-def test_a_service_is_held_to_what_it_promises(  # noqa: PLR0917
+def test_a_service_must_keep_its_promises(  # noqa: PLR0917
     emulator: Emulator, role: boto3.Session, tmp_path: Path, status: int, fault: str, broken: tuple[str, ...]
 ) -> None:
-    # Given a service that tries nothing again, and answers with a status when its table fails
+    # Given a service without retries that answers with a status when its table fails
     def logic() -> tuple[int, str, str]:
         try:
             read(role, ONCE)
@@ -150,6 +150,6 @@ def test_a_service_is_held_to_what_it_promises(  # noqa: PLR0917
             headers={},
             credentials=ReadOnlyCredentials("id", "secret", None),
         )
-        # When the fault is planted, then what it breaks is said
+        # When the fault is injected, then the broken operations are reported
         assert endure(service, emulator, client, BY_NAME[fault]).broken == broken
         assert client.get(f"{address}things").status_code == 200

@@ -1,4 +1,4 @@
-"""Restoring on an emulated account: a table and a bucket as they were at a moment, beside the present ones."""
+"""Restoring on an emulated account: a table and a bucket as of a moment, next to the present ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _bucket(name: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def resources(account: Account) -> list[tuple[str, str]]:
-    """The data stack's table and bucket, as the verb finds them; beside them is a bucket of access logs."""
+    """Return the data stack's table and bucket as the verb finds them; a bucket of access logs exists too."""
     recovery = {"PointInTimeRecoveryEnabled": True}
     template = {
         "Resources": {
@@ -79,13 +79,13 @@ def _item(name: str, value: str) -> dict[str, Any]:
 
 
 def _second() -> None:
-    """Wait for the next second: S3 tells when a version was made in whole seconds."""
+    """Wait for the next second, since S3 reports a version's time in whole seconds."""
     time.sleep(1.1)
 
 
 @pytest.fixture(scope="module")
 def moment(account: Account, resources: list[tuple[str, str]]) -> datetime:
-    """A moment after which items and objects were added, changed and removed by every kind of write."""
+    """Return a moment after which items and objects were added, changed and deleted by every kind of write."""
     table = dict(resources)["AWS::DynamoDB::Table"]
     items, storage = account.client("dynamodb"), account.client("s3")
     for name in ("same", "changed", "updated", "gone", "transacted"):
@@ -119,18 +119,18 @@ def _restored(account: Account, resources: list[tuple[str, str]], moment: dateti
     return {each.source: each for each in copies}
 
 
-def test_the_log_bucket_is_no_data(resources: list[tuple[str, str]]) -> None:
+def test_the_log_bucket_is_not_restored(resources: list[tuple[str, str]]) -> None:
     assert [name for kind, name in resources if kind == "AWS::S3::Bucket"] == [BUCKET]
 
 
-def test_data_is_restored_beside_the_present_and_compared(
+def test_data_is_restored_into_copies_and_compared(
     account: Account, resources: list[tuple[str, str]], moment: datetime
 ) -> None:
     # When table and bucket are restored
     copies = _restored(account, resources, moment)
     table = dict(resources)["AWS::DynamoDB::Table"]
     try:
-        # Then each difference between then and now is named
+        # Then each difference from the present is reported
         items = copies[table]
         assert (items.present, items.restored) == (5, 5)
         assert (items.added, items.removed) == ((1, ("added",)), (1, ("gone",)))
@@ -139,7 +139,7 @@ def test_data_is_restored_beside_the_present_and_compared(
         assert (objects.present, objects.restored) == (5, 5)
         assert (objects.added, objects.removed) == ((1, ("added.txt",)), (1, ("gone.txt",)))
         assert objects.changed == (1, ("changed.txt",))
-        # And the copies hold what was there then
+        # And the copies have the content of that moment
         found = account.client("dynamodb").scan(TableName=items.copy)["Items"]
         assert {each["id"]["S"]: each["value"]["S"] for each in found} == dict.fromkeys(
             ("same", "changed", "updated", "gone", "transacted"), "then"
@@ -147,7 +147,7 @@ def test_data_is_restored_beside_the_present_and_compared(
         storage = account.client("s3")
         assert storage.get_object(Bucket=objects.copy, Key="gone.txt")["Body"].read() == b"gone then"
         assert storage.get_object(Bucket=objects.copy, Key="changed.txt")["Body"].read() == b"changed then"
-        # And the present ones are untouched
+        # And the originals are unchanged
         assert storage.get_object(Bucket=BUCKET, Key="changed.txt")["Body"].read() == b"changed now"
     finally:
         remove_copies(account.emulator.session(), resources, moment)

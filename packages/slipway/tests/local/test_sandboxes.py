@@ -1,4 +1,4 @@
-"""Two sandboxes beside each other on this machine; what is left of one that ended; and one whose time is over."""
+"""Sandboxes on this machine: two at the same time, what is left after one ends, and one that has expired."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _silent(_: str) -> Any:
 
 @pytest.fixture
 def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of the sandboxes of the specimen; whatever a test leaves there is ended."""
+    """Create the folder of the specimen's sandboxes; sandboxes that a test leaves running are ended."""
     isolate()
     folder = tmp_path / "sandboxes"
     monkeypatch.setattr(paths, "ROOT", project)
@@ -45,7 +45,7 @@ def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def _bucket_of(found: LocalSandbox) -> str:
-    """Put an object into a new bucket of the sandbox's account, under a name that each of them uses."""
+    """Put an object into a new bucket of the sandbox's account, with the same bucket name in each."""
     s3 = found.local.emulator.session().client("s3")
     s3.create_bucket(Bucket="mine")
     s3.put_object(Bucket="mine", Key="whose", Body=found.wanted.name.encode())
@@ -54,14 +54,14 @@ def _bucket_of(found: LocalSandbox) -> str:
 
 
 @pytest.mark.timeout(600)
-def test_two_sandboxes_stand_beside_each_other_and_one_ends_alone(home: Path) -> None:
+def test_two_sandboxes_run_in_parallel_and_end_separately(home: Path) -> None:
     # Given two sandboxes of the same environment
     anna, ben = (LocalSandbox(specimen.SETTINGS, name, of="dev") for name in ("anna", "ben"))
     for each in (anna, ben):
         deployed = each.up([SERVICE], _silent)
         assert SERVICE in deployed.outputs
 
-    # Then each has what is its own, in an account of its own
+    # Then each has its own resources in its own account
     states = {state.name: state for state in listed(home)}
     assert {name: (state.state, state.environment) for name, state in states.items()} == {
         "anna": ("up", "dev-anna"),
@@ -72,31 +72,31 @@ def test_two_sandboxes_stand_beside_each_other_and_one_ends_alone(home: Path) ->
         assert getattr(states["anna"], what) != getattr(states["ben"], what)
     assert [_bucket_of(each) for each in (anna, ben)] == ["anna", "ben"]
 
-    # When one ends
+    # When one of them is ended
     pid, ports = states["anna"].pid, (anna.local.emulator.port, anna.local.emulator.plain_port)
     assert pid is not None
     children = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
     assert take_down("anna", home)
 
-    # Then nothing of it is left: no process, no port, no file, and so no account
+    # Then nothing of it is left: no process, port or file, and therefore no account
     assert not any(psutil.pid_exists(each) for each in children)
     assert [holder_of(port) for port in ports] == [None, None]
     assert [each.name for each in home.iterdir()] == ["ben"]
     # And the other one still answers
     assert [state.state for state in listed(home)] == ["up"]
     assert ben.local.emulator.session().client("s3").get_object(Bucket="mine", Key="whose")["Body"].read() == b"ben"
-    # And ending it once more says that there is none
+    # And ending it again reports that it does not exist
     assert not take_down("anna", home)
     assert take_down("ben", home)
     assert not home.exists()
-    # The verbs end a sandbox from a process of their own; this one started it, and has to reap it.
+    # The verbs end a sandbox that another process started; this process started it, and has to reap its children
     for each in (anna, ben):
         each.local.emulator.stop()
 
 
 @pytest.mark.timeout(600)
-def test_sandbox_whose_time_is_over_ends_itself(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a sandbox in the development environment's account whose last day is past
+def test_expired_sandbox_deletes_itself(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a sandbox in the development environment's account that has expired
     isolate()
     monkeypatch.setattr(paths, "ROOT", project)
     wanted = WantedSandbox("over", "dev", expires=PAST)
@@ -120,7 +120,7 @@ def test_sandbox_whose_time_is_over_ends_itself(project: Path, tmp_path: Path, m
         assert there()
         assert there() <= expected
 
-        # When its schedule invokes the function, again and again
+        # When its schedule invokes the function repeatedly
         (schedule,) = session.client("scheduler").list_schedules()["Schedules"]
         target = session.client("scheduler").get_schedule(Name=schedule["Name"])["Target"]["Arn"]
         while left := there():
@@ -134,7 +134,7 @@ def test_sandbox_whose_time_is_over_ends_itself(project: Path, tmp_path: Path, m
 
             until(fewer)
 
-        # Then its stacks are gone, with the function and the schedule
+        # Then its stacks are deleted, including the function and the schedule
         assert not session.client("scheduler").list_schedules()["Schedules"]
         names = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
         assert not [name for name in names if name.startswith(environment.name)]

@@ -1,4 +1,4 @@
-"""Users sign in with other people's clients: the AWS CLI, and a library that speaks SRP."""
+"""Users sign in with third-party clients: the AWS CLI, and a library that supports SRP."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def values(outputs: Outputs) -> dict[str, str]:
 
 @pytest.fixture
 def name(session: Callable[..., boto3.Session], values: dict[str, str]) -> str:
-    """Name of a new user."""
+    """Create a user, and return its name."""
     made, cognito = f"user-{uuid4().hex[:8]}", session().client("cognito-idp")
     cognito.admin_create_user(
         UserPoolId=values["UserPoolId"],
@@ -66,7 +66,7 @@ def test_the_aws_cli_signs_in(
 def test_a_user_signs_in_without_sending_a_password(
     session: Callable[..., boto3.Session], values: dict[str, str], unsigned: Request, name: str, alias: str
 ) -> None:
-    # Given a library that speaks SRP
+    # Given a library that supports SRP
     cognito = session().client("cognito-idp")
 
     def tokens(password: str) -> Any:
@@ -79,7 +79,7 @@ def test_a_user_signs_in_without_sending_a_password(
         )
         return srp.authenticate_user()["AuthenticationResult"]
 
-    # Then its token is taken, and a wrong password gives none
+    # Then its token is accepted, and a wrong password gives none
     assert let_in(unsigned, tokens(PASSWORD)["AccessToken"])
     with pytest.raises(cognito.exceptions.NotAuthorizedException):
         tokens(f"{PASSWORD}!")

@@ -1,4 +1,4 @@
-"""A service on the loopback interface that is attacked and loaded: what it answers is the test's business."""
+"""A service on the loopback interface for scans and load tests, whose answers the test defines."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _fits(thing: Any) -> bool:
 
 @contextmanager
 def served(logic: Logic, *, guarded: bool = True) -> Iterator[tuple[str, list[str]]]:
-    """Yield the address of a service, and the methods of the requests that it got."""
+    """Yield the address of a service, and the methods of the requests that it received."""
     seen: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):

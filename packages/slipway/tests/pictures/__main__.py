@@ -1,4 +1,4 @@
-"""`make pictures`: record a rehearsal, and take screenshots of the reports that lie in build/."""
+"""`make pictures`: record a rehearsal, and take screenshots of the reports in build/."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORTS = {
     "page-evidence.png": (Path("build/report/index.html"), "h1"),
 }
 """Each screenshot with its page, as `make rehearse`, `make review`, `make synth` and `make evidence` write it, and the
-part of the page that it begins at."""
+element that it starts at."""
 
 WIDTH, HEIGHT = 1200, 800
 

@@ -1,4 +1,4 @@
-"""A recording as an SVG that plays by itself, wherever a picture may stand."""
+"""A recording as an SVG that plays by itself, wherever a picture can be shown."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pictures.recording import Recording
 from pictures.screen import Frame, play
 
 CELL, LINE, SIZE, PAD = 8.2, 18, 13.5, 16
-"""Pixels: a character, a line, the type, the margin."""
+"""Pixels: width of a character, height of a line, font size, margin."""
 
 LASTS = 30.0
-"""Seconds of the picture, however long the recording is."""
+"""Duration of the animation in seconds, however long the recording is."""
 
 STAYS = 6.0
-"""Seconds that the last screen stays before the picture begins anew."""
+"""Seconds that the last screen is shown before the animation restarts."""
 
 FONT = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace"
 
@@ -36,7 +36,7 @@ def animate(recording: Recording, *, title: str) -> str:
 
     Args:
         recording: What is shown.
-        title: What the picture says to those who do not see it.
+        title: Alternative text of the picture.
     """
     whole = recording.events[-1][0]
     pace = whole / LASTS
@@ -60,7 +60,7 @@ def animate(recording: Recording, *, title: str) -> str:
 
 
 def _distinct(frames: Iterable[Frame]) -> list[Frame]:
-    """Return the screens without those that show the same as the one before."""
+    """Return the screens without consecutive duplicates."""
     found: list[Frame] = []
     for frame in frames:
         if not found or found[-1].lines != frame.lines:
@@ -69,7 +69,7 @@ def _distinct(frames: Iterable[Frame]) -> list[Frame]:
 
 
 def _timing(frames: Sequence[Frame], height: float, pace: float) -> str:
-    """Return the style that moves the film. Where less motion is preferred, it stands at the last screen."""
+    """Return the style that moves the film. With reduced motion preferred, it shows only the last screen."""
     whole = LASTS + STAYS
     steps = "".join(
         f"{100 * frame.second / pace / whole:.2f}%{{transform:translateY({-number * height:g}px)}}"
@@ -95,7 +95,7 @@ def _screen(frame: Frame, top: float, lines: dict[str, int], recording: Recordin
 
 
 def _line(line: str, columns: int) -> str:
-    """Return a line of a terminal as pieces of SVG text, each where its column is. What is too long is cut off."""
+    """Return a terminal's line as pieces of SVG text, each at its column; long lines are cut off."""
     text = AnsiDecoder().decode_line(line)
     text.truncate(columns, overflow="ellipsis")
     column, pieces = 0, []

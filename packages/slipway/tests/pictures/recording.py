@@ -1,4 +1,4 @@
-"""A terminal session with its times, in the asciicast v2 format (https://docs.asciinema.org/manual/asciicast/v2/)."""
+"""A timed terminal session, in the asciicast v2 format (https://docs.asciinema.org/manual/asciicast/v2/)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Recording:
 
 
 def record(command: Sequence[str], *, folder: Path, variables: Mapping[str, str]) -> Recording:
-    """Run a command in a terminal of its own, and record what it writes.
+    """Run a command in a separate terminal, and record its output.
 
     Args:
         command: The command and its arguments.
@@ -68,7 +68,7 @@ def record(command: Sequence[str], *, folder: Path, variables: Mapping[str, str]
 
 
 def _read(terminal: int) -> bytes:
-    """Return what was written next; nothing once the command has closed the terminal."""
+    """Return what was written next; empty once the command has closed the terminal."""
     try:
         return os.read(terminal, 65536)
     except OSError:  # Linux's answer once the other side is closed
@@ -76,7 +76,7 @@ def _read(terminal: int) -> bytes:
 
 
 def _decoded(chunks: Sequence[tuple[float, bytes]]) -> list[tuple[float, str]]:
-    """Decode chunks whose borders may cut a character in two."""
+    """Decode chunks whose boundaries may split a character."""
     found, rest = [], b""
     for second, chunk in chunks:
         rest += chunk

@@ -1,4 +1,4 @@
-"""What a terminal shows while a recording is played: its lines after each write."""
+"""A terminal's screen while a recording is played: its lines after each write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from pictures.recording import Recording
 
-# Text, a control character, or a sequence that begins with CSI (ECMA-48, 5.4).
+# Text, a control character, or a sequence that starts with CSI (ECMA-48, 5.4)
 _TOKEN = re.compile(
     r"(?P<colour>\x1b\[[0-9;]*m)|\x1b\[(?P<number>[0-9;?]*)(?P<final>[A-Za-z])|(?P<text>[^\x1b\r\n\x07]+)|(?P<other>[\s\S])"
 )
@@ -17,7 +17,7 @@ _IGNORED = {"h", "l"}
 
 
 class RecordingError(Exception):
-    """A recording holds a sequence that is not followed here."""
+    """A recording with an unsupported control sequence."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class Frame:
 
 
 class Screen:
-    """A terminal that knows what rich writes: text, colours, and the way back up over lines that it erases.
+    """A terminal that supports what rich writes: text, colours, and moving up to erase lines.
 
-    A line is always written anew from its first column, so a screen is a list of lines and needs no grid of cells.
+    A line is always rewritten from its first column, so a screen is a list of lines and needs no grid of cells.
     """
 
     def __init__(self) -> None:
@@ -46,14 +46,14 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """The lines so far, scrolled ones included."""
+        """The lines so far, including scrolled ones."""
         return list(self._lines)
 
     def write(self, text: str) -> None:
-        """Take what a program wrote.
+        """Process a program's output.
 
         Raises:
-            RecordingError: It holds a sequence that is not followed.
+            RecordingError: It contains an unsupported sequence.
         """
         for token in _TOKEN.finditer(text):
             if token["text"] or token["colour"]:
@@ -97,14 +97,14 @@ def play(recording: Recording, *, least: float) -> Iterator[Frame]:
 
     Args:
         recording: What was written, and when.
-        least: Seconds between two screens; what is written in between is shown together.
+        least: Minimum seconds between two screens; output in between is shown together.
 
     Raises:
-        RecordingError: It holds a sequence that is not followed.
+        RecordingError: It contains an unsupported sequence.
     """
     screen, shown, rest = Screen(), -least, ""
     for second, text in recording.events:
-        # A sequence may be cut in two between two writes.
+        # A sequence may be split across two writes
         whole, rest = _split(rest + text)
         screen.write(whole)
         if second - shown >= least:

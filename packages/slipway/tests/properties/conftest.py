@@ -1,4 +1,4 @@
-"""Properties use the specimen's configuration."""
+"""Property tests use the specimen's configuration."""
 
 import specimen
 

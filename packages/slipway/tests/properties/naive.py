@@ -1,4 +1,4 @@
-"""Oracles for the change review that share no code with it: plain dictionaries, plain loops, every question asked."""
+"""Oracles for the change review that share no code with it: plain dictionaries and loops that ask every question."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ import cfnlint
 ROOT = Path(__file__).resolve().parents[4]
 Json = Any
 
-# What is replaced
-# ----------------
+# Replacement
 
 _SCHEMAS = Path(cfnlint.__file__).parent / "data" / "schemas"
 
@@ -31,7 +30,7 @@ def _files() -> dict[str, str]:
 
 @cache
 def create_only(resource_type: str) -> frozenset[str]:
-    """The pointers of a type's schema whose change replaces it, as they are written."""
+    """Return the pointers of a type's schema whose change replaces the resource, as written in the schema."""
     name = "AWS::CloudFormation::CustomResource" if resource_type.startswith("Custom::") else resource_type
     if name not in _files():
         return frozenset()
@@ -40,7 +39,7 @@ def create_only(resource_type: str) -> frozenset[str]:
 
 
 def is_create_only(resource_type: str, path: Sequence[str]) -> bool:
-    """Whether a schema says that a change at a path replaces: at it, above it, or below it."""
+    """Return True if a schema says that a change at a path replaces: at it, above it, or below it."""
     changed = "/".join(part for part in path if not part.isdigit())
     for pointer in create_only(resource_type):
         fixed = "/".join(part for part in pointer.split("/")[2:] if part != "*")
@@ -51,7 +50,7 @@ def is_create_only(resource_type: str, path: Sequence[str]) -> bool:
 
 @cache
 def _documented() -> dict[str, dict[str, str]]:
-    """What the user guide says of every property, from the CDK CLI's own database."""
+    """Return the user guide's statement about every property, from the CDK CLI's own database."""
     with gzip.open(ROOT / "node_modules" / "aws-cdk" / "db.json.gz") as file:
         entities = json.load(file)["schema"]["resource"]["entities"]
     return {
@@ -63,17 +62,17 @@ def _documented() -> dict[str, dict[str, str]]:
 
 
 def is_documented_as_replaced(resource_type: str, name: str) -> bool:
-    """Whether the user guide says that a change of a property always replaces the resource."""
+    """Return True if the user guide says that a change of a property always replaces the resource."""
     return _documented().get(resource_type, {}).get(name) == "yes"
 
 
 def is_documented(resource_type: str, name: str) -> bool:
-    """Whether the user guide says anything of a property."""
+    """Return True if the user guide documents a property."""
     return name in _documented().get(resource_type, {})
 
 
 def refers(value: Json, logical_id: str) -> bool:
-    """Whether a value of a template takes something of a resource."""
+    """Return True if a template's value refers to a resource."""
     match value:
         case {"Ref": str(name)}:
             return name == logical_id
@@ -86,12 +85,11 @@ def refers(value: Json, logical_id: str) -> bool:
     return False
 
 
-# What a condition decides
-# ------------------------
+# Conditions
 
 
 def holds(expression: Json, parameters: Mapping[str, str]) -> bool:
-    """Whether a condition holds, once every parameter that it asks for has a value."""
+    """Return True if a condition holds, given a value for every parameter that it uses."""
     match expression:
         case {"Fn::Not": [inner]}:
             return not holds(inner, parameters)
@@ -106,7 +104,7 @@ def holds(expression: Json, parameters: Mapping[str, str]) -> bool:
 
 
 def in_world(value: Json, *, holds: bool) -> Json:
-    """A value in which every condition is decided, and what is no value left out."""
+    """Return a value with every condition decided and `AWS::NoValue` removed."""
     match value:
         case {"Fn::If": [_, one, other]}:
             return in_world(one if holds else other, holds=holds)
@@ -119,13 +117,12 @@ def in_world(value: Json, *, holds: bool) -> Json:
     return value
 
 
-# Who may do what
-# ---------------
+# Permissions
 
 
 @dataclass(frozen=True)
 class Request:
-    """One question: may this principal do this, on this, in this context?"""
+    """One question: may this principal do this, on this resource, in this context?"""
 
     principal: str
     action: str
@@ -134,7 +131,7 @@ class Request:
 
 
 def text(value: Json) -> str:
-    """A value as a text; what only the deployment knows as a word of its own."""
+    """Return a value as text; a value known only at deployment becomes a unique word."""
     if isinstance(value, str):
         return value
     match value:
@@ -175,7 +172,7 @@ def _principals(statement: Mapping[str, Json]) -> list[str]:
 
 
 def holds_for(conditions: Mapping[str, Mapping[str, Json]], context: Mapping[str, str]) -> bool:
-    """Whether the conditions of a statement hold for a request, by the keys in small letters that come with it."""
+    """Return True if a statement's conditions hold for a request, given its lower-case keys."""
     return _holds(conditions, context)
 
 
@@ -215,7 +212,7 @@ def _condition(operator: str, actual: str | None, values: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class _Asked:
-    """A statement as it is asked: everything that does not depend on the question is read once."""
+    """A statement prepared for evaluation: everything that does not depend on the request is computed once."""
 
     effect: int
     principals: frozenset[str]
@@ -254,7 +251,7 @@ def _asked(statement: Mapping[str, Json]) -> _Asked:
 
 
 def _decision(statements: Sequence[_Asked], request: Request, *, identity: bool) -> int:
-    """-1 where it is denied, 1 where it is allowed, 0 where nothing says anything."""
+    """Return -1 if the request is denied, 1 if allowed, and 0 if no statement applies."""
     effects = {statement.effect for statement in statements if statement.is_about(request, identity=identity)}
     return -1 if -1 in effects else 1 if effects else 0
 
@@ -262,12 +259,12 @@ def _decision(statements: Sequence[_Asked], request: Request, *, identity: bool)
 def questions(
     changed: Sequence[Mapping[str, Json]], others: Sequence[Mapping[str, Json]], *, identity: bool
 ) -> Iterator[Request]:
-    """Every question that a small world has about some statements: what they name, and what lies just beside it.
+    """Return every request of a small world about some statements: what they name, and close variations.
 
     Args:
-        changed: statements that came or went. What no such statement speaks of is decided as it was.
-        others: the rest, whose conditions may decide as well.
-        identity: whether they are about the identity that has them.
+        changed: Added or removed statements. Requests that none of them concerns are decided as before.
+        others: The other statements, whose conditions may matter as well.
+        identity: True for statements of an identity policy.
     """
     principals = sorted({name for statement in changed for name in _principals(statement)} | {"stranger"})
     actions = _entries(changed, "Action")
@@ -291,7 +288,7 @@ _SIBLINGS = {"s3": "ListBucket", "kms": "ReEncryptFrom", "dynamodb": "Scan", "sq
 
 
 def _instances(pattern: str) -> set[str]:
-    """Words that a pattern matches, and one that it just misses."""
+    """Return words that a pattern matches, and one that it almost matches."""
     words = {pattern.replace("*", filled).replace("?", "q") for filled in ("", "a/b")}
     service = pattern.partition(":")[0]
     if service in _SIBLINGS:
@@ -307,7 +304,7 @@ def _contexts(statements: Sequence[Mapping[str, Json]]) -> list[tuple[tuple[str,
                 known = values.setdefault(key.lower(), {None, "other"})
                 known |= {word for entry in _listed(entries) for word in _instances(_value(entry))}
     names = sorted(values)
-    # A few of each, so that the world stays small.
+    # A few values per key, so that the world stays small
     choices = [sorted(values[name], key=lambda word: (word is not None, word or ""))[:4] for name in names]
     return [
         tuple((name, word) for name, word in zip(names, chosen, strict=True) if word is not None)
@@ -318,7 +315,7 @@ def _contexts(statements: Sequence[Mapping[str, Json]]) -> list[tuple[tuple[str,
 def widened(
     before: Sequence[Mapping[str, Json]], after: Sequence[Mapping[str, Json]], *, identity: bool
 ) -> Request | None:
-    """A question whose answer is more than it was; None where there is none in the small world."""
+    """Return a request that is now allowed but was not before; None if there is none in the small world."""
     came = [statement for statement in after if statement not in before]
     went = [statement for statement in before if statement not in after]
     kept = [statement for statement in after if statement in before]

@@ -1,4 +1,4 @@
-"""Every value that the model allows is fine: what loads keeps to the rules, and is synthesised."""
+"""Every configuration that the model accepts follows the rules and can be synthesised."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from stages.foundation_stage import FoundationStage
 from stages.service_stage import ServiceStage
 from unit.settings.configuration import Documents, pristine, write
 
-# What only a list knows: a pattern of the model would allow names that its validators refuse.
+# Values known only from a list: the model's pattern would allow names that its validators refuse
 _KNOWN: dict[str, st.SearchStrategy[str]] = {
     "region": st.sampled_from(["us-east-1", "eu-west-1", "eu-central-1", "ap-southeast-2"]),
     "time_zone": st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Tokyo", "UTC-05:00"]),
 }
-# Keys that the loader gives, that name files, or that must fit one another; a draw would be refused nearly always.
+# Keys that the loader sets, that name files, or that must fit together; random values would nearly always be refused
 _KEPT = {
     "app",
     "bucket_prefix",
@@ -47,7 +47,7 @@ _KEPT = {
 
 
 def _limits(metadata: typing.Iterable[Any]) -> dict[str, Any]:
-    """What annotated types say of a value: `ge`, `le`, `min_length`, `pattern`, …"""
+    """Return the constraints of annotated types: `ge`, `le`, `min_length`, `pattern`, …"""
     found: dict[str, Any] = {}
     for entry in metadata:
         if isinstance(entry, FieldInfo):
@@ -60,7 +60,7 @@ def _limits(metadata: typing.Iterable[Any]) -> dict[str, Any]:
 
 
 def _values(annotation: Any, metadata: typing.Iterable[Any] = ()) -> st.SearchStrategy[Any]:
-    """Draw what TOML holds for a value of a type, within its limits."""
+    """Draw a TOML value of a type, within its limits."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         return _values(arguments[0], (*arguments[1:], *metadata))
@@ -101,7 +101,7 @@ def _scalars(annotation: Any, limits: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 
 def _tables(model: type[BaseModel]) -> st.SearchStrategy[dict[str, Any]]:
-    """Draw a table that the model takes, without the keys that nobody set."""
+    """Draw a table that the model accepts, without unset keys."""
     fields = {name: _field(name, field) for name, field in model.model_fields.items()}
     return (
         st.fixed_dictionaries(fields)
@@ -123,7 +123,7 @@ def _is_valid(model: type[BaseModel], table: dict[str, Any]) -> bool:
 
 
 def _paths(model: type[BaseModel], document: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Places of the single values of a document."""
+    """Return the paths of a document's single values."""
     found = []
     for key in model.model_fields.keys() & document.keys() - _KEPT:
         annotation = model.model_fields[key].annotation
@@ -136,7 +136,7 @@ def _paths(model: type[BaseModel], document: dict[str, Any], above: tuple[str, .
 
 @st.composite
 def _documents(draw: st.DrawFn) -> Documents:
-    """The specimen's files with values of the model's in the place of theirs."""
+    """Draw the specimen's files with other values that the model accepts."""
     documents = pristine()
     for file, document in documents.items():
         model: type[BaseModel] = PipelineSettings if file == "pipeline.toml" else compose(specimen.MODELS)
@@ -148,7 +148,7 @@ def _documents(draw: st.DrawFn) -> Documents:
             before = place.pop(path[-1])
             if value is not None:
                 place[path[-1]] = value
-            # A value that another key or the kind of the environment forbids is not one that is allowed.
+            # A value that another key or the environment's kind forbids is not allowed
             if isinstance(_load(documents), ConfigurationError):
                 place[path[-1]] = before
     return documents
@@ -162,10 +162,10 @@ def _load(documents: Documents) -> Settings | ConfigurationError:
             return error
 
 
-# The same draws at every run: an adopter's build must not be red by chance.
+# The same draws in every run, so that an adopter's build does not fail by chance
 @settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(documents=_documents())
-def test_what_loads_keeps_to_the_rules(documents: Documents) -> None:
+def test_loaded_configuration_follows_the_rules(documents: Documents) -> None:
     loaded = _load(documents)
 
     assert isinstance(loaded, Settings)
@@ -175,11 +175,11 @@ def test_what_loads_keeps_to_the_rules(documents: Documents) -> None:
 
 @settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(documents=_documents(), which=st.integers(0, 2))
-def test_what_loads_is_synthesised(documents: Documents, which: int) -> None:
+def test_loaded_configuration_is_synthesised(documents: Documents, which: int) -> None:
     loaded = _load(documents)
     assert isinstance(loaded, Settings)
 
-    # When the pipeline, and one environment with all services, are built
+    # When the pipeline, and one environment with all services, are synthesised
     synthesis.pipeline(loaded)
     environment = loaded.environments[which]
     app = synthesis.new_app()

@@ -1,4 +1,4 @@
-"""Whatever is written into the files either loads or is refused with a file and a key."""
+"""Any content of the files either loads, or is refused with a file and a key."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _KEYS = _TEXT | st.sampled_from(["name", "kind", "mode", "s3", "provisioned", "a
 
 
 def _paths(node: Any, above: Path_ = ()) -> list[Path_]:
-    """The place of every value of a document."""
+    """Return the path of every value of a document."""
     entries: list[tuple[str | int, Any]] = []
     if isinstance(node, dict):
         entries = list(node.items())
@@ -41,7 +41,7 @@ def _paths(node: Any, above: Path_ = ()) -> list[Path_]:
 
 @st.composite
 def _mutated(draw: st.DrawFn) -> Documents:
-    """The specimen's documents with a few values taken, put, exchanged or added."""
+    """Draw the specimen's documents with a few values removed, replaced, swapped or added."""
     documents = pristine()
     for _ in range(draw(st.integers(1, 3))):
         document: Any = documents[draw(st.sampled_from(FILES))]
@@ -81,11 +81,11 @@ def test_a_mutated_configuration_loads_or_names_file_and_key(documents: Document
         loaded = _load(Path(folder))
 
     if isinstance(loaded, Settings):
-        # Then they are a configuration, with the environments that the pipeline names
+        # Then they are a configuration with the environments that the pipeline names
         names = tuple(environment.name for environment in loaded.environments)
         assert names == loaded.pipeline.environments
         return
-    # Or each problem is one line that names a file, and a key unless the file as a whole is the problem
+    # Or each problem is one line that names a file, and a key unless the whole file is the problem
     assert loaded.problems
     lines = str(loaded).split("\n")
     assert len(lines) == len(loaded.problems)
@@ -98,13 +98,13 @@ def test_a_mutated_configuration_loads_or_names_file_and_key(documents: Document
 @given(content=st.binary(max_size=200), file=st.sampled_from(FILES))
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_in_a_file_are_refused_with_its_name(content: bytes, file: str) -> None:
-    # Given a file of anything, among those of the specimen
+    # Given a file with random bytes among those of the specimen
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder), pristine())
         (Path(folder) / file).write_bytes(content)
-        # When they are read
+        # When the files are read
         loaded = _load(Path(folder))
 
-    # Then that file is refused, and no other
+    # Then only that file is refused
     assert isinstance(loaded, ConfigurationError)
     assert {problem.file for problem in loaded.problems} == {file}

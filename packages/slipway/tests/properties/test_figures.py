@@ -1,4 +1,4 @@
-"""Whatever the order of the events and however often each comes, nothing is counted twice and nothing is negative."""
+"""Nothing is counted twice or becomes negative, whatever the order and repetition of events."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unit.delivery.delivery import Desk, alarm, at, deployment, stage
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> tuple[Desk, list[Change], int, int]:
-    """A few executions through prod, one after the other: their events, and how many there were and failed."""
+    """Draw a few sequential executions through prod: their events, their number, and how many failed."""
     desk = Desk()
     events: list[Change] = []
     minute, failed = 0.0, 0
@@ -45,17 +45,17 @@ def deliveries(draw: st.DrawFn) -> tuple[Desk, list[Change], int, int]:
 @pytest.mark.requirement("notifications and figures")
 @given(delivery=deliveries(), data=st.data())
 @settings(deadline=None)
-def test_no_order_and_no_repetition_counts_twice_or_below_zero(
+def test_order_and_repetition_of_events_do_not_matter(
     delivery: tuple[Desk, list[Change], int, int], data: st.DataObject
 ) -> None:
-    # Given the events of some executions, in any order, each once or more often
+    # Given the events of some executions in any order, each of them at least once
     desk, events, number, failed = delivery
     repeated = data.draw(st.lists(st.sampled_from(events), max_size=5))
     for event in data.draw(st.permutations([*events, *repeated])):
-        # When they come in
+        # When they are processed
         desk.take(event)
 
-    # Then each execution is deployed once, and those that failed are failed once
+    # Then each execution counts as one deployment, and each failed one as one failure
     assert desk.total("Deployments") == number
     assert desk.total("ChangeFailures") == failed
     assert all(figure.value >= 0 for figure in desk.found)

@@ -1,9 +1,9 @@
 """The change review misses nothing: random edits to the real templates, against oracles that share no code with it.
 
-What is replaced is looked up twice: in the registry's schemas, read naively, and in what the user guide says, which the
-CDK CLI brings along for its own diff. What widens access is found by asking every question that there is in a small
-world (`naive.py`). What a condition does that only the deployment decides is found by deciding it, and what a nested
-stack does by what its parent would do in its place.
+Replacements are looked up twice: in the registry's schemas, read naively, and in the user guide's data, which the
+CDK CLI contains for its own diff. Widened access is found by asking every question in a small
+world (`naive.py`). The effect of a condition known only at deployment is found by deciding it, and that of a nested
+stack by comparing it with a flat one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from specimen.delivery import SERVICES
 from stages.service_stage import ServiceStage
 
 SHARDS, EDITS = 7, 96
-"""Each of three kinds of edit is made in so many shards, which run side by side, so many times each."""
+"""The number of shards per kind of edit, which run in parallel, and of edits per shard."""
 
 Json = Any
 Template = dict[str, Any]
@@ -51,21 +51,20 @@ _WIDENED = {
 
 @cache
 def _stateful() -> frozenset[str]:
-    """Types that hold data, as cfn-lint lists them."""
+    """Return the types that hold data, as listed by cfn-lint."""
     import cfnlint.data.AdditionalSpecs
 
     return frozenset(load_resource(cfnlint.data.AdditionalSpecs, "StatefulResources.json")["ResourceTypes"])
 
 
 # The real templates
-# ------------------
 
 
 @pytest.fixture(scope="session")
 def real(tmp_path_factory: pytest.TempPathFactory) -> list[Side]:
-    """Prod of every service, and the pipeline: synthesised once for all processes of a run."""
+    """Synthesise prod of every service, and the pipeline, once for all processes of a run."""
     own = tmp_path_factory.getbasetemp()
-    # Workers of xdist have a folder each, beside each other.
+    # Workers of xdist have one folder each, in a common folder
     folder = (own.parent if own.name.startswith("popen-") else own) / "review-assemblies"
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
@@ -75,7 +74,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> list[Side]:
     sides = []
     for path in sorted(folder.iterdir()):
         assembly = read_assembly(path)
-        # What only watches holds neither data nor policies, and the tiny services beside the pipeline hold nothing.
+        # Observability has neither data nor policies, and the tiny services next to the pipeline have nothing
         stacks = [stack for stack in assembly.stacks if not stack.key.name.endswith("-observability")]
         pipeline = [stack for stack in stacks if stack.key.name == "slipway-pipeline"]
         sides.append(Side(replace(assembly, stacks=tuple(pipeline or stacks))))
@@ -93,7 +92,7 @@ def _synthesise(folder: Path) -> None:
 
 
 def _edits(shard: int, edit: Callable[[st.DataObject], bool]) -> None:
-    """Make a shard's edits, each drawn by hypothesis; an edit that could not be made says so, and does not count."""
+    """Make a shard's edits, drawn by hypothesis; an edit that cannot be made reports this, and does not count."""
     made = 0
 
     @seed(shard)
@@ -101,7 +100,7 @@ def _edits(shard: int, edit: Callable[[st.DataObject], bool]) -> None:
         max_examples=EDITS + 20,
         deadline=None,
         database=None,
-        # Shrinking would make hundreds more; the drawn choices are printed as they are.
+        # Shrinking would make hundreds more; the drawn choices are printed as they are
         phases=[Phase.generate],
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
     )
@@ -115,7 +114,7 @@ def _edits(shard: int, edit: Callable[[st.DataObject], bool]) -> None:
 
 
 def _edited(side: Side, stack: ReviewedStack, logical_id: str, resource: Json | None) -> Assembly:
-    """The assembly with one resource changed, or gone."""
+    """Return the assembly with one resource changed or deleted."""
     resources = {**stack.resources}
     if resource is None:
         del resources[logical_id]
@@ -126,7 +125,7 @@ def _edited(side: Side, stack: ReviewedStack, logical_id: str, resource: Json | 
 
 
 def _fates(comparison: Comparison, stack: ReviewedStack) -> dict[str, set[Fate]]:
-    """What becomes of each construct of a stack."""
+    """Return the planned change to each construct of a stack."""
     found: dict[str, set[Fate]] = {}
     for stage in comparison.stages:
         for changes in stage.stacks:
@@ -142,7 +141,7 @@ def _construct(stack: ReviewedStack, logical_id: str) -> str:
 
 
 Candidates = list[dict[str, list[tuple[Side, ReviewedStack, str, Json]]]]
-"""Resources that an edit may be made to: for each assembly, by type."""
+"""Resources that can be edited, by type, for each assembly."""
 
 
 def _candidates(sides: list[Side], where: Callable[[Json], bool] = lambda _: True) -> Candidates:
@@ -159,20 +158,19 @@ def _candidates(sides: list[Side], where: Callable[[Json], bool] = lambda _: Tru
 
 def _draw_resource(data: st.DataObject, candidates: Candidates) -> tuple[Side, ReviewedStack, str, Json]:
     by_type = data.draw(st.sampled_from(candidates), "assembly")
-    # A type first, so that the rare ones come as often as the frequent.
+    # The type is drawn first, so that rare ones are as frequent as common ones
     kind = data.draw(st.sampled_from(sorted(by_type)), "type")
     return data.draw(st.sampled_from(by_type[kind]), "resource")
 
 
-# A property changes
-# ------------------
+# Changing a property
 
 
 def _places(value: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every place in the properties, those of whole objects too."""
+    """Yield every path in the properties, including those of whole objects."""
     if path:
         yield path
-    # An intrinsic function is changed as a whole.
+    # An intrinsic function is replaced as a whole
     if isinstance(value, dict) and not (len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))):
         for key, inner in value.items():
             yield from _places(inner, (*path, key))
@@ -182,7 +180,7 @@ def _places(value: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]
 
 
 def _other(value: Json) -> Json:
-    """Another value of the same kind."""
+    """Return another value of the same kind."""
     match value:
         case bool():
             return not value
@@ -215,13 +213,13 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
     candidates = _candidates(real, lambda resource: bool(resource.get("Properties")))
 
     def edit(data: st.DataObject) -> bool:
-        # Given a resource of which one property changes, goes or comes
+        # Given a resource with one property changed, deleted or added
         side, stack, logical_id, resource = _draw_resource(data, candidates)
         edited = copy.deepcopy(resource)
         kind = resource["Type"]
         fixed: list[str] = sorted({pointer.split("/")[2] for pointer in naive.create_only(kind)})
         path: tuple[str, ...]
-        # Half of the edits are at what must not change, since most properties may.
+        # Half of the edits change create-only properties, since most properties are not
         at_what_is_fixed = data.draw(st.booleans(), "create-only")
         if fixed and at_what_is_fixed:
             name = data.draw(st.sampled_from(fixed), "property")
@@ -237,12 +235,12 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
         if edited == resource:
             return False
 
-        # When it is reviewed
+        # When the change is reviewed
         comparison = compare_sides(side, _edited(side, stack, logical_id, edited))
         fates = _fates(comparison, stack)
         construct = _construct(stack, logical_id)
 
-        # Then what the schemas or the user guide say is replaced is reported as that
+        # Then a replacement according to the schemas or the user guide is reported as one
         replaced = {Fate.REPLACED, Fate.MAY_BE_REPLACED}
         must = naive.is_create_only(kind, path) or naive.is_documented_as_replaced(kind, path[0])
         if kind in {"AWS::Lambda::Version", "AWS::ApiGateway::Deployment"} and path == (
@@ -252,13 +250,13 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
         assert construct in fates or must is False, (construct, path)
         if must:
             assert fates[construct] & replaced, (kind, path, fates[construct])
-            # And where it holds data, nothing goes on without a waiver
+            # And if the resource holds data, a waiver is required
             if kind in _stateful():
                 assert any(
                     finding.severity == Severity.CRITICAL and finding.resource == construct
                     for finding in comparison.findings
                 ), path
-            # And so is what takes its name where that cannot change
+            # And resources with a create-only reference to its name are reported as replaced too
             for other, body in stack.resources.items():
                 takes = [
                     pointer.split("/")[2]
@@ -267,7 +265,7 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
                 ]
                 if takes and other != logical_id and body["Type"] != "AWS::Lambda::Version":
                     assert fates.get(_construct(stack, other), set()) & replaced, (other, takes)
-        # But what may change in place is not called replaced
+        # But a change that is possible in place is not reported as a replacement
         elif naive.is_documented(kind, path[0]):
             assert Fate.REPLACED not in fates[construct], (kind, path)
         return True
@@ -275,8 +273,7 @@ def test_no_replacement_is_missed_when_a_property_changes(real: list[Side], shar
     _edits(shard, edit)
 
 
-# A resource goes
-# ---------------
+# Deleting a resource
 
 
 @pytest.mark.requirement("gates before any account")
@@ -285,16 +282,16 @@ def test_no_removal_is_missed_when_a_resource_is_dropped(real: list[Side], shard
     candidates = _candidates(real)
 
     def edit(data: st.DataObject) -> bool:
-        # Given a resource that leaves its template
+        # Given a resource that is deleted from its template
         side, stack, logical_id, resource = _draw_resource(data, candidates)
 
-        # When it is reviewed
+        # When the change is reviewed
         comparison = compare_sides(side, _edited(side, stack, logical_id, None))
 
         # Then it is reported as removed
         construct = _construct(stack, logical_id)
         assert Fate.REMOVED in _fates(comparison, stack).get(construct, set()), construct
-        # And where it holds data, nothing goes on without a waiver
+        # And if it holds data, a waiver is required
         if resource["Type"] in _stateful():
             assert any(
                 finding.kind == "stateful-removed"
@@ -302,7 +299,7 @@ def test_no_removal_is_missed_when_a_resource_is_dropped(real: list[Side], shard
                 and finding.resource == construct
                 for finding in comparison.findings
             )
-        # And where it denied something, what it denied is reported
+        # And if it denied something, the widened access is reported
         statements = _statements(resource.get("Properties", {}))
         if any(statement["Effect"] == "Deny" for statement in statements) and resource["Type"] not in _WITH_POLICY:
             assert {finding.kind for finding in comparison.findings} & _WIDENED
@@ -311,17 +308,16 @@ def test_no_removal_is_missed_when_a_resource_is_dropped(real: list[Side], shard
     _edits(shard, edit)
 
 
-# A statement is widened
-# ----------------------
+# Widening a statement
 
 _POLICIES = {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy"}
 _TRUST = "AssumeRolePolicyDocument"
 _WITH_POLICY = {"AWS::Backup::BackupVault", "AWS::KMS::Key"}
-"""Types whose own property denies what is done to them: nothing is left to be done to one that goes."""
+"""Types whose own property denies actions on them, which no longer matter once they are deleted."""
 
 
 def _documents(value: Json, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Where a resource has policy documents."""
+    """Yield the paths of a resource's policy documents."""
     match value:
         case {"Statement": list()}:
             yield path
@@ -353,7 +349,7 @@ def _listed(value: Json) -> list[Json]:
 
 
 def _change(data: st.DataObject, statements: list[Json]) -> None:  # noqa: PLR0912, PLR0915 - one way after the other
-    """Change one of some statements in one of the ways in which they grow, or shrink."""
+    """Change one of the statements in one of the ways in which they grow or shrink."""
     index = data.draw(st.integers(0, len(statements) - 1), "statement")
     statement = statements[index]
     for key in ("Action", "Resource"):
@@ -426,7 +422,7 @@ def _change(data: st.DataObject, statements: list[Json]) -> None:  # noqa: PLR09
 
 
 def _of_role(stack: ReviewedStack, role: str, policies: Mapping[str, Json]) -> list[Json]:
-    """Everything that the policies of a stack let a role do."""
+    """Return all statements that a stack's policies give to a role."""
     return [
         statement
         for logical_id, resource in stack.resources.items()
@@ -442,7 +438,7 @@ def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard:
     candidates = _candidates(real, lambda resource: bool(_statements(resource.get("Properties", {}))))
 
     def edit(data: st.DataObject) -> bool:
-        # Given a policy of which a statement changes
+        # Given a policy with one changed statement
         side, stack, logical_id, resource = _draw_resource(data, candidates)
         edited = copy.deepcopy(resource)
         path = data.draw(st.sampled_from(list(_documents(edited["Properties"]))), "document")
@@ -453,7 +449,7 @@ def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard:
         if edited == resource:
             return False
 
-        # When everything is asked that there is to ask
+        # When every request of the small world is evaluated
         identity = resource["Type"] in _POLICIES
         pairs = [(_at(resource["Properties"], path)["Statement"], statements)]
         if identity:
@@ -461,7 +457,7 @@ def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard:
             pairs = [(_of_role(stack, role, {}), _of_role(stack, role, {logical_id: edited})) for role in roles]
         asked = [naive.widened(before, after, identity=identity) for before, after in pairs]
 
-        # Then what is allowed now, or no longer denied, is reported
+        # Then everything that is newly allowed, or no longer denied, is reported
         comparison = compare_sides(side, _edited(side, stack, logical_id, edited))
         reported = [finding for finding in comparison.findings if finding.kind in _WIDENED]
         if any(asked):
@@ -471,11 +467,10 @@ def test_no_widening_is_missed_when_a_statement_changes(real: list[Side], shard:
     _edits(shard, edit)
 
 
-# A condition decides
-# -------------------
+# Conditions
 
 WORLD_SHARDS = 3
-"""Edits of conditions and of nested stacks are made in so many shards each."""
+"""The number of shards for edits of conditions, and for edits of nested stacks."""
 
 _PARAMETER, _CONDITION = "PlantedStage", "PlantedIsProd"
 _IS_PROD = {"Fn::Equals": [{"Ref": _PARAMETER}, "prod"]}
@@ -488,7 +483,7 @@ _EXPRESSIONS: list[Json] = [
 
 
 def _draw_value(data: st.DataObject, value: Json, label: str) -> Json:
-    """A value as it is, another one, none, or one of two by a condition."""
+    """Return the value, another one, none, or one of two under a condition."""
     values = [value, _other(value), {"Ref": "AWS::NoValue"}]
     one, other = (data.draw(st.sampled_from(values), f"{label} {side}") for side in ("one", "other"))
     return {"Fn::If": [_CONDITION, one, other]} if data.draw(st.booleans(), f"{label} by condition") else one
@@ -497,7 +492,7 @@ def _draw_value(data: st.DataObject, value: Json, label: str) -> Json:
 def _under_condition(
     side: Side, stack: ReviewedStack, logical_id: str, resource: Json, expression: Json, *, conditioned: bool
 ) -> Assembly:
-    """The assembly with one resource changed, and the planted parameter and condition beside it."""
+    """Return the assembly with one resource changed, and with the planted parameter and condition."""
     body = {**resource, "Condition": _CONDITION} if conditioned else resource
     edited = _edited(side, stack, logical_id, body)
     sections = {
@@ -515,7 +510,7 @@ def _under_condition(
 
 @pytest.mark.parametrize("shard", range(WORLD_SHARDS))
 def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: int) -> None:
-    # A version is another one by its logical id alone.
+    # A version differs by its logical id alone
     candidates = _candidates(
         real,
         lambda resource: (
@@ -526,7 +521,7 @@ def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: in
     )
 
     def edit(data: st.DataObject) -> bool:
-        # Given a resource with a property that a condition may decide, and that may itself be under it
+        # Given a resource with a property that depends on a condition, and that may itself be conditional
         side, stack, logical_id, resource = _draw_resource(data, candidates)
         name = data.draw(st.sampled_from(sorted(resource["Properties"])), "property")
         assemblies, worlds = [], []
@@ -544,11 +539,11 @@ def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: in
                 ]
             )
 
-        # When it is reviewed
+        # When the change is reviewed
         comparison = compare_sides(Side(assemblies[0]), assemblies[1])
         fates = _fates(comparison, stack).get(_construct(stack, logical_id), set())
 
-        # Then what becomes of it in each world is said
+        # Then the change in each world is reported
         goes = any(one is not None and other is None for one, other in zip(*worlds, strict=True))
         comes = any(one is None and other is not None for one, other in zip(*worlds, strict=True))
         changed = any(
@@ -564,7 +559,7 @@ def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: in
                 finding.kind == "stateful-removed" and finding.severity == Severity.CRITICAL
                 for finding in comparison.findings
             )
-        # And nothing where every world stays as it is
+        # And nothing is reported if every world stays the same
         if worlds[0] == worlds[1]:
             assert not fates, (name, fates)
         return True
@@ -572,14 +567,13 @@ def test_no_world_is_missed_when_a_condition_decides(real: list[Side], shard: in
     _edits(shard, edit)
 
 
-# A stack is nested
-# -----------------
+# Nesting a stack
 
 _NESTED = "PlantedNested"
 
 
 def _nested(side: Side, stack: ReviewedStack, logical_id: str, resource: Json, passed: Mapping[str, Json]) -> Assembly:
-    """The assembly with a stack nested in another one of its name, one of its resources changed."""
+    """Return the assembly with a stack nested in another one of its name, and one of its resources changed."""
     outer = replace(
         stack,
         template={
@@ -613,12 +607,12 @@ def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> 
     candidates = _candidates(real, lambda resource: bool(resource.get("Properties")))
 
     def edit(data: st.DataObject) -> bool:
-        # Given a stack that is nested in another, and a property of which one value changes
+        # Given a stack that is nested in another, with one value of a property changed
         side, stack, logical_id, resource = _draw_resource(data, candidates)
         edited = copy.deepcopy(resource)
         path = data.draw(st.sampled_from(list(_places(edited["Properties"]))), "place")
         _set(edited["Properties"], path, _other)
-        # Some of the values are given by the parent
+        # Some of the values are passed by the parent
         before = copy.deepcopy(resource)
         passed: list[dict[str, Json]] = [{}, {}]
         values = [_at(body["Properties"], path) for body in (before, edited)]
@@ -629,7 +623,7 @@ def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> 
         if resource == edited and passed[0] == passed[1]:
             return False
 
-        # When both are reviewed, nested and not
+        # When both are reviewed, nested and flat
         old = _nested(side, stack, logical_id, before, passed[0])
         nested = compare_sides(Side(old), _nested(side, stack, logical_id, edited, passed[1]))
         flat = copy.deepcopy(resource)
@@ -637,14 +631,14 @@ def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> 
         alone = replace(side.assembly, stacks=(stack,))
         plain = compare_sides(Side(alone), _edited(Side(alone), stack, logical_id, flat))
 
-        # Then what is replaced is found where the schemas say so
+        # Then replacements are reported as the schemas say
         construct = _construct(stack, logical_id)
         inner = replace(stack, key=StackKey(stack.key.account, stack.key.region, f"{stack.key.name}.{_NESTED}"))
         fates = _fates(nested, inner).get(construct, set())
         assert fates, (construct, path)
         if naive.is_create_only(resource["Type"], path):
             assert fates & {Fate.REPLACED, Fate.MAY_BE_REPLACED}, path
-        # And everything that is found of the stack by itself is found of the nested one
+        # And every finding of the flat stack is also found in the nested one
         assert {(finding.kind, finding.severity, finding.resource) for finding in plain.findings} <= {
             (finding.kind, finding.severity, finding.resource) for finding in nested.findings
         }
@@ -653,14 +647,13 @@ def test_no_change_is_missed_in_a_nested_stack(real: list[Side], shard: int) -> 
     _edits(shard, edit)
 
 
-# Nothing changes
-# ---------------
+# No change
 
 
 @pytest.mark.requirement("gates before any account")
-def test_the_difference_of_an_assembly_with_itself_is_empty(real: list[Side]) -> None:
+def test_comparing_an_assembly_with_itself_finds_nothing(real: list[Side]) -> None:
     for side in real:
-        # Given the same, read and resolved anew
+        # Given the same assembly, read and resolved again
         same = replace(side.assembly, stacks=tuple(copy.deepcopy(side.assembly.stacks)))
 
         comparison = compare_sides(side, same)
@@ -670,5 +663,5 @@ def test_the_difference_of_an_assembly_with_itself_is_empty(real: list[Side]) ->
 
 
 def test_there_are_two_and_a_half_thousand_edits() -> None:
-    # Given that each shard counts those that it made
+    # Each shard counts the edits that it made
     assert (3 * SHARDS + 2 * WORLD_SHARDS) * EDITS >= 2_500

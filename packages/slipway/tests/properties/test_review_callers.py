@@ -1,7 +1,7 @@
-"""The change review takes no stranger for one of our own: principals under random conditions, against every caller.
+"""The change review never treats a foreign caller as our own, for principals under random conditions.
 
-The oracle knows nothing of what the review makes of a condition. It lets callers from elsewhere ask, each with the keys
-that AWS would send along, and evaluates the statement naively (`naive.py`).
+The oracle does not know how the review interprets conditions. It tries foreign callers, each with the keys
+that AWS would send, and evaluates the statement naively (`naive.py`).
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ def _gravest(before: Mapping[str, Json], after: Mapping[str, Json]) -> Severity 
 
 
 # Principals under conditions
-# ---------------------------
 
 VALUES: Mapping[str, list[str]] = {
     "aws:PrincipalAccount": [OWN, FOREIGN, "4444*", "*"],
@@ -88,7 +87,7 @@ OPERATORS = (
 
 @st.composite
 def conditions(draw: st.DrawFn) -> dict[str, dict[str, Json]]:
-    """One to three conditions on keys of their own, some of which a request must or must not have."""
+    """Draw one to three conditions on different keys, some of which a request must or must not have."""
     block: dict[str, dict[str, Json]] = {}
     for key in draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=3, unique=True)):
         operator = draw(st.sampled_from(OPERATORS))
@@ -100,7 +99,7 @@ def conditions(draw: st.DrawFn) -> dict[str, dict[str, Json]]:
 
 
 def strangers() -> Iterator[Context]:
-    """What AWS sends along for callers who are not ours: nobody, somebody of another account, a service for one."""
+    """Yield AWS's context for foreign callers: nobody, someone in another account, a service on someone's behalf."""
     endpoints = (None, "vpce-9")
     for endpoint, organization, team in itertools.product(endpoints, (None, "o-theirs6789"), (None, "blue")):
         common = {"aws:securetransport": "true"} | ({"aws:sourcevpce": endpoint} if endpoint else {})
@@ -130,19 +129,19 @@ def _named(block: Mapping[str, Mapping[str, Json]]) -> set[str]:
 @settings(max_examples=EXAMPLES, deadline=None, database=None, derandomize=True)
 @given(block=conditions())
 def test_no_stranger_is_missed_under_conditions(resource: Any, block: dict[str, dict[str, Json]], is_new: bool) -> None:
-    # Given a statement for everybody under conditions
+    # Given a statement for everyone under conditions
     statement = {"Effect": "Allow", "Principal": "*", "Action": "kms:Decrypt", "Resource": "*", "Condition": block}
     denied = {"Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*"}
 
-    # When it comes, with its resource or to it
+    # When it is added, with its resource or to an existing one
     severity = _gravest({} if is_new else resource(denied), resource(denied, statement))
 
-    # Then it is critical where a caller from elsewhere gets in
+    # Then it is critical if a foreign caller is allowed
     let_in = [context for context in strangers() if naive.holds_for(block, context)]
     assert severity is not None
     if let_in:
         assert severity == Severity.CRITICAL, let_in[0]
-    # And not where only our own accounts and what we know of are named, and the key has to be there
+    # And it is not if only our own accounts and known values are named, and the key is required
     elif set(block) <= {"StringEquals", "ForAnyValue:StringLike"} and _named(block) <= {
         OWN,
         f"arn:aws:iam::{OWN}:role/*",
@@ -154,7 +153,6 @@ def test_no_stranger_is_missed_under_conditions(resource: Any, block: dict[str, 
 
 
 # Tokens of identity providers
-# ----------------------------
 
 GITHUB = "token.actions.githubusercontent.com"
 TOKENS = {
@@ -166,7 +164,7 @@ TOKENS = {
     "repo:green/shop:ref:refs/heads/main": False,
     "repo:evil/blue:ref:refs/heads/blue/shop:pull_request": False,
 }
-"""Subjects of tokens, and whether they are of the one repository that is meant."""
+"""Subjects of tokens, and whether they belong to the intended repository."""
 
 SUBJECTS = (
     "repo:blue/shop:ref:refs/heads/main",
@@ -200,16 +198,16 @@ def test_no_other_repository_is_missed(operator: str, subjects: list[str], is_ne
     }
     lambdas = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
 
-    # When the role comes, or the statement to it
+    # When the role is added, or the statement is added to it
     severity = _gravest({} if is_new else _role(lambdas), _role(lambdas, statement))
 
-    # Then it is critical where a token of another repository is enough, or one that says no subject
+    # Then it is critical if a token of another repository, or one without a subject, is enough
     audience = {f"{GITHUB}:aud": "sts.amazonaws.com"}
     contexts = [audience, *({**audience, f"{GITHUB}:sub": subject} for subject, ours in TOKENS.items() if not ours)]
     others = [context for context in contexts if naive.holds_for(block, context)]
     assert severity is not None
     if others:
         assert severity == Severity.CRITICAL, others[0]
-    # And not where every subject is of the one repository
+    # And it is not if every subject belongs to the intended repository
     elif all(subject.startswith("repo:blue/shop:") for subject in subjects):
         assert severity != Severity.CRITICAL

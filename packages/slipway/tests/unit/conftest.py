@@ -1,4 +1,4 @@
-"""Code under test reads the tests' own configuration."""
+"""Tests run the code with their own configuration."""
 
 import specimen
 

@@ -1,4 +1,4 @@
-"""The assets: the same bytes for the same inputs, whatever the folder, the time or the state that the last run left."""
+"""Assets are reproducible: the same bytes for the same inputs, regardless of folder, time and earlier runs."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def folder(root: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def installs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Stands in for uv: wheels with what uv leaves beside them. Returns the arguments of each call."""
+    """Replace uv: create wheels and the files that uv leaves with them. Return the arguments of each call."""
     calls: list[list[str]] = []
 
     def install(lock: Path, target: Path, arguments: list[str]) -> None:
@@ -88,7 +88,7 @@ def installs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[set[str]]:
-    """Stands in for pyodide. Returns the names of each run."""
+    """Replace pyodide. Return the names of each run."""
     runs: list[set[str]] = []
 
     def run(_: Compiler, sources: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -122,7 +122,7 @@ def test_code_zip_contains_runtime_under_import_names(root: Path, folder: Path) 
     assert {"slipway_runtime/__init__.py", "slipway_runtime/problems.py"} <= set(held)
 
 
-def test_the_layer_holds_what_is_imported_and_the_licences(root: Path, folder: Path) -> None:
+def test_the_layer_contains_imported_modules_and_licences(root: Path, folder: Path) -> None:
     build(root, folder)
 
     assert names(folder / "layer.zip") == [
@@ -143,7 +143,7 @@ def test_layers_are_for_lambda_and_this_interpreter(root: Path, folder: Path, in
     ]
 
 
-def test_another_folder_at_another_time_gives_the_same_bytes(root: Path, folder: Path, tmp_path: Path) -> None:
+def test_folder_and_time_do_not_change_the_bytes(root: Path, folder: Path, tmp_path: Path) -> None:
     other = repository(tmp_path / "elsewhere" / "clone")
     for path in other.rglob("*.py"):
         path.chmod(0o600)
@@ -156,7 +156,7 @@ def test_another_folder_at_another_time_gives_the_same_bytes(root: Path, folder:
         assert (folder / name).read_bytes() == (other / "out" / name).read_bytes()
 
 
-def test_a_second_build_makes_nothing(root: Path, folder: Path, installs: list[list[str]]) -> None:
+def test_a_second_build_builds_nothing(root: Path, folder: Path, installs: list[list[str]]) -> None:
     assert build(root, folder) == ["items", "pipeline", "layer", "layer-local"]
 
     assert build(root, folder) == []
@@ -164,7 +164,7 @@ def test_a_second_build_makes_nothing(root: Path, folder: Path, installs: list[l
     assert len(installs) == 2
 
 
-def test_bytecode_names_files_by_where_lambda_has_them(root: Path, folder: Path) -> None:
+def test_bytecode_names_files_by_their_place_in_lambda(root: Path, folder: Path) -> None:
     build(root, folder)
 
     with zipfile.ZipFile(folder / "items.zip") as code, zipfile.ZipFile(folder / "layer.zip") as layer:
@@ -174,7 +174,7 @@ def test_bytecode_names_files_by_where_lambda_has_them(root: Path, folder: Path)
     assert package == b"compiled /opt/python/powertools/__init__.py x = 1"
 
 
-def test_all_that_is_stale_is_compiled_in_one_run(root: Path, folder: Path, compiled: list[set[str]]) -> None:
+def test_all_stale_assets_are_compiled_in_one_run(root: Path, folder: Path, compiled: list[set[str]]) -> None:
     build(root, folder)
     fill(
         root,
@@ -186,28 +186,28 @@ def test_all_that_is_stale_is_compiled_in_one_run(root: Path, folder: Path, comp
     assert compiled[1:] == [{f"/var/task/services/items/runtime/{name}" for name in names}]
 
 
-def test_another_compiler_rebuilds_what_has_its_bytecode(root: Path, folder: Path) -> None:
+def test_another_compiler_rebuilds_assets_with_bytecode(root: Path, folder: Path) -> None:
     build(root, folder)
     fill(root, {"node_modules/pyodide/package.json": json.dumps({"version": "314.0.8"})})
 
     assert build(root, folder) == ["items", "pipeline", "layer"]
 
 
-def test_an_import_that_is_new_rebuilds_the_layers(root: Path, folder: Path) -> None:
+def test_a_new_import_rebuilds_the_layers(root: Path, folder: Path) -> None:
     build(root, folder)
     fill(root, {"services/items/runtime/api.py": "import powertools.extra"})
 
     assert outdated(root, folder) == ["items", "layer", "layer-local"]
 
 
-def test_a_service_that_is_not_python_is_one_line(root: Path, folder: Path) -> None:
+def test_an_invalid_service_is_reported_in_one_line(root: Path, folder: Path) -> None:
     fill(root, {"services/items/runtime/api.py": "def broken(:"})
 
     with pytest.raises(BuildError, match=r"^services/items/runtime/api\.py, line 1: invalid syntax$"):
         build(root, folder)
 
 
-def test_an_edit_rebuilds_only_what_it_touches(root: Path, folder: Path) -> None:
+def test_an_edit_rebuilds_only_its_asset(root: Path, folder: Path) -> None:
     build(root, folder)
     fill(
         root,
@@ -252,7 +252,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_folder_heals(root: Path, folder: Path, damage: str) -> None:
+def test_a_damaged_folder_is_repaired(root: Path, folder: Path, damage: str) -> None:
     build(root, folder)
     before = {path.name: path.read_bytes() for path in folder.glob("*.zip")}
     spoil, expected = DAMAGES[damage]
@@ -262,7 +262,7 @@ def test_a_damaged_folder_heals(root: Path, folder: Path, damage: str) -> None:
     assert {path.name: path.read_bytes() for path in folder.glob("*.zip")} == before
 
 
-def test_what_a_killed_build_left_is_cleared_away(root: Path, folder: Path) -> None:
+def test_leftovers_of_a_killed_build_are_deleted(root: Path, folder: Path) -> None:
     fill(folder, {".building-x/files/a.py": "", "gone-service.zip": ""})
 
     build(root, folder)
@@ -276,7 +276,7 @@ def test_what_a_killed_build_left_is_cleared_away(root: Path, folder: Path) -> N
     ]
 
 
-def test_a_build_that_is_interrupted_leaves_nothing_half_made(
+def test_an_interrupted_build_leaves_nothing_incomplete(
     root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -294,7 +294,7 @@ def test_a_build_that_is_interrupted_leaves_nothing_half_made(
     assert AssetStore(folder).path("items").is_file()
 
 
-def test_two_builds_at_once_build_once(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_builds_build_once(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(lock: Path, target: Path, arguments: list[str]) -> None:
         time.sleep(0.2)
         fill(target, WHEEL_FILES)
@@ -325,11 +325,11 @@ def test_two_builds_at_once_build_once(root: Path, folder: Path, monkeypatch: py
         ("", "cannot build the layer: uv gave no reason"),
     ],
 )
-def test_what_uv_says_becomes_one_line(said: str, shown: str) -> None:
+def test_errors_of_uv_become_one_line(said: str, shown: str) -> None:
     assert builder._condensed(said) == shown
 
 
-def test_a_missing_lock_is_one_line(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_lock_is_reported_in_one_line(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     (root / "requirements" / "layer.txt").unlink()
 
@@ -337,14 +337,14 @@ def test_a_missing_lock_is_one_line(root: Path, folder: Path, monkeypatch: pytes
         build(root, folder)
 
 
-def test_a_folder_that_is_a_file_is_one_line(root: Path, folder: Path) -> None:
+def test_a_file_instead_of_a_folder_is_reported(root: Path, folder: Path) -> None:
     fill(root, {"build/assets": "a file"})
 
     with pytest.raises(BuildError, match="cannot write"):
         build(root, folder)
 
 
-def test_check_builds_nothing_and_tells_by_its_exit_code(
+def test_check_builds_nothing_and_sets_the_exit_code(
     root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(builder, "ROOT", root)
@@ -370,7 +370,7 @@ def test_stack_never_gets_a_missing_or_damaged_zip(root: Path, folder: Path, dam
     assert str(error.value) == f"build/assets/{file} is missing or damaged: run `make build`"
 
 
-def test_a_stack_gets_the_path_of_a_sound_zip(root: Path, folder: Path) -> None:
+def test_a_stack_gets_the_path_of_a_valid_zip(root: Path, folder: Path) -> None:
     build(root, folder)
     store = AssetStore(folder)
 

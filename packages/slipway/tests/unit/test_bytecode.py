@@ -1,4 +1,4 @@
-"""Bytecode for Lambda's Python: compiled once, by content, and by the interpreter of the right version alone."""
+"""Bytecode for Lambda's Python is compiled once per content, and only by an interpreter of the right version."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ open("/mnt/build/said.json", "w").write(json.dumps(said))
 
 
 def installed(folder: Path, *, version: str = "314.0.7", python: str = "3.14.2") -> Compiler:
-    """A compiler as far as its metadata go."""
+    """Write the metadata of an installed compiler."""
     package = folder / "pyodide"
     package.mkdir(parents=True)
     (package / "package.json").write_text(json.dumps({"version": version}), encoding="utf-8")
@@ -56,7 +56,7 @@ def installed(folder: Path, *, version: str = "314.0.7", python: str = "3.14.2")
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Stands in for pyodide. Returns the names of each run."""
+    """Replace pyodide. Return the names of each run."""
     seen: list[list[str]] = []
 
     def run(_: Compiler, sources: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -69,14 +69,14 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 
 @pytest.fixture
 def real(tmp_path: Path) -> Compiler:
-    """The compiler that is installed, with an empty cache."""
+    """Return the installed compiler, with an empty cache."""
     modules = tmp_path / "node_modules"
     modules.mkdir()
     (modules / "pyodide").symlink_to(ROOT / "node_modules" / "pyodide")
     return Compiler(modules, LAMBDA_PYTHON)
 
 
-def test_python_3_14_imports_what_was_compiled(real: Compiler, tmp_path: Path) -> None:
+def test_python_3_14_imports_the_bytecode(real: Compiler, tmp_path: Path) -> None:
     source = b"def say():\n    return 'hello'\n"
     compiled = real.compile({"/var/task/greeting.py": source})["/var/task/greeting.py"]
     code = tmp_path / "work" / "code"
@@ -106,7 +106,7 @@ def test_a_source_that_is_not_python_is_named(real: Compiler) -> None:
         real.compile({"/var/task/broken.py": b"def broken(:\n", "/var/task/sound.py": b"x = 1\n"})
 
 
-def test_the_interpreter_itself_refuses_another_version(real: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interpreter_refuses_another_version(real: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Compiler, "identify", lambda _: "another")
 
     with pytest.raises(BuildError, match=r"^the compiler is Python 3\.14\.\d+, and functions run on 3\.15$"):
@@ -122,19 +122,19 @@ def test_a_script_that_fails_says_why(real: Compiler, tmp_path: Path) -> None:
 
 
 def test_the_compiler_reaches_no_network(real: Compiler, tmp_path: Path) -> None:
-    # Given a script that connects to where nobody listens, plainly and by TLS
+    # Given a script that connects to an address where nobody listens, with and without TLS
     script = tmp_path / "script.py"
     script.write_text(CONNECT, encoding="utf-8")
 
-    # When
+    # When the compiler runs it
     real.run(script, tmp_path)
 
-    # Then it isn't let out, rather than refused there
+    # Then the compiler itself blocks the connections
     said = json.loads((tmp_path / "said.json").read_text(encoding="utf-8"))
     assert said == dict.fromkeys(("net", "tls"), "Error: the compiler must not reach the network")
 
 
-def test_what_was_compiled_before_is_not_compiled_again(tmp_path: Path, runs: list[list[str]]) -> None:
+def test_compiled_content_is_not_compiled_again(tmp_path: Path, runs: list[list[str]]) -> None:
     compiler = installed(tmp_path)
     first = compiler.compile({"/a.py": b"a", "/b.py": b"b"})
 
@@ -160,7 +160,7 @@ def test_another_compiler_compiles_again(tmp_path: Path, runs: list[list[str]]) 
     assert runs == [["/a.py"], ["/a.py"]]
 
 
-def test_a_damaged_cache_heals(tmp_path: Path, runs: list[list[str]]) -> None:
+def test_a_damaged_cache_is_repaired(tmp_path: Path, runs: list[list[str]]) -> None:
     compiler = installed(tmp_path)
     compiler.compile({"/a.py": b"a"})
     (kept,) = (path for path in (tmp_path / ".cache").rglob("*") if path.is_file())
@@ -180,7 +180,7 @@ def test_a_compiler_for_another_python_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{}", '{"info": 1}'])
-def test_a_compiler_that_is_not_installed_is_one_line(tmp_path: Path, damage: str) -> None:
+def test_a_missing_compiler_is_reported_in_one_line(tmp_path: Path, damage: str) -> None:
     compiler = installed(tmp_path)
     (tmp_path / "pyodide" / "pyodide-lock.json").write_text(damage, encoding="utf-8")
 
@@ -188,7 +188,7 @@ def test_a_compiler_that_is_not_installed_is_one_line(tmp_path: Path, damage: st
         compiler.identify()
 
 
-def test_bytecode_lies_where_the_importer_looks() -> None:
+def test_bytecode_is_stored_where_the_importer_looks() -> None:
     tag = f"{sys.version_info.major}.{sys.version_info.minor}"
 
     assert bytecode_name("a/b.py", "3.14") == "a/__pycache__/b.cpython-314.pyc"

@@ -1,4 +1,4 @@
-"""A change runs the tests that it can affect, and tests that can't be affected stay out."""
+"""A change runs the tests that it can affect, and no others."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_change_runs_what_it_can_affect(repository: Path, file: str, affected:
     with (repository / file).open("a", encoding="utf-8") as changed:
         changed.write("# changed\n")
 
-    # Then besides it only what looks through the repository runs
+    # Besides these, only tests that read the whole repository run
     assert chosen(repository) == affected | {"test_all"}
 
 
@@ -84,7 +84,7 @@ def test_another_installation_runs_everything(repository: Path, file: str) -> No
     assert chosen(repository) == {path.stem for path in repository.rglob("test_*.py")}
 
 
-def test_a_deleted_module_runs_what_imported_it(repository: Path) -> None:
+def test_a_deleted_module_runs_tests_that_imported_it(repository: Path) -> None:
     (repository / SRC / "price.py").unlink()
 
     assert chosen(repository) == {"test_price", "test_late", "test_all"}
@@ -96,7 +96,7 @@ def test_a_new_test_runs(repository: Path) -> None:
     assert chosen(repository) == {"test_new", "test_all"}
 
 
-def test_a_module_that_is_no_python_yet_runs(repository: Path) -> None:
+def test_an_invalid_module_runs(repository: Path) -> None:
     (repository / TESTS / "test_page.py").write_text("def broken(:\n", encoding="utf-8")
 
     assert chosen(repository) == {"test_page", "test_all"}
@@ -107,7 +107,7 @@ def test_a_commit_that_does_not_exist_is_an_error(repository: Path) -> None:
         choose(repository, "nowhere")
 
 
-def test_what_was_read_is_read_again_when_it_changes(repository: Path) -> None:
+def test_changed_modules_are_read_again(repository: Path) -> None:
     before = read_modules(repository)
     (repository / TESTS / "test_page.py").write_text("import tool.price  # longer\n", encoding="utf-8")
 

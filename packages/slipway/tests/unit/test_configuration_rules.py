@@ -1,4 +1,4 @@
-"""Rules over a configuration, which an app's contract asks of what is committed: each sees what breaks it."""
+"""Rules over a configuration, used by an app's contract: each one finds what breaks it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from slipway.testing.rules import RULES, Rule
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_the_specimen_keeps_to_the_rules(rule: Rule) -> None:
+def test_the_specimen_follows_the_rules(rule: Rule) -> None:
     assert list(rule(specimen.SETTINGS)) == []
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_each_rule_sees_what_breaks_it(rule: Rule) -> None:
-    # Given that the loader refuses such a configuration, it is built around the loader
+def test_each_rule_finds_what_breaks_it(rule: Rule) -> None:
+    # The loader would refuse this configuration, so it is built without the loader
     assert list(rule(BROKEN[rule.__name__])) != []
 
 

@@ -1,4 +1,4 @@
-"""Documents follow from code and configuration, and `--check` names those that do not."""
+"""Documents are generated from code and configuration, and `--check` names those that are stale."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from slipway.documents import DocumentError, between, stale
 
 
-def test_part_between_markers_is_exchanged() -> None:
+def test_part_between_markers_is_replaced() -> None:
     text = "# Page\n\n<!-- cost -->\nold\n<!-- /cost -->\n\nEnd.\n"
 
     assert between(text, "cost", "new", name="page.md") == "# Page\n\n<!-- cost -->\nnew\n<!-- /cost -->\n\nEnd.\n"
 
 
-def test_content_may_bring_its_markers_along() -> None:
+def test_content_may_include_its_markers() -> None:
     text = "<!-- cost -->\nold\n<!-- /cost -->\n"
     content = "<!-- cost -->\n\nnew\n\n<!-- /cost -->\n"
 

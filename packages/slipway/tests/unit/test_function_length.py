@@ -1,4 +1,4 @@
-"""The length of the tool's functions: each fits on a screen."""
+"""Functions of the tool are short enough to fit on a screen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SOURCES = Path(slipway.__file__).parent
 MOST_LINES = 60
 
 LONGER = {
-    # A command's options are its parameters.
+    # The parameters are the command's options
     "review/command.py:review_change",
-    # Still to be split.
+    # Still to be split
     "accounts/bootstrap/coverage.py:_arns",
 }
 

@@ -1,4 +1,4 @@
-"""Git is asked in one place, about the repository of a folder and of no other."""
+"""Git is called in one place, and only for the repository of a given folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _repository(folder: Path) -> Path:
 def test_folder_decides_which_repository_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = _repository(tmp_path / "one"), _repository(tmp_path / "other")
 
-    # Given what git tells the hooks of another repository
+    # Given the variables that git sets for hooks of another repository
     monkeypatch.setenv("GIT_DIR", str(other / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(other))
 
@@ -33,7 +33,7 @@ def test_refusal_is_one_line(tmp_path: Path) -> None:
         git.output(_repository(tmp_path / "one"), "show", "no-such-revision")
 
 
-def test_refusal_may_be_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusal_may_be_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = _repository(tmp_path / "one")
     assert git.try_output(one, "show", "no-such-revision") is None
 

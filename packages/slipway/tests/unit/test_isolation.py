@@ -1,4 +1,4 @@
-"""Tests see no account, wherever they run: a build of the pipeline has credentials of its own."""
+"""Tests have no credentials, even in a pipeline's build, which has its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OF_A_BUILD = {
 }
 
 OF_A_HOOK = {"GIT_DIR": "/nowhere/.git", "GIT_INDEX_FILE": "/nowhere/.git/index", "GIT_WORK_TREE": "/nowhere"}
-"""What git gives a pre-commit hook: https://git-scm.com/docs/githooks."""
+"""Variables that git sets for a pre-commit hook: https://git-scm.com/docs/githooks."""
 
 
 def test_no_variable_of_an_account_is_seen() -> None:

@@ -1,4 +1,4 @@
-"""The kernel of CDK's constructs, without jsii's process in between."""
+"""The kernel of CDK's constructs, without jsii's intermediate process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def kernel() -> Kernel:
 
 @pytest.fixture
 def asked(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Messages to the kernel, as they are sent."""
+    """Record the messages sent to the kernel."""
     messages: list[Any] = []
     ask = kernel._ask
 
@@ -33,16 +33,16 @@ def asked(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 def test_the_kernel_is_the_only_node_process(kernel: Kernel) -> None:
-    # When CDK was called
+    # When CDK is called
     Stack(App(), "Stack")
 
-    # Then the one process of Node is the kernel
+    # Then the kernel is the only Node process
     node = psutil.Process(kernel._process.pid)
     assert node.cmdline()[-1].endswith("program.js")
     assert node.children() == []
 
 
-def test_what_never_changes_is_asked_for_once(asked: list[Any]) -> None:
+def test_constant_properties_are_requested_once(asked: list[Any]) -> None:
     # Given
     stack = Stack(App(), "Stack")
     del asked[:]
@@ -55,7 +55,7 @@ def test_what_never_changes_is_asked_for_once(asked: list[Any]) -> None:
     assert [request.property for request in asked] == ["node", "path"]
 
 
-def test_a_property_that_was_set_is_asked_for_again() -> None:
+def test_a_changed_property_is_requested_again() -> None:
     # Given a resource whose name was read
     bucket = aws_s3.CfnBucket(Stack(App(), "Stack"), "Bucket", bucket_name="before")
     assert bucket.bucket_name == "before"
@@ -67,7 +67,7 @@ def test_a_property_that_was_set_is_asked_for_again() -> None:
     assert bucket.bucket_name == "after"
 
 
-def test_values_that_the_kernel_made_keep_apart() -> None:
+def test_values_created_by_the_kernel_are_distinct() -> None:
     assert [Duration.minutes(5).to_seconds(), Duration.minutes(6).to_seconds()] == [300, 360]
     assert Duration.hours(1).to_seconds() == Duration.minutes(60).to_seconds()
 
@@ -77,15 +77,15 @@ def test_an_error_of_the_kernel_is_raised_where_it_arises() -> None:
     stack = Stack(App(), "Stack")
     CfnOutput(stack, "Output", value="1")
 
-    # Then it carries the message, and the trace in JavaScript
+    # Then it contains the message and the JavaScript stack trace
     with pytest.raises(RuntimeError, match="already a Construct with name 'Output'") as raised:
         CfnOutput(stack, "Output", value="2")
     assert isinstance(raised.value.__cause__, JavaScriptError)
 
 
-def test_what_cdk_prints_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
-    # When a deprecated property is written
+def test_output_of_cdk_goes_to_standard_error(capfd: pytest.CaptureFixture[str]) -> None:
+    # When a deprecated property is set
     aws_events.CfnEventBusPolicy(Stack(App(), "Stack"), "Policy", statement_id="one", principal="*", action="*")
 
-    # Then CDK's warning keeps out of what the program prints
+    # Then CDK's warning does not appear on standard output
     assert capfd.readouterr().out == ""

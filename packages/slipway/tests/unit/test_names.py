@@ -1,4 +1,4 @@
-"""The names of the tool's classes: one name is one idea, wherever it is read."""
+"""Class names are unique in the tool: one name, one concept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def classes(tree: ast.Module) -> set[str]:
 
 
 def shared(sources: Path) -> dict[str, list[str]]:
-    """Return the names that several modules give a class of their own."""
+    """Return the class names that several modules define."""
     owners: dict[str, list[str]] = defaultdict(list)
     for path in sorted(sources.rglob("*.py")):
         for name in classes(ast.parse(path.read_text(encoding="utf-8"))):

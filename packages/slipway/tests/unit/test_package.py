@@ -1,4 +1,4 @@
-"""The package: its wheel holds what the tool reads, and its extras bring what the repository tests with."""
+"""The package's wheel contains every file that the tool reads, and its extras match the tested versions."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel's content and nothing of the repository."""
+    """Unpack the wheel into a folder without anything of the repository."""
     folder = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder)
@@ -54,7 +54,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _assembly(folder: Path, *, keeps_table: bool) -> Path:
-    """Write an assembly with one stack, which holds a table or nothing that matters."""
+    """Write an assembly with one stack, which has a table or only a harmless resource."""
     resource: dict[str, Any] = {
         "Type": "AWS::DynamoDB::Table" if keeps_table else "AWS::CloudFormation::WaitConditionHandle"
     }
@@ -89,7 +89,7 @@ def test_wheel_holds_every_file_of_the_source(wheel: Path) -> None:
 
 
 def test_installed_review_needs_no_cdk_and_no_repository(installed: Path, tmp_path: Path) -> None:
-    # Given two assemblies of an app that gives its table up, in a folder with nothing else
+    # Given two assemblies of an app that deletes its table, in an otherwise empty folder
     before = _assembly(tmp_path / "before", keeps_table=True)
     after = _assembly(tmp_path / "after", keeps_table=False)
     command = [sys.executable, "-c", WITHOUT_CDK, str(installed), "review", before.name, after.name, "--json", "r.json"]
@@ -97,13 +97,13 @@ def test_installed_review_needs_no_cdk_and_no_repository(installed: Path, tmp_pa
 
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
 
-    # Then the review says so, and stops the change
+    # Then the review reports the table, and fails
     assert done.returncode == 1, done.stdout + done.stderr
     assert "Orders" in (tmp_path / "r.json").read_text(encoding="utf-8")
 
 
-def test_extras_ask_for_what_the_repository_is_tested_with() -> None:
-    # Given the groups that are locked, and the requirements of the packages
+def test_extras_require_the_tested_versions() -> None:
+    # Given the locked groups, and the requirements of the packages
     groups = _project(ROOT)["dependency-groups"].values()
     tested = {
         found.name: found.specifier
@@ -114,12 +114,12 @@ def test_extras_ask_for_what_the_repository_is_tested_with() -> None:
     project = _project(PACKAGE)["project"]
     asked = [project["dependencies"], *project["optional-dependencies"].values()]
 
-    # Then both say the same of every package
+    # Then both have the same version specifiers
     for requirement in (Requirement(entry) for entries in asked for entry in entries):
         if requirement.name not in {"slipway", "slipway-runtime"}:
             assert requirement.specifier == tested[requirement.name], requirement.name
 
 
-def test_verbs_name_extras_that_there_are() -> None:
+def test_verbs_name_existing_extras() -> None:
     extras = _project(PACKAGE)["project"]["optional-dependencies"]
     assert {verb.extra for verb in VERBS if verb.extra} <= extras.keys()

@@ -1,4 +1,4 @@
-"""A recorded terminal session is drawn as it was seen."""
+"""A recorded terminal session is drawn as it appeared."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def recorded(*events: tuple[float, str]) -> Recording:
     return Recording("make tea", 20, 4, events)
 
 
-def test_what_rich_rewrites_is_shown_once() -> None:
-    # Given a line that is erased and written anew, as a progress bar is
+def test_lines_rewritten_by_rich_are_shown_once() -> None:
+    # Given a line that is erased and rewritten, like a progress bar
     assert written("\r\x1b[2Kone", "\r\n", "two", "\r\x1b[2K\x1b[1A\x1b[2K", "uno\r\n") == ["uno", ""]
 
 
@@ -40,13 +40,13 @@ def test_unknown_sequence_is_refused() -> None:
         written("\x1b[5B")
 
 
-def test_sequence_cut_in_two_is_put_together() -> None:
+def test_sequence_split_across_writes_is_joined() -> None:
     frames = list(play(recorded((0.0, "a\x1b[3"), (1.0, "1mb")), least=0))
 
     assert frames[-1].lines == ("a\x1b[31mb",)
 
 
-def test_only_the_last_rows_are_seen() -> None:
+def test_only_the_last_rows_are_visible() -> None:
     frames = list(play(recorded((0.0, "1\r\n2\r\n3\r\n4\r\n5\r\n")), least=0))
 
     assert frames[-1].lines == ("2", "3", "4", "5")
@@ -59,11 +59,11 @@ def test_picture_holds_each_screen_and_escapes_its_text() -> None:
 
     assert picture.findtext(f"{SVG}title") == "Tea & co"
     assert [text.text for text in picture.iter(f"{SVG}tspan") if text.text != "$"] == ["kettle <on>", "tea"]
-    # The command above each of the two screens.
+    # The command is drawn above each of the two screens
     assert len(picture.findall(f"{SVG}g/{SVG}text")) == 2
 
 
-def test_recording_is_kept_as_it_was(tmp_path: Path) -> None:
+def test_recording_is_saved_and_loaded_unchanged(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('grün ✓')"]
     recording = record(command, folder=tmp_path, variables={"PYTHONUTF8": "1"})
     save(recording, tmp_path / "a.cast")

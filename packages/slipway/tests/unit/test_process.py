@@ -1,4 +1,4 @@
-"""Programs are run in one place: what it returns, what it says of a failure, and what it leaves running."""
+"""Programs are run in one place, which returns their output, reports failures, and ends their children."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 from slipway.process import MissingProgramError, ProcessError, Processes, TimedOutError, follow, run
 
 PYTHON = sys.executable
-# Starts a child of its own, says its id, and waits.
+# Starts a child process, prints its id, and waits
 PARENT = "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"
 
 
@@ -44,12 +44,12 @@ def test_checked_failure_names_command_and_last_line() -> None:
         run([PYTHON, "-c", code], check=True)
 
 
-def test_missing_program_is_said() -> None:
+def test_missing_program_is_reported() -> None:
     with pytest.raises(MissingProgramError, match="no-such-program is not installed"):
         run(["no-such-program", "--version"])
 
 
-def test_missing_folder_is_said(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ProcessError, match="does not exist"):
         run([PYTHON, "--version"], folder=tmp_path / "none")
 
@@ -64,7 +64,7 @@ def test_late_program_is_ended_with_its_children(tmp_path: Path) -> None:
     assert _gone(int(told.read_text()))
 
 
-def test_stop_ends_what_runs_in_other_threads() -> None:
+def test_stop_ends_programs_of_other_threads() -> None:
     # Given a program that runs in a thread
     processes, ended = Processes(), threading.Event()
 
@@ -78,10 +78,10 @@ def test_stop_ends_what_runs_in_other_threads() -> None:
     while not processes._running:
         time.sleep(0.01)
 
-    # When all are stopped
+    # When all processes are stopped
     processes.stop()
 
-    # Then it has ended, and no other one starts
+    # Then it has ended, and no other process can start
     assert ended.wait(10)
     thread.join()
     with pytest.raises(KeyboardInterrupt):
@@ -111,7 +111,7 @@ def test_followed_program_ends_when_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_verb_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
-    # Given a verb that waits in a thread for a program
+    # Given a verb that waits for a program in a thread
     script = tmp_path / "verb.py"
     script.write_text(
         "import sys, threading\n"
@@ -140,7 +140,7 @@ def test_interrupted_verb_leaves_nothing_running(tmp_path: Path, number: signal.
     verb.send_signal(number)
     _, said = verb.communicate(timeout=20)
 
-    # Then it says so, and nothing runs on
+    # Then it exits with 130, prints "interrupted", and leaves no child process running
     assert verb.returncode == 130
     assert "interrupted" in said
     assert all(_gone(child.pid) for child in children)

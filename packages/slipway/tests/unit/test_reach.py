@@ -1,4 +1,4 @@
-"""What the layer leaves out is never missed: whatever may be imported stays."""
+"""The layer omits only modules that nothing can import."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def kept(layer: Layer, **code: str) -> set[str]:
     return {path.as_posix() for path in layer.needed(read_code(sources))}
 
 
-def test_only_what_is_imported_stays(tmp_path: Path) -> None:
+def test_only_imported_modules_are_kept(tmp_path: Path) -> None:
     files = layer(tmp_path, {"a/__init__.py": "", "a/b.py": "", "a/c.py": "", "d.py": "", "e/__init__.py": ""})
 
     assert kept(files, api="import a.b\nimport d") == {"a/__init__.py", "a/b.py", "d.py"}
@@ -48,7 +48,7 @@ def test_a_module_that_may_be_imported_stays(tmp_path: Path, statement: str) -> 
     assert kept(files, api=statement) == {"a/__init__.py", "a/used.py"}
 
 
-def test_what_only_type_checkers_read_goes(tmp_path: Path) -> None:
+def test_imports_for_type_checkers_are_ignored(tmp_path: Path) -> None:
     files = layer(tmp_path, {"a.py": "", "b.py": ""})
     code = "import typing\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import a\n"
 
@@ -81,7 +81,7 @@ def test_relative_imports_go_up(tmp_path: Path) -> None:
     assert kept(files, api="import a.x.y") == {f"a/{name}.py" for name in ("__init__", "x/__init__", "x/y", "z", "w")}
 
 
-def test_a_lazy_loader_is_given_a_single_word(tmp_path: Path) -> None:
+def test_modules_named_to_a_lazy_loader_are_kept(tmp_path: Path) -> None:
     files = layer(tmp_path, {"a.py": "b = Lazy('b')", "b.py": "", "c.py": ""})
 
     assert kept(files, api="import a") == {"a.py", "b.py"}
@@ -101,7 +101,7 @@ def test_computed_names_keep_the_package(tmp_path: Path, call: str) -> None:
 @pytest.mark.parametrize(
     "start", ["'a.ext.%s' % name", "f'a.ext.{name}'", "'a.ext.{}'.format(name)", "'a.ext.' + name"]
 )
-def test_the_beginning_of_a_name_keeps_all_below_it(tmp_path: Path, start: str) -> None:
+def test_a_name_prefix_keeps_everything_below_it(tmp_path: Path, start: str) -> None:
     files = layer(
         tmp_path,
         {"a/__init__.py": "", "a/core/__init__.py": "", "a/core/patcher.py": f"import_module({start})",
@@ -111,13 +111,13 @@ def test_the_beginning_of_a_name_keeps_all_below_it(tmp_path: Path, start: str) 
     assert kept(files, api="import a.core.patcher") == {path.as_posix() for path in files.files} - {"a/unused.py"}
 
 
-def test_code_of_ours_that_computes_names_keeps_all(tmp_path: Path) -> None:
+def test_services_that_compute_names_keep_everything(tmp_path: Path) -> None:
     files = layer(tmp_path, {"a/__init__.py": "", "b.py": ""})
 
     assert kept(files, api="import importlib\nimportlib.import_module(name)") == {"a/__init__.py", "b.py"}
 
 
-def test_native_code_keeps_its_package_and_what_it_names(tmp_path: Path) -> None:
+def test_native_code_keeps_its_package_and_named_modules(tmp_path: Path) -> None:
     files = layer(
         tmp_path,
         {"fast/__init__.py": "", "fast/_fast.so": b"\x00a.named\x00", "fast/helper.py": "",
@@ -139,13 +139,13 @@ def test_data_stays_with_its_package_and_metadata_always(tmp_path: Path) -> None
     }  # fmt: skip
 
 
-def test_what_the_runtime_imports_too_stays_whole(tmp_path: Path) -> None:
+def test_packages_that_the_runtime_imports_are_kept_whole(tmp_path: Path) -> None:
     files = layer(tmp_path, {"jmespath/__init__.py": "", "jmespath/functions.py": "", "a.py": ""}, "jmespath")
 
     assert kept(files) == {"jmespath/__init__.py", "jmespath/functions.py"}
 
 
-def test_syntax_that_cannot_be_read_keeps_all(tmp_path: Path) -> None:
+def test_unreadable_syntax_keeps_everything(tmp_path: Path) -> None:
     files = layer(tmp_path, {"a.py": "syntax of next year !", "b.py": ""})
 
     assert kept(files, api="import a") == {"a.py", "b.py"}
@@ -169,11 +169,11 @@ def test_an_unused_extra_is_removed(tmp_path: Path) -> None:
     "asks",
     ["from pydantic import v1", "from pydantic.v1.main import X", "class Old:\n    def __get_validators__(cls): ..."],
 )
-def test_an_extra_that_we_ask_for_stays(tmp_path: Path, asks: str) -> None:
+def test_a_requested_extra_is_kept(tmp_path: Path, asks: str) -> None:
     assert kept(layer(tmp_path, PYDANTIC), api=f"import pydantic\n{asks}") >= V1
 
 
-def test_an_extra_that_another_package_asks_for_stays(tmp_path: Path) -> None:
+def test_an_extra_requested_by_another_package_is_kept(tmp_path: Path) -> None:
     files = layer(
         tmp_path, {**PYDANTIC, "other.py": "from pydantic.v1 import BaseModel", "idle.py": "import pydantic.mypy"}
     )

@@ -1,4 +1,4 @@
-"""Dead letters are shown as they are, or sent back before they are deleted."""
+"""Dead letters are shown unchanged, or sent back before they are deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUEUES = {"JobQueueUrl": "JobDeadLetterQueueUrl"}
 
 
 class Sqs:
-    """Queues in memory: a received message stays until it is deleted, and is hidden from who looks again."""
+    """In-memory queues: a received message stays until it is deleted, and is hidden from later reads."""
 
     def __init__(self, **letters: str) -> None:
         self.queues = {"dead": dict(letters), "jobs": {}}
@@ -70,7 +70,7 @@ def test_letters_are_shown_with_reasons_and_stay(sqs: Sqs) -> None:
     assert (len(sqs.queues["dead"]), sqs.hidden) == (2, set())
 
 
-def test_ids_stay_whole_without_a_terminal() -> None:
+def test_ids_are_not_cut_without_a_terminal() -> None:
     table, job, written = redrive.report(), f'{{"job": "{uuid4()}"}}', StringIO()
     table.add_row("WorkQueue", job, redrive.MOVED)
     Console(file=written, width=80).print(table)

@@ -30,7 +30,7 @@ class FakeAws:
 
 
 @pytest.mark.requirement("processing: users")
-def test_it_gives_an_access_token() -> None:
+def test_sign_in_returns_an_access_token() -> None:
     assert access_token(FakeAws(), OUTPUTS) == "token"
 
 
@@ -41,7 +41,7 @@ def test_without_a_test_user_it_says_what_is_missing(missing: str) -> None:
         access_token(FakeAws(), outputs)
 
 
-def test_a_challenge_is_no_token() -> None:
+def test_a_challenge_is_reported_instead_of_a_token() -> None:
     with pytest.raises(SignInError, match="NEW_PASSWORD_REQUIRED"):
         access_token(FakeAws({"ChallengeName": "NEW_PASSWORD_REQUIRED"}), OUTPUTS)
 

@@ -45,10 +45,10 @@ BANNED = {
     r"for \w+'s sake": "because of",
     r"by which it (is|was) (called|known)": "its name",
 }
-"""Phrases that read as translated, as regular expressions, each with what to write instead."""
+"""Phrases that read as translated, as regular expressions, each with a replacement."""
 
 EXAMPLES = ROOT / "docs" / "style.md"
-"""Shows the phrases on purpose."""
+"""A page that shows the phrases on purpose."""
 
 _WRITTEN = ("*.md", "docs/**/*.md", "packages/*/README.md", "services/*/README.md")
 
@@ -70,14 +70,14 @@ TESTS = sorted(
 )
 
 MOST_WORDS = 10
-"""Words in the name of a test, without `test_`."""
+"""Maximum number of words in a test's name, without `test_`."""
 
 _NO_VERBS = {
     "a", "all", "an", "another", "any", "as", "at", "both", "each", "every", "everything", "for", "from", "how", "if",
     "in", "no", "nothing", "of", "one", "only", "some", "that", "the", "these", "this", "those", "true", "what", "when",
     "where", "whether", "which", "who", "whoever", "whose", "with",
 }  # fmt: skip
-"""Words that no imperative sentence begins with. ruff's D401 knows verbs in another mood, and no other words."""
+"""Words that start no imperative sentence. ruff's D401 recognises verbs in other moods, but no other words."""
 
 TEXTS = sorted(
     text
@@ -87,7 +87,7 @@ TEXTS = sorted(
     )
     for text in ROOT.glob(pattern)
 )  # fmt: skip
-"""Configuration and data with comments and sentences."""
+"""Configuration and data with comments and prose."""
 
 PAGES = sorted({page for pattern in _WRITTEN for page in ROOT.glob(pattern)} - {EXAMPLES})
 
@@ -96,7 +96,7 @@ _NAMED = re.compile(r"`((?:config|docs|packages|pipeline|services|stacks|stages|
 
 
 def banned(text: str) -> Iterator[str]:
-    """Yield each banned phrase of a page, with its line; code and links don't count."""
+    """Yield each banned phrase of a page with its line, ignoring code and links."""
     prose = _CODE.sub(lambda match: re.sub(r"[^\n]", " ", match.group()), text)
     for pattern, instead in BANNED.items():
         for found in re.finditer(rf"\b({pattern})\b", prose, re.IGNORECASE):
@@ -105,7 +105,7 @@ def banned(text: str) -> Iterator[str]:
 
 def prose(source: str) -> Iterator[tuple[int, str]]:
     """Yield the line and the text of every comment, docstring and message of a module."""
-    named = {  # a field is called what it is called; so is an argument in a docstring
+    named = {  # names of fields and of arguments in docstrings are not prose
         node.lineno: re.sub(r"^( +)[\w`]+:", r"\1", node.value, flags=re.MULTILINE)
         for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and "\n" in node.value
@@ -120,7 +120,7 @@ def prose(source: str) -> Iterator[tuple[int, str]]:
 
 
 def without_verb(source: str) -> Iterator[str]:
-    """Yield the functions of a module whose docstring begins with a word that is no verb; properties may."""
+    """Yield the functions of a module whose docstring starts with a word that isn't a verb; properties may."""
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             continue
@@ -131,14 +131,14 @@ def without_verb(source: str) -> Iterator[str]:
 
 
 def lost(source: str) -> Iterator[int]:
-    """Yield the lines of texts that are statements: the rest of a message that was cut in two."""
+    """Yield the lines of string literals that are statements: the rest of a message that was cut in two."""
     for node in ast.walk(ast.parse(source)):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             for before, statement in pairwise(block if isinstance(block, list) else []):
                 if not isinstance(statement, ast.Expr):
                     continue
-                # A text below an attribute is its docstring.
+                # A string below an attribute is its docstring
                 targets = [before.target] if isinstance(before, ast.AnnAssign) else getattr(before, "targets", [])
                 described = bool(targets) and all(
                     isinstance(each, ast.Attribute) or not isinstance(node, (ast.FunctionDef, ast.If))
@@ -150,7 +150,7 @@ def lost(source: str) -> Iterator[int]:
 
 
 def of_removed_service(path: str) -> bool:
-    """True if a path lies in a service that the app doesn't have: the pages may still speak of the example's."""
+    """True if a path is in a service that the app doesn't have: the pages may still mention the example's."""
     folder, _, rest = path.partition("/")
     return folder == "services" and not (ROOT / folder / rest.partition("/")[0]).exists()
 

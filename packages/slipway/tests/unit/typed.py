@@ -1,4 +1,4 @@
-"""Run a verb of the command line in this process, as if it was typed."""
+"""Run a verb of the command line in this process, as if it were typed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.cli import main
 
 @dataclass(frozen=True)
 class Said:
-    """How a verb ended, and what it wrote."""
+    """A verb's exit code and output."""
 
     exit_code: int
     stdout: str
@@ -23,7 +23,7 @@ class Said:
 
     @property
     def output(self) -> str:
-        """All that it wrote."""
+        """Standard output and standard error."""
         return self.stdout + self.stderr
 
 
@@ -31,8 +31,8 @@ def typed(*words: str, env: Mapping[str, str] | None = None) -> Said:
     """Run a verb.
 
     Args:
-        words: the verb and its arguments.
-        env: variables that are set meanwhile. Default: none.
+        words: The verb and its arguments.
+        env: Environment variables set during the run. Default: none.
     """
     out, err = io.StringIO(), io.StringIO()
     with patch.dict(os.environ, env or {}), _signals_kept(), redirect_stdout(out), redirect_stderr(err):

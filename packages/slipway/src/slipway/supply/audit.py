@@ -53,7 +53,7 @@ class Advisory:
     names: tuple[str, ...]
     """All its names, the one that is shown first."""
     title: str
-    mended: str
+    remedy: str
     """How to fix it."""
 
 
@@ -166,13 +166,13 @@ def _pip_audit(repository: ScannedTree, audit: Audit, asked: Iterable[Component]
 
 
 def _python_advisory(component: Component, found: _Vulnerability) -> Advisory:
-    mended = f"take {' or '.join(found.fix_versions)}" if found.fix_versions else "no version fixes it yet"
+    remedy = f"take {' or '.join(found.fix_versions)}" if found.fix_versions else "no version fixes it yet"
     return Advisory(
         purl=component.purl,
         package=component.name,
         names=(found.id, *found.aliases),
         title=found.description[:_SHOWN],
-        mended=mended,
+        remedy=remedy,
     )
 
 
@@ -225,7 +225,7 @@ def javascript(repository: ScannedTree, audit: Audit, *, today: date) -> Outcome
             package=name,
             names=(via.url.rpartition("/")[2], via.url),
             title=f"{via.severity}: {via.title}"[:_SHOWN],
-            mended=f"in {', '.join(node.removeprefix('node_modules/') for node in vulnerable.nodes)}",
+            remedy=f"in {', '.join(node.removeprefix('node_modules/') for node in vulnerable.nodes)}",
         )
         for name, vulnerable in answer.vulnerabilities.items()
         for via in vulnerable.via
@@ -275,10 +275,10 @@ def _judged(
     for advisory in sorted(advisories):
         waiver = waivers.for_(advisory)
         if waiver is None:
-            message = f"{advisory.title} ({advisory.mended})"
+            message = f"{advisory.title} ({advisory.remedy})"
             findings.append(Finding(advisory.purl, advisory.names[0], message))
         elif waiver.is_expired(today):
-            message = f"its acceptance expired on {waiver.expires} (owner: {waiver.owner}; {advisory.mended})"
+            message = f"its acceptance expired on {waiver.expires} (owner: {waiver.owner}; {advisory.remedy})"
             findings.append(Finding(advisory.purl, advisory.names[0], message))
         else:
             accepted.append(

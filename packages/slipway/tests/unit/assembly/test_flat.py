@@ -1,4 +1,4 @@
-"""A template with its nested stacks in it says what is deployed."""
+"""Flattening inlines a template's nested stacks, so that one template describes what is deployed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.assembly.reader import StackEntry
 
 
 def _nested(template: Mapping[str, Any], **attributes: Any) -> dict[str, Any]:
-    """A nested stack that carries its template along, for `_read`."""
+    """Return a nested stack whose metadata carries its template, for `_read`."""
     properties = {"TemplateURL": "a", **attributes.pop("Properties", {})}
     return {"Type": NESTED_STACK, "Properties": properties, "Metadata": {"template": template}, **attributes}
 
@@ -46,7 +46,7 @@ def test_names_of_the_cdk_are_shortened() -> None:
 
 
 def test_parameters_are_what_the_parent_passes() -> None:
-    # Given a nested stack with a parameter that is passed, and one with a default
+    # Given a nested stack with one parameter that its parent passes, and one with a default
     arn = {"Fn::GetAtt": ["Queue", "Arn"]}
     inner = {
         "Parameters": {"Given": {"Type": "String"}, "Kept": {"Type": "String", "Default": "a"}},
@@ -62,10 +62,10 @@ def test_parameters_are_what_the_parent_passes() -> None:
         },
     }
 
-    # When it is put into its parent
+    # When the nested stack is flattened into its parent
     template = _flat({"Data": _nested(inner, Properties={"Parameters": {"Given": arn}})})
 
-    # Then every reference leads to the same
+    # Then every reference resolves to the same value as before
     assert template["Parameters"] == {"DataKept": {"Type": "String", "Default": "a"}}
     assert template["Resources"]["DataTable"]["Properties"] == {
         "A": arn,
@@ -80,7 +80,7 @@ def test_parameters_are_what_the_parent_passes() -> None:
 
 
 def test_outputs_are_what_they_are_in_the_nested_stack() -> None:
-    # Given a stack nested in a nested one, whose table the parent reads
+    # Given a nested stack two levels deep, whose table the root template reads through outputs
     deep = {"Resources": {"Table": TABLE}, "Outputs": {"Name": {"Value": {"Ref": "Table"}}}}
     inner = {
         "Resources": {"Deep": _nested(deep)},
@@ -109,7 +109,7 @@ def test_outputs_are_what_they_are_in_the_nested_stack() -> None:
 
 
 def test_conditions_hold_as_they_did() -> None:
-    # Given a nested stack under a condition, with conditions and a mapping of its own
+    # Given a conditional nested stack that has its own conditions and mapping
     inner = {
         "Conditions": {"Own": {"Fn::Equals": ["a", "a"]}, "Not": {"Fn::Not": [{"Condition": "Own"}]}},
         "Mappings": {"Map": {"a": {"b": "c"}}},

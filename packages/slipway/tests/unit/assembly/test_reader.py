@@ -1,4 +1,4 @@
-"""One module opens the files of a cloud assembly; it says what is wrong with them."""
+"""A single module reads the files of a cloud assembly and reports what is wrong with them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway.assembly.reader import AssemblyError, MissingFileError, read_manife
 
 SOURCE = Path(slipway.__file__).parent
 READER = SOURCE / "assembly"
-# What only a reader of an assembly has to name: types of artifacts, and keys that say where its files lie.
+# Artifact types and path keys that only a reader of assemblies needs to name.
 OF_AN_ASSEMBLY = (
     "aws:cloudformation:stack",
     "cdk:asset-manifest",
@@ -26,7 +26,7 @@ OF_AN_ASSEMBLY = (
     ".assets.json",
     "tree.json",
 )
-# The review says which artifacts and keys it knows, and reads none of them.
+# The review lists the artifact types and keys that it knows, but reads no files.
 KNOWN = {SOURCE / "review" / "assembly.py"}
 
 

@@ -1,4 +1,4 @@
-"""An asset is used only when it is the one that was built."""
+"""An asset is only used if it is the one that was built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.blocks.assets import MANIFEST_FILE, AssetError, AssetStore, file_di
 from unit.blocks.zips import fill
 
 
-def test_a_built_zip_is_handed_out_with_its_record(tmp_path: Path) -> None:
+def test_path_of_a_built_zip_is_returned_with_its_record(tmp_path: Path) -> None:
     fill(tmp_path)
     store = AssetStore(tmp_path)
 
@@ -51,16 +51,16 @@ def _folder(folder: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_gone, _cut, _no_manifest, _half_manifest, _unknown, _folder])
 def test_damaged_folder_says_what_to_do(tmp_path: Path, damage: object) -> None:
-    # Given a folder that was not finished
+    # Given an asset folder whose build did not finish
     fill(tmp_path)
     assert callable(damage)
     damage(tmp_path)
 
-    # When the zip is asked for
+    # When a zip's path is requested
     with pytest.raises(AssetError) as raised:
         AssetStore(tmp_path).path("items")
 
-    # Then the way out is in the message
+    # Then the error says to run `make build`, in one line
     assert "make build" in str(raised.value)
     assert "\n" not in str(raised.value)
 

@@ -1,4 +1,4 @@
-"""Schemas of OpenAPI 3.1 are rewritten for API Gateway, which reads draft 4, without loss of what they demand."""
+"""OpenAPI 3.1 schemas are converted to draft 4, which API Gateway reads, without losing constraints."""
 
 from __future__ import annotations
 

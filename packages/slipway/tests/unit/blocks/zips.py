@@ -10,7 +10,7 @@ from slipway.blocks.assets import MANIFEST_FILE
 
 
 def fill(folder: Path) -> None:
-    """Write a zip and a manifest that knows it. Its bytes are no zip: nobody here opens it."""
+    """Write a zip and a manifest that lists it. The content isn't a valid zip; no test opens it."""
     content = b"zip!"
     digest = hashlib.sha256(content).hexdigest()
     (folder / "items.zip").write_bytes(content)

@@ -1,4 +1,4 @@
-"""`--json FILE` writes the same everywhere, and `-` leaves standard output to the JSON alone."""
+"""`--json FILE` behaves the same for every verb, and `-` keeps standard output free for the JSON."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_dash_prints_and_nothing_else_is_written(capsys: pytest.CaptureFixture
     assert not list(tmp_path.iterdir())
 
 
-def test_a_file_gets_its_folder(tmp_path: Path) -> None:
+def test_the_folder_of_the_file_is_created(tmp_path: Path) -> None:
     file = tmp_path / "new" / "result.json"
 
     output.write([1, 2], file)
@@ -48,7 +48,7 @@ def test_every_verb_refuses_an_unknown_option(verb: str) -> None:
     assert "Traceback" not in said.output
 
 
-def test_status_is_read_by_programs_too() -> None:
+def test_status_prints_json() -> None:
     said = typed("status", "--json", "-")
 
     assert said.exit_code == 0, said.output

@@ -1,4 +1,4 @@
-"""The command line: every verb is found, works on the project that it is told, and says in one line what is wrong."""
+"""The command line loads every verb, uses the given project, and reports errors in one line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fail() -> None:
 
 @pytest.fixture
 def app(tmp_path: Path) -> Path:
-    """An app with one service, which has commands of its own."""
+    """Create an app with one service that has its own commands."""
     folder = tmp_path / "app"
     service = folder / "services" / "parcels"
     service.mkdir(parents=True)
@@ -48,7 +48,7 @@ def app(tmp_path: Path) -> Path:
 
 
 def slipway(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, from a folder."""
+    """Run the command line in a subprocess, from a folder."""
     command = [sys.executable, "-m", "slipway", *words]
     environ = {**os.environ, **variables}
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
@@ -56,16 +56,16 @@ def slipway(folder: Path, *words: str, **variables: str) -> subprocess.Completed
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_every_verb_can_be_loaded(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given that the verbs of the rehearsal take AWS's variables away
+    # Given verbs whose loading would clear AWS's environment variables, with that turned off
     monkeypatch.setattr("slipway.cli.run._isolate", lambda: None)
     command = load(verb)
-    # Then each has a project to be told, and a summary in one line
+    # Then each has a `--project` option and a one-line summary
     assert "--project" in [name for option in command.params for name in option.opts]
     assert verb.summary.endswith(".")
     assert "\n" not in verb.summary
 
 
-def test_names_are_given_once() -> None:
+def test_verb_names_are_unique() -> None:
     names = [verb.name for verb in VERBS]
     assert len(names) == len(set(names))
 
@@ -89,16 +89,16 @@ def test_project_is_found_from_below(app: Path) -> None:
     assert slipway(app / "services", "parcels", "where").stdout == f"{app} False\n"
 
 
-def test_what_is_typed_counts_more_than_the_variable(app: Path, tmp_path: Path) -> None:
+def test_option_overrides_the_environment_variable(app: Path, tmp_path: Path) -> None:
     done = slipway(tmp_path, "--project", "app", "parcels", "where", SLIPWAY_PROJECT=str(tmp_path))
     assert done.stdout == f"{app} False\n"
 
 
-def test_exit_code_of_a_command_is_that_of_the_line(app: Path) -> None:
+def test_exit_code_of_a_command_is_returned(app: Path) -> None:
     assert slipway(app, "parcels", "fail").returncode == 3
 
 
-def test_services_are_listed_by_what_they_say(app: Path) -> None:
+def test_services_are_listed(app: Path) -> None:
     assert [(verb.name, verb.summary) for verb in service_verbs(app)] == [("parcels", "Say where one is.")]
 
 
@@ -118,21 +118,21 @@ def test_commands_of_a_service_are_found(app: Path) -> None:
         (["lint", "--wings"], "--wings"),
     ],
 )
-def test_wrong_words_are_one_line_and_2(words: list[str], said: str) -> None:
+def test_usage_errors_print_one_line_and_exit_with_2(words: list[str], said: str) -> None:
     done = typed(*words)
     assert said in done.stderr
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
 
 
 def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a verb that imports what is not installed
+    # Given a verb that imports a package that is not installed
     (tmp_path / "flies.py").write_text("import feathers\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SlipwayError, match=r"fly: feathers is not installed; install slipway\[wings\]"):
         load(Verb("fly", "Look", "Fly.", "flies", "fly", "wings"))
 
 
-def test_faults_of_the_program_keep_their_trace() -> None:
+def test_unexpected_errors_keep_their_traceback() -> None:
     assert explain(ValueError("a fault")) is None
     assert explain(KeyboardInterrupt()) == ("interrupted", 130)
 

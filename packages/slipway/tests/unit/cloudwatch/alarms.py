@@ -21,16 +21,16 @@ PROPERTIES: Mapping[str, Any] = {
 }
 
 PERCENTILE: Mapping[str, Any] = {key: value for key, value in PROPERTIES.items() if key != "Statistic"}
-"""The same without a statistic, for an `ExtendedStatistic`."""
+"""The same without a statistic, for use with `ExtendedStatistic`."""
 
 
 def alarm(**changes: Any) -> Alarm:
-    """An alarm that goes off with one error in a minute, with some properties changed."""
+    """Return an alarm that triggers on one error per minute, with some properties changed."""
     return Alarm.from_template({**PROPERTIES, **changes}, name="errors")
 
 
 def math_alarm(*expressions: str, metrics: Sequence[str] = ("m1", "m2"), **changes: Any) -> Alarm:
-    """An alarm on the last of some expressions, `e1`, `e2`, …, over metrics that are named as their ids are."""
+    """Return an alarm on the last of the expressions `e1`, `e2`, …, over metrics named after their ids."""
     queries: list[dict[str, Any]] = [
         {
             "Id": name,
@@ -49,7 +49,7 @@ def math_alarm(*expressions: str, metrics: Sequence[str] = ("m1", "m2"), **chang
 
 
 def series(points: str, *, name: str = NAME, namespace: str = NAMESPACE, period: int = 60) -> MetricStore:
-    """A store with a value a period, from 0 seconds on; `-` is none, `X` is 1."""
+    """Return a store with one value per period, from 0 seconds on; `-` is missing, `X` is 1."""
     store = MetricStore()
     put_series(store, points, name=name, namespace=namespace, period=period)
     return store
@@ -58,7 +58,7 @@ def series(points: str, *, name: str = NAME, namespace: str = NAMESPACE, period:
 def put_series(
     store: MetricStore, points: str, *, name: str = NAME, namespace: str = NAMESPACE, period: int = 60
 ) -> None:
-    """`series` into a store that is there."""
+    """Add `series` to an existing store."""
     dimensions = DIMENSIONS if namespace == NAMESPACE else {}
     for place, point in enumerate(points.split()):
         if point != "-":
@@ -66,6 +66,6 @@ def put_series(
 
 
 def judge(which: Alarm, points: str, previous: AlarmState = AlarmState.INSUFFICIENT_DATA) -> Evaluation:
-    """An alarm at the end of a series."""
+    """Evaluate an alarm at the end of a series."""
     period = which.period
     return evaluate(which, series(points, period=period), len(points.split()) * period, previous)

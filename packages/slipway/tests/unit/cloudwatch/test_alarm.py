@@ -1,4 +1,4 @@
-"""Alarms as templates have them, and what is refused of them."""
+"""Alarms are read from templates, and invalid ones are rejected."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ STAT = {"Metric": {"Namespace": "A", "MetricName": "m"}, "Period": 60, "Stat": "
 OF_MATH = {key: PROPERTIES[key] for key in ("EvaluationPeriods", "Threshold", "ComparisonOperator")}
 
 
-def test_an_alarm_is_read_whole() -> None:
-    # Given the properties of a synthesized alarm, with names, actions and tags
+def test_alarm_is_read_completely() -> None:
+    # Given the properties of a synthesised alarm, with a name, actions and tags
     which = Alarm.from_template(
         {
             **PERCENTILE,
@@ -29,7 +29,7 @@ def test_an_alarm_is_read_whole() -> None:
             "EvaluationWindow": {"SlidingWindow": {}},
         }
     )
-    # Then all that its state depends on is there
+    # Then everything that its state depends on is read
     assert which.name == "latency"
     assert isinstance(which.query, MetricQuery)
     assert which.query.metric == Metric.of("AWS/Lambda", "Errors", {"FunctionName": "api"})
@@ -37,12 +37,12 @@ def test_an_alarm_is_read_whole() -> None:
     assert (which.period, which.evaluation_periods, which.datapoints_to_alarm) == (60, 3, 2)
     assert (which.comparison, which.threshold) == (ThresholdComparison.GREATER_OR_EQUAL, 1)
     assert which.treat_missing_data is MissingData.NOT_BREACHING
-    # As in the documented example
+    # The same numbers as in the documented example.
     assert which.evaluation_range == 5
     assert which.metrics == (which.query.metric,)
 
 
-def test_numbers_may_be_strings_as_cloudformation_leaves_them() -> None:
+def test_numbers_may_be_strings() -> None:
     as_text = {key: str(value) if isinstance(value, int) else value for key, value in PROPERTIES.items()}
 
     assert Alarm.from_template(as_text) == Alarm.from_template(PROPERTIES)
@@ -58,7 +58,7 @@ def test_all_evaluation_periods_have_to_breach_by_default() -> None:
     assert alarm(EvaluationPeriods=4).datapoints_to_alarm == 4
 
 
-def test_a_name_is_found_for_messages() -> None:
+def test_alarm_has_a_name_for_messages() -> None:
     assert Alarm.from_template({**PROPERTIES, "AlarmName": "a"}, name="b").name == "a"
     assert Alarm.from_template(PROPERTIES, name="b").name == "b"
     assert Alarm.from_template(PROPERTIES).name == "Errors"
@@ -107,7 +107,7 @@ def test_refused_or_unsupported_alarm_is_one_line(changes: dict[str, Any], messa
 
 
 @pytest.mark.parametrize("key", ["ComparisonOperator", "EvaluationPeriods", "Threshold", "MetricName", "Period"])
-def test_what_is_missing_is_named(key: str) -> None:
+def test_missing_property_is_named(key: str) -> None:
     with pytest.raises(AlarmError, match=f"{key}.* required"):
         Alarm.from_template({name: value for name, value in PROPERTIES.items() if name != key})
 
@@ -123,7 +123,7 @@ def test_what_is_missing_is_named(key: str) -> None:
         ),
     ],
 )
-def test_extended_statistics_that_cannot_be_are_refused(changes: dict[str, Any], message: str) -> None:
+def test_invalid_extended_statistics_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(AlarmError) as refusal:
         Alarm.from_template({**PERCENTILE, **changes})
     assert message in str(refusal.value)
@@ -188,13 +188,13 @@ def test_math_names_its_metrics() -> None:
         ),
     ],
 )
-def test_metrics_that_cannot_be_are_refused(metrics: list[dict[str, Any]], message: str) -> None:
+def test_invalid_metrics_are_refused(metrics: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(AlarmError) as refusal:
         Alarm.from_template({**OF_MATH, "Metrics": metrics})
     assert message in str(refusal.value)
 
 
-def test_expressions_may_stand_before_what_they_use() -> None:
+def test_expressions_may_precede_the_expressions_they_use() -> None:
     found = Alarm.from_template(
         {
             **OF_MATH,

@@ -1,4 +1,4 @@
-"""Composite alarms: their rules and the states that they come to."""
+"""Composite alarms: how their rules are parsed and evaluated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def composite(rule: object) -> CompositeAlarm:
         ("NOT NOT ALARM(on)", True),
         ("ALARM(on) AND ALARM(off)", False),
         ("ALARM(on) OR ALARM(off)", True),
-        # NOT before AND, AND before OR
+        # NOT binds tighter than AND, and AND tighter than OR.
         ("NOT ALARM(on) OR TRUE", True),
         ("NOT (ALARM(on) OR TRUE)", False),
         ("TRUE OR TRUE AND FALSE", True),
@@ -48,14 +48,14 @@ def test_a_rule_holds_or_not(rule: str, holds: bool) -> None:
     assert composite(rule).evaluate(STATES) is (AlarmState.ALARM if holds else AlarmState.OK)
 
 
-def test_it_says_which_alarms_it_asks_for() -> None:
+def test_composite_lists_the_alarms_it_reads() -> None:
     which = composite('ALARM("a b") OR NOT OK(arn:aws:cloudwatch:us-east-1:111111111111:alarm:c) OR ALARM(d)')
 
     assert which.alarms == {"a b", "c", "d"}
     assert which.name == "all"
 
 
-def test_an_alarm_that_is_not_there_is_named() -> None:
+def test_missing_alarm_is_named() -> None:
     with pytest.raises(AlarmError, match="all: the rule refers to nowhere, which does not exist"):
         composite("ALARM(on) OR ALARM(nowhere)").evaluate(STATES)
 
@@ -63,7 +63,7 @@ def test_an_alarm_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize(
     "rule", ["", "ALARM()", "ALARM(on", "on", "ALARM(on) ALARM(off)", "AT_LEAST(1, ALARM, (on, off))", "NOT", "XOR"]
 )
-def test_a_rule_that_cannot_be_read_is_one_line(rule: str) -> None:
+def test_invalid_rule_is_reported_in_one_line(rule: str) -> None:
     with pytest.raises(AlarmError, match=r"all: AlarmRule .* cannot be parsed") as refusal:
         composite(rule)
     assert "\n" not in str(refusal.value)

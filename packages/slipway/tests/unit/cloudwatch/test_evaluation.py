@@ -1,4 +1,4 @@
-"""Periods, the window that slides, M out of N, and what is said of it."""
+"""Alarm evaluation: periods, the sliding window, M out of N, and the reported reason."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def test_error_triggers_the_alarm_after_its_minute() -> None:
     store = MetricStore()
     put(store, 1, 125)
     which = alarm(TreatMissingData="notBreaching")
-    # When the alarm is evaluated each minute
+    # When the alarm is evaluated at these seconds
     states = {at: evaluate(which, store, at).state for at in (60, 120, 179, 180, 240)}
-    # Then it goes off at the end of the minute from 120 to 180, not before
+    # Then it triggers at the end of the minute from 120 to 180, not earlier
     assert states == {
         60: AlarmState.OK,
         120: AlarmState.OK,
@@ -32,67 +32,67 @@ def test_error_triggers_the_alarm_after_its_minute() -> None:
 
 
 def test_last_data_point_counts_within_the_evaluation_range() -> None:
-    # Given one error and then nothing at all, and a range of three periods
+    # Given one error, then no data, and an evaluation range of three periods
     store = series("X")
     which = alarm(TreatMissingData="notBreaching")
     assert which.evaluation_range == 3
-    # When the alarm is evaluated each minute, then it is over when the data point is out of the range
+    # When the alarm is evaluated each minute, then it ends once the data point leaves the range
     states = [evaluate(which, store, minute * 60).state for minute in (1, 2, 3, 4)]
     assert states == [AlarmState.ALARM, AlarmState.ALARM, AlarmState.ALARM, AlarmState.OK]
 
 
 def test_late_data_point_counts_within_the_range() -> None:
-    # Given a metric whose data point comes two minutes late
+    # Given a metric whose data point arrives two minutes late
     store = MetricStore()
     which = alarm(TreatMissingData="notBreaching")
     assert evaluate(which, store, 60).state is AlarmState.OK
-    # When it is put for its own minute
+    # When the data point is put with its original timestamp
     put(store, 1, 0)
-    # Then the next evaluation sees it
+    # Then the next evaluation includes it
     assert evaluate(which, store, 180).state is AlarmState.ALARM
 
 
 def test_the_window_slides_by_a_minute() -> None:
-    # Given a period of five minutes, and an error in the second minute
+    # Given a five-minute period and an error in the second minute
     store = MetricStore()
     put(store, 1, 60)
     which = dataclasses.replace(alarm(Period=300, TreatMissingData="notBreaching"), evaluation_range=1)
-    # When the alarm is evaluated each minute, then it is on while minute 2 is among the last five
+    # When the alarm is evaluated each minute, then it is in ALARM while minute 2 is one of the last five
     states = {minute: evaluate(which, store, minute * 60).state for minute in range(1, 9)}
     assert [minute for minute, state in states.items() if state is AlarmState.ALARM] == [2, 3, 4, 5, 6]
 
 
 def test_high_resolution_is_evaluated_every_ten_seconds() -> None:
-    # Given a period of 10 s, and a sample of high resolution at 25.4 s
+    # Given a 10 s period and a high-resolution sample at 25.4 s
     store = MetricStore()
     put(store, 1, 25.4, resolution=1)
     which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
-    # When it is evaluated, then it is on from 30 s to 40 s
+    # When the alarm is evaluated, then it is in ALARM from 30 s to 40 s
     states = {at: evaluate(which, store, at).state for at in (20, 29.9, 30, 39, 40)}
     assert [at for at, state in states.items() if state is AlarmState.ALARM] == [30, 39]
     assert which.every == 10
 
 
 def test_standard_sample_is_at_the_start_of_its_minute() -> None:
-    # Given a sample of standard resolution at 25.4 s
+    # Given a standard-resolution sample at 25.4 s
     store = MetricStore()
     put(store, 1, 25.4)
     which = dataclasses.replace(alarm(Period=10, TreatMissingData="notBreaching"), evaluation_range=1)
-    # When periods of 10 s are looked at, then it is in the first
+    # When 10 s periods are evaluated, then the sample belongs to the first
     assert evaluate(which, store, 10).state is AlarmState.ALARM
     assert evaluate(which, store, 30).state is AlarmState.OK
 
 
 def test_more_than_a_day_is_evaluated_by_the_hour() -> None:
-    # Given an alarm over three days, and a failure at 10:02
+    # Given an alarm over three days and a failure at 10:02
     hour = 3600
     store = MetricStore()
     put(store, 1, 10 * hour + 120)
     which = alarm(Period=86_400, EvaluationPeriods=3, DatapointsToAlarm=1, TreatMissingData="notBreaching")
     assert which.every == hour
-    # A day itself is not longer than a day
+    # Exactly one day is still evaluated every minute.
     assert alarm(Period=86_400).every == 60
-    # When it is evaluated, then at 10:03 it looks at data up to 10:00 only, and at 11:03 it goes off
+    # When it is evaluated, then at 10:03 it only reads data up to 10:00, and at 11:03 it triggers
     assert evaluate(which, store, 10 * hour + 180).state is AlarmState.OK
     assert evaluate(which, store, 11 * hour + 180).state is AlarmState.ALARM
 
@@ -110,7 +110,7 @@ def test_more_than_a_day_is_evaluated_by_the_hour() -> None:
     ],
 )
 def test_m_out_of_n(points: str, state: AlarmState) -> None:
-    # Given two out of three, when nothing is missing, then the last three data points count and no other
+    # Given two out of three and no missing data, when evaluated, then only the last three data points count
     assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
 
 
@@ -129,26 +129,26 @@ def test_each_operator(operator: str, breaching: set[int]) -> None:
     assert {value for value in (4, 5, 6) if judge(which, str(value)).state is AlarmState.ALARM} == breaching
 
 
-def test_units_are_told_apart_when_the_alarm_names_one() -> None:
-    # Given a metric in two units
+def test_alarm_with_a_unit_ignores_other_units() -> None:
+    # Given a metric reported in two units
     store = MetricStore()
     store.put(NAMESPACE, NAME, DIMENSIONS, 1, 0, unit="Seconds")
     store.put(NAMESPACE, NAME, DIMENSIONS, 100, 0, unit="Milliseconds")
-    # When alarms look at one unit, at another, and at all
+    # When alarms select one unit, a unit without data, and no unit
     assert evaluate(alarm(Unit="Seconds", Threshold=2), store, 60).state is AlarmState.OK
     assert evaluate(alarm(Unit="Bytes"), store, 60).state is AlarmState.INSUFFICIENT_DATA
     assert evaluate(alarm(Threshold=101), store, 60).state is AlarmState.ALARM
 
 
-def test_other_dimensions_are_another_metric() -> None:
-    # Given samples of a version, and of the function as a whole
+def test_metrics_differ_by_dimensions() -> None:
+    # Given a sample with the version's dimensions, and none with the function's
     store = MetricStore()
     store.put(NAMESPACE, NAME, {**DIMENSIONS, "ExecutedVersion": "7"}, 1, 0)
-    # When the function's alarm is evaluated, then it sees none of the version's
+    # When the function's alarm is evaluated, then the version's sample does not count
     assert evaluate(alarm(), store, 60).state is AlarmState.INSUFFICIENT_DATA
 
 
-# Percentiles of few samples.
+# Percentiles of few samples
 
 
 @pytest.mark.parametrize(
@@ -161,20 +161,20 @@ def test_other_dimensions_are_another_metric() -> None:
     ],
 )
 def test_p99_of_fewer_than_a_thousand_samples(samples: int, choice: str, state: AlarmState) -> None:
-    # Given an alarm that is OK, on p99, and samples that are all too slow
+    # Given a p99 alarm that is OK, and samples that are all too slow
     which = type(alarm()).from_template(
         {**PERCENTILE, "ExtendedStatistic": "p99", "EvaluateLowSampleCountPercentile": choice}
     )
     store = MetricStore()
     put(store, 5, 0, count=samples)
-    # When it is evaluated, then it stays OK while the samples are not significant and it shall ignore such
+    # When there are too few samples to be significant and the alarm ignores those, then it stays OK
     found = evaluate(which, store, 60, AlarmState.OK)
     assert found.state is state
     assert ("too few samples" in found.reason) == (state is AlarmState.OK)
 
 
-def test_every_judged_data_point_needs_its_samples() -> None:
-    # Given one of two minutes with few samples
+def test_every_evaluated_data_point_needs_enough_samples() -> None:
+    # Given two minutes, one of which has few samples
     which = type(alarm()).from_template(
         {
             **PERCENTILE,
@@ -186,13 +186,13 @@ def test_every_judged_data_point_needs_its_samples() -> None:
     store = MetricStore()
     put(store, 5, 0, count=19)
     put(store, 5, 60, count=20)
-    # When it is evaluated, then it waits; and no longer when that minute is over
+    # When it is evaluated, then it stays OK until the minute with few samples has left the window
     assert evaluate(which, store, 120, AlarmState.OK).state is AlarmState.OK
     put(store, 5, 120, count=20)
     assert evaluate(which, store, 180, AlarmState.OK).state is AlarmState.ALARM
 
 
-# What is said.
+# Reasons
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_every_judged_data_point_needs_its_samples() -> None:
         ),
     ],
 )
-def test_the_reason_says_what_was_seen(changes: dict[str, object], points: str, reason: str) -> None:
+def test_reason_describes_the_data_points(changes: dict[str, object], points: str, reason: str) -> None:
     assert judge(alarm(**changes), points).reason == reason
 
 

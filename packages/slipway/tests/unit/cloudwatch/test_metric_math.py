@@ -1,4 +1,4 @@
-"""Metric math against the examples of its page, and what is not supported."""
+"""Metric math computes the examples of its documentation page, and rejects what isn't supported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def points(text: str) -> Series:
 
 
 def compute(expression: str, results: Mapping[str, Value] | None = None, **metrics: str) -> Value:
-    """An expression over metrics of a minute."""
+    """Compute an expression over metrics with a one-minute period."""
     series = {name: points(text) for name, text in metrics.items()}
     length = max((len(one) for one in series.values()), default=4)
     starts = [60.0 * place for place in range(length)]
@@ -95,7 +95,7 @@ def test_series(expression: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        # The examples of comparisons on the page
+        # The page's examples of comparisons
         ("metric1 < metric2", "0 0 1 0"),
         ("metric1 >= 30", "1 0 0 0"),
         ("metric1 > 15 AND metric2 > 15", "1 0 0 0"),
@@ -106,14 +106,14 @@ def test_series(expression: str, expected: str) -> None:
     ],
 )
 def test_comparisons(expression: str, expected: str) -> None:
-    # Given the page's metrics, of which the second lacks values: where it alone has none, that counts as 0
+    # Given the page's metrics, the second with missing values: a value missing from only one side counts as 0
     assert compute(expression, metric1="30 20 0 0", metric2="20 - 20 -") == points(expected)
 
 
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
-        # The examples of IF on the page
+        # The page's examples of IF
         ("IF(metric1, metric2, metric3)", "30 0 20 - -"),
         ("IF(metric1, 5, metric3)", "5 5 20 - -"),
         ("IF(metric1, metric2, 5)", "30 0 5 5 -"),
@@ -130,7 +130,7 @@ def test_if(expression: str, expected: str) -> None:
 
 @pytest.mark.parametrize("name", ["ANOMALY_DETECTION_BAND", "SEARCH", "SORT", "INSIGHT_RULE_METRIC", "NOPE"])
 def test_a_function_that_is_not_supported_is_named(name: str) -> None:
-    # Given an alarm with such a function, when it is read, then the message names it and those that there are
+    # Given an alarm with such a function, when it is read, then the error names it and the supported ones
     with pytest.raises(AlarmError) as refusal:
         math_alarm(f"{name}(m1)")
     assert f"math: e1: '{name}(m1)': the function {name} is not supported" in str(refusal.value)
@@ -177,16 +177,16 @@ def test_a_parsed_expression_says_what_it_reads() -> None:
         Expression.parse("")
 
 
-# In alarms.
+# Alarms on expressions
 
 
 def test_an_alarm_watches_the_expression_that_returns_data() -> None:
-    # Given an error rate in percent over two expressions, of which the second uses the first
+    # Given an error rate in percent, computed by two expressions of which the second uses the first
     which = math_alarm("m1 / m2", "e1 * 100", Threshold=5)
     store = MetricStore()
     put_series(store, "4 6", name="m1", namespace="Tests")
     put_series(store, "100 100", name="m2", namespace="Tests")
-    # When it is evaluated, then 4 % does not set it off and 6 % does
+    # When it is evaluated, then 4 % does not trigger it and 6 % does
     assert evaluate(which, store, 60).state is AlarmState.OK
     found = evaluate(which, store, 120)
     assert found.state is AlarmState.ALARM

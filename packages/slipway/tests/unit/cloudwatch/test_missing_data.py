@@ -1,4 +1,4 @@
-"""The documented tables of missing data, each row for each treatment and each state before."""
+"""Missing data is treated as the documented tables say: each row, treatment and previous state."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RETAIN = "RETAIN"
 
 @dataclass(frozen=True)
 class Case:
-    """A row of a table under one treatment."""
+    """One row of a table under one treatment."""
 
     evaluation_periods: int
     datapoints_to_alarm: int
@@ -33,7 +33,7 @@ class Case:
 
 
 def cases() -> Iterator[Any]:
-    """Every row of every table with every treatment."""
+    """Yield every row of every table with every treatment."""
     for number, table in enumerate(TABLES):
         settings = (table["evaluation_periods"], table["datapoints_to_alarm"])
         for row in table["rows"]:
@@ -47,69 +47,69 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize("previous", AlarmState)
 @pytest.mark.parametrize("case", list(cases()))
 def test_the_documented_tables_hold(case: Case, previous: AlarmState) -> None:
-    # Given an alarm with the table's settings, and its data points
+    # Given an alarm with the table's settings
     which = alarm(
         EvaluationPeriods=case.evaluation_periods,
         DatapointsToAlarm=case.datapoints_to_alarm,
         TreatMissingData=case.treatment,
     )
-    # When it is evaluated
+    # When it is evaluated over the row's data points
     found = judge(which, case.points, previous)
-    # Then it is in the table's state, or stays in the one that it was in
+    # Then it has the table's state, or keeps its previous one
     assert found.state == (previous if case.state == RETAIN else case.state)
-    # And as many of the data points that it needs were missing as the table says
+    # And the number of missing data points it filled in matches the table
     assert case.evaluation_periods - len(found.judged) == case.filled
 
 
-def test_the_tables_are_all_there() -> None:
-    # Given both tables of the page, with five rows each, and what an older edition had besides
+def test_every_table_is_covered() -> None:
+    # Given both tables of the page with five rows each, and the additional rows of an older edition
     assert [len(table["rows"]) for table in TABLES] == [5, 5, 2, 1]
     assert all(table["source"].startswith("https://") for table in TABLES)
 
 
 @pytest.mark.parametrize(("before", "after"), [("- - - - X", "OK"), ("- - - X -", "OK")])
 def test_breaching_data_point_does_not_affect_later_ones(before: str, after: str) -> None:
-    # Given the page's examples: a first breaching data point is too young to set off three of three
+    # Given the page's examples: one breaching data point is too recent to trigger three out of three
     which = alarm(EvaluationPeriods=3)
     assert judge(which, before).state is not AlarmState.ALARM
-    # When the next one does not breach, then the alarm is OK
+    # When the next data point does not breach, then the alarm is OK
     assert judge(which, f"{before} 0").state == after
 
 
 @pytest.mark.parametrize(
     ("points", "state"),
     [
-        # As old as the data points to alarm: two
+        # At least as old as the number of datapoints to alarm: two
         ("- - - X -", AlarmState.ALARM),
         ("- - X - -", AlarmState.ALARM),
-        # Too young
+        # Too recent
         ("- - - - X", AlarmState.INSUFFICIENT_DATA),
-        # A data point that does not breach is there, older or younger
+        # A non-breaching data point counts, whether older or newer
         ("0 - - X -", AlarmState.OK),
         ("- X - 0 -", AlarmState.OK),
     ],
 )
-def test_a_premature_alarm_needs_age_and_nothing_good(points: str, state: AlarmState) -> None:
+def test_premature_alarm_needs_only_old_breaching_points(points: str, state: AlarmState) -> None:
     assert judge(alarm(EvaluationPeriods=3, DatapointsToAlarm=2), points).state is state
 
 
 def test_enough_breaching_points_alarm_despite_missing_ones() -> None:
-    # Given two of five, both breaching, a good one beside them, and two that are missing
+    # Given two out of five: two breaching data points, one that is not, and four missing
     which = {"evaluation_periods": 5, "datapoints_to_alarm": 2}
     for treatment in MissingData:
-        # When it is evaluated, then what would fill the gap is of no account
+        # When it is evaluated, then the treatment of missing data makes no difference
         points = [False, None, True, True, None, None, None]
         assert decide(points, **which, treat_missing_data=treatment) is AlarmState.ALARM
 
 
-def test_metrics_of_dynamodb_ignore_what_is_missing_unless_told() -> None:
-    # Given an alarm on a table without a treatment, and one with
+def test_dynamodb_metrics_ignore_missing_data_by_default() -> None:
+    # Given an alarm on a DynamoDB metric without a treatment of missing data, and one with
     ignoring = alarm(Namespace="AWS/DynamoDB")
-    told = alarm(Namespace="AWS/DynamoDB", TreatMissingData="notBreaching")
-    # When there are no data
-    # Then the first stays as it is
+    treated = alarm(Namespace="AWS/DynamoDB", TreatMissingData="notBreaching")
+    # When there is no data
+    # Then the first keeps its state, and the second is OK
     assert judge(ignoring, "- - -", AlarmState.ALARM).state is AlarmState.ALARM
-    assert judge(told, "- - -", AlarmState.ALARM).state is AlarmState.OK
+    assert judge(treated, "- - -", AlarmState.ALARM).state is AlarmState.OK
 
 
 def test_missing_is_the_default() -> None:

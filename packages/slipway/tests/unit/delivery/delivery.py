@@ -1,4 +1,4 @@
-"""A delivery to two environments, remembered in memory, and the events that AWS documents."""
+"""An in-memory delivery to two environments, and the events that AWS documents."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
 
 def recorded(name: str) -> dict[str, Any]:
-    """An event as AWS documents it."""
+    """Return an event as AWS documents it."""
     event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
     return event
 
 
 def at(minutes: float) -> datetime:
-    """A time, in minutes from the start."""
+    """Return a time, in minutes from the start."""
     return START + timedelta(minutes=minutes)
 
 
 def stage(execution: str, state: str, minutes: float, name: str = "prod-services") -> StageChange:
-    """A stage's change."""
+    """Return the change of a stage."""
     return StageChange(at=at(minutes), pipeline="slipway", execution=execution, stage=name, state=state)
 
 
 def deployment(minutes: float, state: str = "FAILURE", application: str = "prod-items-compute-Api") -> DeploymentChange:
-    """A CodeDeploy deployment's change in prod."""
+    """Return the change of a CodeDeploy deployment in prod."""
     return DeploymentChange(
         at=at(minutes), account="333333333333", application=application, deployment="d-1", state=state
     )
 
 
 def alarm(minutes: float, state: str, name: str = "prod-items-5xx", account: str = "333333333333") -> AlarmChange:
-    """An alarm's change."""
+    """Return the change of an alarm."""
     return AlarmChange(at=at(minutes), account=account, alarm=name, state=state)
 
 
 @dataclass
 class Desk:
-    """Takes events in the order in which they come, and keeps the figures.
+    """Process events in order of arrival and keep the figures.
 
     Attributes:
-        rollbacks: executions that are rollbacks, and what they go back to.
-        commits: when the commits of executions were made.
-        delivery: the pipeline.
+        rollbacks: Executions that are rollbacks, with the execution that they restore.
+        commits: Commit times, by execution.
+        delivery: The pipeline.
     """
 
     rollbacks: dict[str, str] = field(default_factory=dict)
@@ -74,13 +74,13 @@ class Desk:
     _alarms: dict[tuple[str, str], tuple[datetime, bool]] = field(default_factory=dict)
 
     def take(self, *changes: Change) -> list[Figure]:
-        """The figures that these events add."""
+        """Process events and return the figures that they add."""
         added = [figure for change in changes for figure in figures(change, self.delivery, self, self)]
         self.found += added
         return added
 
     def total(self, metric: str, environment: str = "prod") -> float:
-        """The sum of a metric's values."""
+        """Return the sum of a metric's values."""
         return sum(each.value for each in self.found if (each.metric, each.environment) == (metric, environment))
 
     def first_time(self, key: str) -> bool:

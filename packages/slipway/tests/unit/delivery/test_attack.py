@@ -1,4 +1,4 @@
-"""Who attacks what, and what becomes of findings; `local/test_attack.py` attacks."""
+"""The scan's targets and findings; `local/test_attack.py` runs a scan."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_sarif_points_at_the_line_of_the_path() -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place["artifactLocation"]["uri"] == "services/items/openapi.json"
     assert text.splitlines()[place["region"]["startLine"] - 1].strip().startswith('"/items"')
-    # And what was not reached makes the run one that is not whole
+    # An operation that the scan could not reach marks the run as incomplete
     assert run["invocations"] == [{"executionSuccessful": False, "exitCode": 1}]
 
 
@@ -67,7 +67,7 @@ def test_warnings_fail_no_case_of_the_report() -> None:
 @pytest.mark.parametrize(
     ("status", "rules"), [(401, set()), (403, set()), (200, {DOOR}), (404, {DOOR}), (500, {"not_a_server_error"})]
 )
-def test_strangers_must_be_refused_by_restricted_operations(status: int, rules: set[str]) -> None:
+def test_restricted_operations_must_refuse_strangers(status: int, rules: set[str]) -> None:
     asked = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -76,13 +76,13 @@ def test_strangers_must_be_refused_by_restricted_operations(status: int, rules: 
 
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         found = list(try_doors(_target(OPEN, SIGNED, KEYED, BEARER), client))
-    # An open operation is not asked
+    # An operation that is open to everyone is not requested
     assert {path for method, path in asked if method == "GET"} == {"/live/data", "/live/jobs"}
     assert len(asked) == 6
     assert {each.rule for each in found} == rules
 
 
-def test_what_is_throttled_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_throttled_requests_are_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
     statuses = iter([429, 429, 403, 403])
     with httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(next(statuses)))) as client:
@@ -95,7 +95,7 @@ def test_open_operations_are_left_out_of_the_document() -> None:
     assert [route.path for route in found.reached] == ["/items", "/data"]
 
 
-def test_the_caller_has_what_the_tests_have(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_scan_calls_with_the_credentials_of_the_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     folder = tmp_path / "services" / "intake"
     folder.mkdir(parents=True)
     scheme = {"type": "apiKey", "in": "header", "name": "x-api-key"}
@@ -110,7 +110,7 @@ def test_the_caller_has_what_the_tests_have(monkeypatch: pytest.MonkeyPatch, tmp
     found = find_target("intake", session, {"ApiEndpoint": "https://api/", "ApiKeyId": "k"})
     assert found is not None
     assert found.headers == {"x-api-key": "secret"}
-    # And a service without an API has nothing to attack
+    # A service without an API is no target
     assert find_target("intake", session, {}) is None
 
 
@@ -121,7 +121,7 @@ def test_only_a_test_environment_is_attacked(env: str, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(("findings", "code"), [([], 0), ([WEAK], 0), ([WEAK, FAILS], 1)])
-def test_it_ends_as_its_findings_say(
+def test_exit_code_depends_on_the_findings(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, findings: list[AttackFinding], code: int
 ) -> None:
     found = command.Attacked(_target(OPEN), 10, 1.0, tuple(findings))
@@ -143,7 +143,7 @@ def test_a_rehearsal_lets_in_each_build_that_a_trust_names() -> None:
     statement = {"Effect": "Allow", "Condition": {"ArnEquals": {"aws:PrincipalArn": builds}}}
     role = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": {"Statement": [statement]}}}
     _trust_sessions_of_role(role, Mock())
-    # The emulator knows a role's session by its own ARN
+    # The emulator identifies a role's session by the session's own ARN
     sessions = [f"arn:aws:sts::999999999999:assumed-role/{name}/*" for name in ("verify", "attack")]
     named = statement["Condition"]["ArnEquals"]["aws:PrincipalArn"]  # type: ignore[index]
     assert set(named) == {*builds, *sessions}

@@ -1,4 +1,4 @@
-"""What `make bootstrap` writes and prints; whether it is enough for the stacks, `tests/local` shows."""
+"""`make bootstrap` writes policies and prints commands; `tests/local` shows that they suffice to deploy the stacks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACCOUNTS = {account.label: account for account in plan.accounts(SETTINGS)}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the configuration to change."""
+    """Copy the configuration into a folder that tests change."""
     copy = tmp_path / "config"
     shutil.copytree(specimen.FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     return copy
@@ -66,10 +66,10 @@ def test_policies_come_before_the_bootstrap_that_names_them() -> None:
 
 @pytest.mark.parametrize("label", ["dev", "staging", "prod"])
 def test_environments_trust_only_the_tools_account(label: str) -> None:
-    # When the bootstrap of an environment is printed
+    # When the bootstrap command of an environment is printed
     _, words = _words(SETTINGS, label)
     options = dict(pairwise(words))
-    # Then it trusts the tools account, with policies and a boundary of our own
+    # Then it trusts the tools account only, with this project's policies and boundary
     tools = SETTINGS.pipeline.account
     assert options["--trust"] == options["--trust-for-lookup"] == tools
     assert words.count("--trust") == 1
@@ -98,7 +98,7 @@ def test_every_policy_that_a_command_names_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("label", ACCOUNTS)
-def test_policies_fit_what_iam_takes(label: str) -> None:
+def test_policies_fit_the_limits_of_iam(label: str) -> None:
     account = ACCOUNTS[label]
     for policy in policies.policies(account, SETTINGS):
         assert policy.characters <= policies.MAX_CHARACTERS, policy.name
@@ -110,13 +110,13 @@ def test_policies_fit_what_iam_takes(label: str) -> None:
 
 
 def test_policies_fit_where_production_has_two_regions() -> None:
-    # Given two environments in one account: their names and regions are in most of its policies
+    # Given two environments in one account, whose names and regions appear in most of its policies
     prod = SETTINGS.environment("prod")
     twin = prod.model_copy(update={"name": "prod-eu", "region": "eu-central-1"})
     pipeline = SETTINGS.pipeline.model_copy(update={"environments": (*SETTINGS.pipeline.environments, "prod-eu")})
     settings = Settings(pipeline=pipeline, environments=(*SETTINGS.environments, twin))
     (account,) = (each for each in plan.accounts(settings) if "prod-eu" in each.environments)
-    # When the policies are written, then IAM and CloudFormation take all of them
+    # When the policies are written, then they stay within the limits of IAM and CloudFormation
     for policy in policies.policies(account, settings):
         assert policy.characters <= policies.MAX_CHARACTERS, policy.name
     assert len(policies.template(account, settings).encode()) <= 51_200
@@ -136,7 +136,7 @@ def test_policies_that_aws_refuses_are_not_written(tmp_path: Path) -> None:
 
 
 def test_policies_fit_with_thirty_environments(folder: Path) -> None:
-    # Given thirty environments in accounts of their own
+    # Given thirty environments, each in its own account
     dev = (folder / "dev.toml").read_text(encoding="utf-8")
     names = ["dev", *(f"dev{index}" for index in range(29))]
     for index, name in enumerate(names[1:]):
@@ -144,14 +144,14 @@ def test_policies_fit_with_thirty_environments(folder: Path) -> None:
         (folder / f"{name}.toml").write_text(_strict(text), encoding="utf-8")
     listed = ", ".join(f'"{name}"' for name in names)
     settings = _change(folder, "pipeline.toml", '["dev", "staging", "prod"]', f'[{listed}, "staging", "prod"]')
-    # When the policies are written, then all of them still fit
+    # When the policies are written, then all of them stay within the limit
     for account in plan.accounts(settings):
         for policy in policies.policies(account, settings):
             assert policy.characters <= policies.MAX_CHARACTERS, policy.name
 
 
 def _strict(text: str) -> str:
-    """Settings of dev, as they are allowed under another name."""
+    """Adapt dev's settings so that they are valid under another name."""
     return (
         text.replace('origins = ["*"]', 'origins = ["https://dev.example.com"]')
         .replace("[waf]\nenabled = false", "[waf]\nenabled = true")
@@ -167,7 +167,7 @@ def test_same_configuration_gives_the_same_bytes(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_a_policy_that_is_no_longer_named_goes(tmp_path: Path) -> None:
+def test_a_policy_that_is_no_longer_named_is_deleted(tmp_path: Path) -> None:
     stale = tmp_path / SETTINGS.pipeline.account / "slipway-bootstrap-gone.json"
     stale.parent.mkdir(parents=True)
     stale.write_text("{}")
@@ -176,11 +176,11 @@ def test_a_policy_that_is_no_longer_named_goes(tmp_path: Path) -> None:
 
 
 def test_tools_account_is_bootstrapped_in_every_region(folder: Path) -> None:
-    # Given an environment in another region
+    # Given an environment in another region than the pipeline
     settings = _change(folder, "staging.toml", 'region = "us-east-1"', 'region = "eu-west-1"')
     # When the commands are printed
     places = [words[2] for words in _words(settings, "tools")[1:]]
-    # Then the tools account has a bootstrap stack there too, for the pipeline's bucket of that region
+    # Then the tools account is bootstrapped there too, for the pipeline's artifact bucket of that region
     assert places == ["aws://101112131415/us-east-1", "aws://101112131415/eu-west-1"]
 
 
@@ -190,12 +190,12 @@ def test_environments_of_one_account_share_its_policies(folder: Path) -> None:
         (folder / "pipeline.toml").read_text().replace("share_accounts = false", "share_accounts = true")
     )
     settings = _change(folder, "staging.toml", "444455556666", "111122223333")
-    # When its policies are written
+    # When the account's policies are written
     account = plan.accounts(settings)[1]
     assert account.label == "dev+staging"
     data = next(policy for policy in policies.execution_policies(account, settings) if policy.family == "data")
     tables = next(statement for statement in data.document["Statement"] if statement["Sid"] == "Tables")
-    # Then they name both
+    # Then they name the tables of both
     assert [arn.rpartition("/")[2] for arn in tables["Resource"]] == ["dev-*", "staging-*"]
 
 
@@ -225,7 +225,7 @@ def test_any_resource_is_for_actions_without_resource_level_only(label: str) -> 
     for policy in policies.execution_policies(ACCOUNTS[label], SETTINGS):
         for statement in policy.document["Statement"]:
             if statement["Resource"] == "*":
-                # Then its name says why, or a condition narrows it
+                # Then its name gives the reason, or a condition narrows it
                 assert "Condition" in statement or statement["Sid"].endswith(
                     ("WithoutResourceLevel", "WithoutName", "AccessLogsOfHttpApis")
                 ), statement
@@ -233,11 +233,11 @@ def test_any_resource_is_for_actions_without_resource_level_only(label: str) -> 
 
 @pytest.mark.parametrize("label", ACCOUNTS)
 def test_actions_without_resource_level_are_on_any_resource(label: str) -> None:
-    # Given a statement on certain resources
+    # Given a statement on specific resources
     for policy in policies.execution_policies(ACCOUNTS[label], SETTINGS):
         for statement in policy.document["Statement"]:
             if statement["Resource"] != "*":
-                # Then IAM checks all of its actions on resources: others it would not allow
+                # Then each of its actions supports resource-level permissions; IAM would ignore the others
                 actions = statement["Action"]
                 for action in [actions] if isinstance(actions, str) else actions:
                     assert coverage.has_resource_level(action), (policy.family, statement["Sid"], action)
@@ -349,11 +349,11 @@ def test_environments_roles_put_events_only_on_pipelines_bus() -> None:
 def test_rules_are_of_the_stacks_and_on_their_buses(
     label: str, properties: dict[str, Any], refused: str | None
 ) -> None:
-    # Given a rule of a template
+    # Given the rule of a template
     account = ACCOUNTS[label]
     stack = "slipway-pipeline" if label == "tools" else f"{label}-x"
     rule = NamedResource(stack, "Rule", "AWS::Events::Rule", properties)
-    # When the calls for it are evaluated
+    # When the calls that create it are evaluated
     missing = coverage.missing(
         [rule],
         account,
@@ -362,12 +362,12 @@ def test_rules_are_of_the_stacks_and_on_their_buses(
         permissions_boundary=SETTINGS.pipeline.permissions_boundary,
         qualifier=SETTINGS.pipeline.qualifier,
     )
-    # Then it is made where the pipeline has rules, and nowhere else
+    # Then it is allowed on the bus where the pipeline has rules, and nowhere else
     assert {each.resource.rpartition(":")[2] for each in missing} == ({refused} if refused else set())
 
 
 def _missing(resource: NamedResource, account: Account, *, without: str | None = None) -> set[tuple[str, str]]:
-    """Actions that are refused for a resource, with what they are called on; `without` leaves out a statement."""
+    """Return the refused actions for a resource, with the ARNs they are called on; `without` omits a statement."""
     documents = [policy.document for policy in policies.execution_policies(account, SETTINGS)]
     refused = coverage.missing(
         [resource],
@@ -396,7 +396,7 @@ def test_scaling_is_validated_without_a_name() -> None:
     account = ACCOUNTS["dev"]
     target = _scalable_target(account)
     assert _missing(target, account) == set()
-    # When alarms may be made and deleted by name alone, then the calls that name none are refused
+    # When only alarms with matching names are allowed, then the calls that name no alarm are refused
     named = _missing(target, account, without="AlarmsOfScalingWithoutName")
     assert {("cloudwatch:PutMetricAlarm", "*"), ("cloudwatch:DeleteAlarms", "*")} <= named
 
@@ -409,11 +409,11 @@ def test_linked_role_of_scaling_is_passed() -> None:
 
 @pytest.mark.parametrize("role", ["Administrator", LINKED, UNREADABLE_ROLE])
 def test_other_roles_are_not_passed(role: str) -> None:
-    # Given a function with a role of somebody else
+    # Given a function whose role does not belong to the stacks
     account = ACCOUNTS["dev"]
     arn = role if role == UNREADABLE_ROLE else f"arn:aws:iam::{account.account}:role/{role}"
     function = NamedResource("dev-x", "Function", "AWS::Lambda::Function", {}, passed=(arn,))
-    # When the calls for it are evaluated, then the role is refused
+    # When the calls that create it are evaluated, then passing the role is refused
     assert _missing(function, account) == {("iam:PassRole", arn)}
 
 
@@ -425,12 +425,12 @@ def test_roles_are_not_passed_to_unknown_services() -> None:
 
 
 def test_every_exclusion_is_of_an_action_in_the_registry() -> None:
-    # Given the table of what is not granted
+    # Given the table of actions that are not granted
     for type_name, patterns in coverage.NOT_GRANTED.items():
         if type_name == "*":
             continue
         listed = coverage.listed(type_name)
-        # Then each pattern meets an action of its type: a stale row would hide the next one
+        # Then each pattern matches an action of its type: a stale row would hide the next one
         for pattern, reason in patterns.items():
             assert any(fnmatchcase(action, pattern) for action in listed), (type_name, pattern)
             assert reason

@@ -1,4 +1,4 @@
-"""What is read of an assembly before the policies are judged: resources, regions, and the roles that are passed."""
+"""Resources, their regions and the roles passed to them are read from an assembly before policies are evaluated."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes an assembly of stacks, each by its name: account, region and template."""
+    """Return a function that writes an assembly; each stack has an account, a region and a template."""
 
     def written(**stacks: tuple[str, str, dict[str, Any]]) -> Path:
         artifacts = {}
@@ -109,7 +109,7 @@ def test_other_mentions_pass_nothing(write: Write, type_name: str, properties: d
         "blue-worker",
     ],
 )
-def test_roles_that_cannot_be_read_are_said(write: Write, value: Any) -> None:
+def test_roles_that_cannot_be_read_are_reported(write: Write, value: Any) -> None:
     assert _passed(write, "AWS::Lambda::Function", {"Role": value}) == (UNREADABLE_ROLE,)
 
 
@@ -129,7 +129,7 @@ def test_functions_and_outputs_are_followed(write: Write, value: Any) -> None:
 
 
 def test_resources_of_nested_stacks_are_read_too(write: Write) -> None:
-    # Given a nested stack with a queue, which its parent's assembly holds
+    # Given a nested stack with a queue, whose template is in its parent's assembly
     nested = {
         "Type": "AWS::CloudFormation::Stack",
         "Properties": {"TemplateURL": "https://a"},
@@ -139,7 +139,7 @@ def test_resources_of_nested_stacks_are_read_too(write: Write) -> None:
     inner = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}}
     (assembly / "Inner.nested.template.json").write_text(json.dumps(inner), encoding="utf-8")
 
-    # Then the account has to allow the queue and the nested stack
+    # Then both the queue and the nested stack need permissions
     assert {each.type_name for each in resources(assembly, ACCOUNT)} == {
         "AWS::SQS::Queue",
         "AWS::CloudFormation::Stack",

@@ -1,4 +1,4 @@
-"""Conditions as CloudFormation writes them."""
+"""Stage conditions are written in CloudFormation's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OFFICE_HOURS = DeploymentWindow.model_validate(
 )
 
 
-def test_nothing_is_written_where_nothing_is_asked_for() -> None:
+def test_no_conditions_are_written_by_default() -> None:
     assert Conditions().render() == {}
 
 
@@ -65,6 +65,6 @@ def test_a_rollback_has_no_retry() -> None:
         ({"days": ["monday"]}, "'MON'"),
     ],
 )
-def test_a_window_that_never_opens_is_no_window(change: dict[str, object], says: str) -> None:
+def test_a_window_that_never_opens_is_rejected(change: dict[str, object], says: str) -> None:
     with pytest.raises(ValidationError, match=says):
         DeploymentWindow.model_validate(OFFICE_HOURS.model_dump() | change)

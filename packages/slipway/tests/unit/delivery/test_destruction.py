@@ -1,4 +1,4 @@
-"""Which environments may be destroyed, and in which order. `local/test_destruction.py` does it."""
+"""Which environments may be destroyed, and in which order; `local/test_destruction.py` destroys one."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def test_stacks_are_deleted_before_what_they_use() -> None:
 
 
 def test_stacks_of_a_longer_name_are_left_alone() -> None:
-    # Given another environment in the same account, whose name begins with this one's
+    # Given another environment in the same account, whose name starts with this one's name
     ours = {name for wave in stack_names(_environment(disposable=True)) for name, _ in wave}
     theirs = {name for wave in stack_names(_environment(disposable=True, name="blue-eu")) for name, _ in wave}
 
     assert not ours & theirs
 
 
-# --- what comes in between ---
+# --- Concurrent changes ---
 
 
 def _refused(code: str, message: str = "no") -> ClientError:
@@ -74,12 +74,12 @@ def _refused(code: str, message: str = "no") -> ClientError:
 
 @dataclass
 class Aws:
-    """CloudFormation with one stack, and S3 with its bucket, into which logs go on coming.
+    """CloudFormation with one stack, and S3 with its bucket, to which logs are still delivered.
 
     Attributes:
-        status: of the stack; None once it is deleted.
-        late: how many logs come after the bucket was emptied, each while something is deleted.
-        kept: whether the stack keeps its bucket.
+        status: Status of the stack; None once it is deleted.
+        late: Number of logs delivered after the bucket was emptied, one during each deletion.
+        kept: True if the stack retains its bucket.
     """
 
     status: str | None = "UPDATE_COMPLETE"
@@ -148,7 +148,7 @@ class Aws:
 
 @dataclass
 class Pages:
-    """Pages of a list."""
+    """A paginator of a list."""
 
     aws: Aws
     operation: str
@@ -171,7 +171,7 @@ def _destroy(aws: Aws) -> None:
 
 @pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("late", [0, 1, 2])
-def test_logs_that_come_meanwhile_are_deleted_too(kept: bool, late: int) -> None:
+def test_logs_that_arrive_during_deletion_are_deleted_too(kept: bool, late: int) -> None:
     aws = Aws(kept=kept, late=late)
 
     _destroy(aws)

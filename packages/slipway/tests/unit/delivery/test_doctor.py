@@ -1,4 +1,4 @@
-"""What `make doctor` says; what it sees of an account that the emulator hosts, `tests/local` shows."""
+"""What `make doctor` reports; `tests/local` runs it against an account hosted by the emulator."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOWHERE = Path("nowhere")
 
 
 class Stubbed:
-    """A session whose clients answer what a test gives them, in order, and refuse any other call."""
+    """A session whose clients return a test's answers in order, and reject any other call."""
 
     profile_name = "default"
 
@@ -74,7 +74,7 @@ def _by_check(findings: Any) -> dict[str, CheckResult]:
     return {finding.check: finding for finding in findings}
 
 
-# --- accounts ---
+# --- Accounts ---
 
 
 def test_without_credentials_no_account_is_checked() -> None:
@@ -100,16 +100,16 @@ def test_expired_credentials_are_reported() -> None:
     assert {each.status for each in others} == {CheckStatus.UNCHECKED}
 
 
-def test_what_the_credentials_may_not_ask_is_not_checked() -> None:
-    # Given credentials that may do nothing in the account
+def test_checks_the_credentials_may_not_make_are_unchecked() -> None:
+    # Given credentials without any permission in the account
     refused: Any = Stubbed(
         ssm=[("get_parameter", "AccessDeniedException")],
         iam=[("get_role", "AccessDenied")],
         lambda_=[("get_account_settings", "AccessDeniedException")],
     )
-    # When the doctor looks
+    # When the doctor checks the account
     found = list(account_checks.check_account(ACCOUNTS["dev"], SETTINGS, refused, NOWHERE))
-    # Then no check comes out good
+    # Then no check is reported as OK
     assert {each.status for each in found} == {CheckStatus.UNCHECKED}
     assert any("AccessDenied" in each.found for each in found)
 
@@ -133,10 +133,10 @@ def test_connection_must_be_available(answer: Any, status: CheckStatus) -> None:
     ("limit", "status"), [(10, CheckStatus.WRONG), (100, CheckStatus.WRONG), (1000, CheckStatus.OK)]
 )
 def test_reserved_concurrency_must_leave_a_hundred(limit: int, status: CheckStatus) -> None:
-    # Given an account of that many executions at once, and functions that reserve some of them
+    # Given an account's concurrency quota, and functions that reserve part of it
     answer = {"AccountLimit": {"ConcurrentExecutions": limit}}
     (found,) = _look("dev", "concurrency", lambda_=[("get_account_settings", answer)])
-    # Then a hundred must be left
+    # Then a hundred executions must stay unreserved
     assert found.status is status
     if status is CheckStatus.WRONG:
         assert "leave reserved_concurrency out" in found.fix
@@ -144,7 +144,7 @@ def test_reserved_concurrency_must_leave_a_hundred(limit: int, status: CheckStat
 
 @pytest.fixture
 def scaling(tmp_path: Path) -> Path:
-    """An assembly of dev with one table that scales to 1,000 units, and its index."""
+    """Write an assembly of dev in which one table and its index scale to 1,000 units."""
     folder = tmp_path / "assembly-Pipeline-dev-items"
     folder.mkdir()
     targets = {
@@ -209,7 +209,7 @@ def _role(trusted: list[str], boundary: str | None = None) -> dict[str, Any]:
 
 
 def test_deploy_role_must_trust_the_tools_account() -> None:
-    # Given roles that trust another account only
+    # Given roles that only trust another account
     roles = [("get_role", _role(["arn:aws:iam::444444444444:root"])) for _ in range(3)]
     attached = {
         "AttachedPolicies": [
@@ -219,7 +219,7 @@ def test_deploy_role_must_trust_the_tools_account() -> None:
     }
     session: Any = Stubbed(iam=[*roles, ("list_attached_role_policies", attached)])
     look = account_checks._Look(ACCOUNTS["dev"], SETTINGS, session, NOWHERE)
-    # When they are looked at
+    # When the roles are checked
     found = _by_check(look.roles("us-east-1"))
     # Then the trust is wrong, the policies are right, and the boundary is missing
     assert found["trust of deploy-role in us-east-1"].status is CheckStatus.WRONG
@@ -249,12 +249,12 @@ def test_policies_that_are_missing_are_wrong() -> None:
     assert "slipway-bootstrap-iam" in found.found
 
 
-# --- this machine ---
+# --- This machine ---
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """What the checks of versions and locks read, copied."""
+    """Copy the files that the checks of versions and locks read."""
     for name in ("pyproject.toml", "package.json", "package-lock.json"):
         shutil.copy(ROOT / name, tmp_path / name)
     shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
@@ -267,7 +267,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_cli(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The CLI takes a second to say which assemblies it reads; `test_cli_is_asked` alone waits for it."""
+    """Skip asking the CLI for its schema, which takes a second; one test asks."""
     monkeypatch.setattr(machine, "_read_schema", lambda *_: 55)
 
 
@@ -357,8 +357,8 @@ def test_git_without_a_repository_is_not_checked(tmp_path: Path) -> None:
     assert found.status is CheckStatus.UNCHECKED
 
 
-def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
-    # Given a repository on another branch, with a change that is not committed
+def test_git_check_reports_what_a_push_would_not_deliver(tmp_path: Path) -> None:
+    # Given a repository with another branch checked out and an uncommitted change
     def git(*words: str) -> None:
         identity = ["-c", "user.name=x", "-c", "user.email=x@example.com"]
         subprocess.run(["git", *identity, *words], cwd=tmp_path, check=True, capture_output=True)
@@ -368,32 +368,32 @@ def test_git_says_what_a_push_would_not_deliver(tmp_path: Path) -> None:
     git("commit", "--allow-empty", "--message", "x")
     assert _by_check(machine.check_git(SETTINGS, tmp_path))["changes"].status is CheckStatus.OK
     (tmp_path / "x").touch()
-    # When it is looked at
+    # When it is checked
     found = _by_check(machine.check_git(SETTINGS, tmp_path))
-    # Then both are warned of
+    # Then there is a warning for each
     assert found["changes"].status is CheckStatus.WARNING
     assert found["branch"].status is CheckStatus.WARNING
     assert "the pipeline follows main" in found["branch"].found
 
 
-# --- the command ---
+# --- The command ---
 
 
 @pytest.fixture
 def _built(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Zips that need not be built."""
+    """Report the zips as built."""
     monkeypatch.setattr(command, "check_assets", lambda: CheckResult("assets", "zips", CheckStatus.OK, "built"))
 
 
 @pytest.mark.usefixtures("_built")
-def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a build, whose credentials are asked of an address that does not answer
+def test_unavailable_credentials_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a session whose credentials come from an address that does not answer
     refused = CredentialRetrievalError(provider="container-role", error_msg="no answer from the container's address")
     session = Mock(get_credentials=Mock(side_effect=refused), profile_name="default")
     monkeypatch.setattr(command, "open_session", lambda _: session)
-    # When the doctor looks
+    # When the doctor runs
     result = typed("doctor", "--json", "-")
-    # Then it says so instead of ending
+    # Then it reports the error as a finding instead of stopping
     assert result.exit_code == 1
     (found,) = [each for each in json.loads(result.stdout) if each["area"] == "accounts"]
     assert found["status"] == "wrong"
@@ -401,7 +401,7 @@ def test_credentials_that_cannot_be_had_are_a_finding(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("_built")
-def test_command_prints_json_and_is_content_with_warnings() -> None:
+def test_command_prints_json_and_succeeds_despite_warnings() -> None:
     result = typed("doctor", "--json", "-")
     found = json.loads(result.stdout)
     wrong = [each for each in found if each["status"] == "wrong"]
@@ -412,14 +412,14 @@ def test_command_prints_json_and_is_content_with_warnings() -> None:
 
 @pytest.mark.usefixtures("_built")
 def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
-    # Given a configuration with two faults
+    # Given a configuration with two errors
     folder = tmp_path / "config"
     shutil.copytree(specimen.FOLDER, folder, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     _edit(folder / "dev.toml", 'account = "111122223333"', 'account = "11111111111"')
     _edit(folder / "prod.toml", "deletion_protection = true", "deletion_protection = false")
-    # When the doctor looks
+    # When the doctor runs
     result = typed("doctor", "--config", str(folder))
-    # Then both are told, and the accounts are not said to be good
+    # Then it reports both, and does not report the accounts as OK
     assert result.exit_code == 1
     assert "dev.toml account" in result.stdout
     assert "prod.toml" in result.stdout

@@ -1,4 +1,4 @@
-"""What the doctor says of the pipeline's builds and of the way back."""
+"""What the doctor reports about the pipeline's builds and about rolling back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _stage(name: str, project: str, **conditions: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> Path:
-    """A pipeline with a large build, and a small one in each of two environments that roll back."""
+    """Write a pipeline with one large build, and a small one in each of two environments that roll back."""
     baked = {"OnSuccess": {"Conditions": [{"Result": "ROLLBACK"}]}}
     stages = [
         _stage("Build", "Medium"),
@@ -54,7 +54,7 @@ def assembly(tmp_path: Path) -> Path:
 
 
 class Answering:
-    """A session whose one client answers in order, to the calls that are expected."""
+    """A session whose only client answers expected calls in order."""
 
     def __init__(self, *answers: tuple[str, dict[str, Any], dict[str, Any]]) -> None:
         self._answers = answers
@@ -118,7 +118,7 @@ def _last(stage: str, *ages: int) -> tuple[str, dict[str, Any], dict[str, Any]]:
     ("left", "status"),
     [(100, CheckStatus.OK), (29, CheckStatus.WARNING), (0, CheckStatus.WRONG), (-10, CheckStatus.WRONG)],
 )
-def test_expiring_artifacts_are_said(assembly: Path, left: int, status: CheckStatus) -> None:
+def test_expiring_artifacts_are_reported(assembly: Path, left: int, status: CheckStatus) -> None:
     age = SETTINGS.pipeline.artifact_days - left
     session: Any = Answering(_last("blue", age), _last("green"))
     blue, green = check_rollbacks(TOOLS, SETTINGS, session, assembly, now=NOW)

@@ -1,4 +1,4 @@
-"""What `make doctor` says of stuck stacks, of names that are taken, and of AWS Backup's regional settings."""
+"""What `make doctor` reports about stuck stacks, names already in use, and AWS Backup's regional settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _settings(backup: Backup | None = None) -> Settings:
 
 
 class Stubbed:
-    """A session whose clients answer what a test gives them, in order."""
+    """A session whose clients return a test's answers in order."""
 
     def __init__(self, **answers: list[tuple[str, Any]]) -> None:
         self._answers = answers
@@ -55,7 +55,7 @@ def _stack(name: str, status: str) -> dict[str, Any]:
 
 
 def _buckets(*answers: object) -> list[tuple[str, object]]:
-    """What S3 says of each name that is asked for; the rest is free."""
+    """Return S3's answer for each requested name; the remaining names are free."""
     asked = 2 * len(SERVICES)
     return [("head_bucket", answer) for answer in (*answers, *["404"] * (asked - len(answers)))]
 
@@ -87,7 +87,7 @@ def test_stuck_stacks_of_others_are_a_warning() -> None:
     assert found.status is CheckStatus.WARNING
 
 
-def test_sound_stacks_are_counted() -> None:
+def test_healthy_stacks_are_counted() -> None:
     (found,) = _found(_stack("blue-foundation", "CREATE_COMPLETE"), _stack("other", "UPDATE_ROLLBACK_COMPLETE"))
 
     assert (found.status, found.found) == (CheckStatus.OK, "2, none of them stuck")
@@ -97,8 +97,8 @@ def _environment() -> Environment:
     return _settings().environment("blue")
 
 
-def test_a_bucket_that_a_failed_try_left_is_named() -> None:
-    # Given a data stack that is not there, and its log bucket, which is
+def test_bucket_left_by_a_failed_deployment_is_named() -> None:
+    # Given a data stack that does not exist, and its log bucket, which does
     service = min(SERVICES)
     found = _found(buckets=_buckets("404", {}))[1]
 
@@ -108,7 +108,7 @@ def test_a_bucket_that_a_failed_try_left_is_named() -> None:
 
 @pytest.mark.requirement("bucket names that anybody can take beforehand")
 @pytest.mark.parametrize("code", ["403", "301"])
-def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
+def test_bucket_name_taken_by_another_account_needs_a_salt(code: str) -> None:
     service = min(SERVICES)
     found = _found(buckets=_buckets(code))[1]
 
@@ -116,7 +116,7 @@ def test_a_name_that_another_account_has_asks_for_a_salt(code: str) -> None:
     assert "name_salt in config/blue.toml" in found.fix
 
 
-def test_buckets_of_a_standing_stack_are_its_own() -> None:
+def test_buckets_of_an_existing_stack_are_not_reported() -> None:
     stacks = [_stack(f"blue-{service}-data", "UPDATE_COMPLETE") for service in SERVICES]
 
     assert [found.status for found in _found(*stacks)] == [CheckStatus.OK]
@@ -139,5 +139,5 @@ def test_backups_need_the_opt_in_of_their_region() -> None:
     assert "DynamoDB=true,S3=true" in unknown.fix
 
 
-def test_without_backups_nothing_is_asked() -> None:
+def test_without_backups_no_call_is_made() -> None:
     assert list(_backups({}, None)) == []

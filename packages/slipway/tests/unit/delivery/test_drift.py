@@ -1,4 +1,4 @@
-"""Drift as CloudFormation tells it, and as people are told of it."""
+"""Drift is read from CloudFormation, and people are notified of it."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def _look(stub: Stubber, client: Any, **options: Any) -> DriftReport:
         return detect_drift(client, [STACK], sleep=lambda _: None, **options)
 
 
-def test_every_page_of_what_differs_is_read() -> None:
-    # Given a detection that takes a while, and two pages of what it found
+def test_every_page_of_differences_is_read() -> None:
+    # Given a detection that is first in progress, and two pages of differences
     client = _SESSION.client("cloudformation")
     stub = Stubber(client)
     _detected(stub, _status("DETECTION_IN_PROGRESS"), _status("DETECTION_COMPLETE", StackDriftStatus="DRIFTED"))
@@ -69,7 +69,7 @@ def test_every_page_of_what_differs_is_read() -> None:
         {"StackResourceDrifts": [_resource("Gone", "DELETED")]},
         {"StackName": STACK, "NextToken": "t"},
     )
-    # When it is looked at, then both are found
+    # When drift is detected, then both pages are reported
     report = _look(stub, client)
     assert [line for each in report.drifted for line in each.lines()] == [
         f"{STACK}: Api (AWS::Lambda::Function, api): /MemorySize is 512, not 256",
@@ -78,7 +78,7 @@ def test_every_page_of_what_differs_is_read() -> None:
     assert report.unread == ()
 
 
-def test_what_could_not_be_read_is_not_in_sync() -> None:
+def test_unreadable_resources_are_not_in_sync() -> None:
     client = _SESSION.client("cloudformation")
     stub = Stubber(client)
     reason = "Failed to detect drift on resources [Api]"
@@ -89,8 +89,8 @@ def test_what_could_not_be_read_is_not_in_sync() -> None:
 
 
 @pytest.mark.parametrize(("resources", "unread"), [(["Role"], 0), ([], 1)])
-def test_a_failure_without_a_named_resource_is_told(resources: list[str], unread: int) -> None:
-    # Given a detection that failed at a type that the caller may not read, or at nothing that is named
+def test_a_failure_without_a_named_resource_is_reported(resources: list[str], unread: int) -> None:
+    # Given a detection that failed at a type that is skipped, or without naming a resource
     client = _SESSION.client("cloudformation")
     stub = Stubber(client)
     _detected(stub, _status("DETECTION_FAILED", DetectionStatusReason="Failed"))
@@ -99,7 +99,7 @@ def test_a_failure_without_a_named_resource_is_told(resources: list[str], unread
     assert len(_look(stub, client, skips=("AWS::IAM::",)).unread) == unread
 
 
-def test_a_detection_that_does_not_end_is_named() -> None:
+def test_a_detection_that_does_not_end_is_reported() -> None:
     client = _SESSION.client("cloudformation")
     stub = Stubber(client)
     _detected(stub, _status("DETECTION_IN_PROGRESS"))
@@ -110,7 +110,7 @@ def test_a_detection_that_does_not_end_is_named() -> None:
     ("words", "unread"),
     [(f"Stack with id {STACK} does not exist", 0), ("User is not authorized to perform: ListStackResources", 1)],
 )
-def test_only_a_stack_that_is_not_there_is_left_out(words: str, unread: int) -> None:
+def test_only_a_missing_stack_is_left_out(words: str, unread: int) -> None:
     client = _SESSION.client("cloudformation")
     stub = Stubber(client)
     stub.add_client_error("list_stack_resources", "ValidationError", words)
@@ -143,7 +143,7 @@ def _drifted(number: int) -> DriftedResource:
     )
 
 
-def test_people_are_told_of_resource_property_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_notification_names_resource_property_and_values(monkeypatch: pytest.MonkeyPatch) -> None:
     difference = PropertyDifference("/MemorySize", "256", "512")
     resource = DriftedResource(STACK, "Api", "api", "AWS::Lambda::Function", deleted=False, differences=(difference,))
     said = _told(DriftReport((STACK,), (resource,), ("prod-items-data: UPDATE_IN_PROGRESS",)), monkeypatch)
@@ -152,7 +152,7 @@ def test_people_are_told_of_resource_property_and_values(monkeypatch: pytest.Mon
     assert "not compared: prod-items-data: UPDATE_IN_PROGRESS" in said.text
 
 
-def test_an_event_stays_within_what_eventbridge_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_stays_within_the_limit_of_eventbridge(monkeypatch: pytest.MonkeyPatch) -> None:
     report = DriftReport((STACK,), tuple(_drifted(number) for number in range(300)), ())
     monkeypatch.setenv("BUS_NAME", "slipway-delivery")
     assert len(drift_handlers.entry("prod", report)["Detail"]) < 256_000

@@ -1,4 +1,4 @@
-"""The reports of a build are kept where an approver can open them."""
+"""A build's reports are stored where an approver can open them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ENV = {
 
 @pytest.fixture
 def reports(tmp_path: Path) -> Path:
-    """A root with the pages that the gates write."""
+    """Create a root folder with the pages that the gates write."""
     folder = tmp_path / FOLDER
     folder.mkdir(parents=True)
     for name in ("nag.html", "review.html", "review.json"):
@@ -37,7 +37,7 @@ def _published(root: Path, env: dict[str, str] = ENV, client: Mock | None = None
     return publish(root, env=env, client=client), client
 
 
-def test_every_report_is_kept_under_the_commit(reports: Path) -> None:
+def test_every_report_is_stored_under_the_commit(reports: Path) -> None:
     _, client = _published(reports)
 
     assert {call.args[1:] for call in client.upload_file.call_args_list} == {
@@ -47,7 +47,7 @@ def test_every_report_is_kept_under_the_commit(reports: Path) -> None:
     }
 
 
-def test_a_browser_shows_the_pages_and_does_not_save_them(reports: Path) -> None:
+def test_pages_are_stored_as_html_that_browsers_display(reports: Path) -> None:
     _, client = _published(reports)
 
     kinds = {call.args[2].rpartition("/")[2]: call.kwargs["ExtraArgs"] for call in client.upload_file.call_args_list}
@@ -66,8 +66,8 @@ def test_the_address_is_that_of_the_review_in_the_console(reports: Path) -> None
     assert (reports / ADDRESS_FILE).read_text(encoding="utf-8") == address
 
 
-def test_a_page_that_gathers_everything_takes_its_place(reports: Path) -> None:
-    # Given the page of all gates, once it is there
+def test_address_prefers_the_page_of_all_gates(reports: Path) -> None:
+    # Given the page that combines all gates
     (reports / FOLDER / "index.html").write_text("x", encoding="utf-8")
 
     address, _ = _published(reports)
@@ -83,8 +83,8 @@ def test_without_a_page_the_build_is_the_evidence(reports: Path) -> None:
     assert (reports / ADDRESS_FILE).read_text(encoding="utf-8") == "https://build"
 
 
-def test_outside_of_the_pipeline_nothing_is_kept(reports: Path) -> None:
-    # Given the address of another build
+def test_outside_the_pipeline_nothing_is_stored(reports: Path) -> None:
+    # Given a leftover address of another build
     (reports / ADDRESS_FILE).write_text("https://old", encoding="utf-8")
     address, client = _published(reports, {})
 
@@ -93,7 +93,7 @@ def test_outside_of_the_pipeline_nothing_is_kept(reports: Path) -> None:
     assert not (reports / ADDRESS_FILE).exists()
 
 
-def test_a_bucket_that_refuses_is_told_of_in_a_line(reports: Path) -> None:
+def test_a_bucket_that_refuses_is_reported_in_one_line(reports: Path) -> None:
     with pytest.raises(PublicationError, match="the reports cannot be stored in a-bucket: no"):
         _published(reports, client=Mock(**{"upload_file.side_effect": S3UploadFailedError("no")}))
     assert not (reports / ADDRESS_FILE).exists()
@@ -111,7 +111,7 @@ def test_the_console_is_that_of_the_partition(region: str, host: str) -> None:
     assert console_address("a", "b c", region).startswith(f"https://{host}/s3/object/a?region={region}&prefix=b%20c")
 
 
-def test_the_verb_says_where_the_reports_stay(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_verb_prints_the_address_of_the_reports(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(BUCKET, raising=False)
 

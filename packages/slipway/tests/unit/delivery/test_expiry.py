@@ -1,4 +1,4 @@
-"""The function that ends a sandbox: a wave at each call, its own stack last, and nothing that has time left."""
+"""The expiry function deletes a sandbox: one wave per call, its own stack last, and nothing that hasn't expired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WAVES = [
 
 
 class Account:
-    """CloudFormation and S3 of an account. A deletion takes a call, and fails for a bucket that isn't empty."""
+    """CloudFormation and S3 of an account; a deletion takes one call, and fails if a bucket isn't empty."""
 
     def __init__(self, expires: str | None = "2026-12-03T18:00:00Z") -> None:
         self.stacks = {(name, region): "CREATE_COMPLETE" for wave in WAVES for name, region in wave}
@@ -33,7 +33,7 @@ class Account:
         return CloudFormation(self, region) if service == "cloudformation" else S3(self)
 
     def settle(self) -> None:
-        """Let what is being deleted be gone."""
+        """Complete the deletions that are in progress."""
         self.stacks = {key: status for key, status in self.stacks.items() if status != "DELETE_IN_PROGRESS"}
 
 

@@ -1,4 +1,4 @@
-"""The four DORA figures from the events of CodePipeline and CodeDeploy."""
+"""The four DORA metrics are computed from events of CodePipeline and CodeDeploy."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_events_are_read_as_aws_documents_them(name: str, kind: type) -> None:
     assert type(read(recorded(name))) is kind
 
 
-def test_an_event_of_something_else_is_no_change() -> None:
+def test_unrelated_events_are_ignored() -> None:
     assert read({"detail-type": "AWS API Call via CloudTrail", "time": "2026-11-20T10:00:00Z", "detail": {}}) is None
 
 
@@ -53,10 +53,10 @@ def test_recorded_failure_and_its_stage_count_once() -> None:
     changes = [read(recorded(name)) for name in ("stage-started", "deployment-failed", "stage-failed")]
     desk = Desk()
 
-    # When they come in
+    # When they are processed
     desk.take(*[change for change in changes if change])
 
-    # Then one deployment was made, and it failed
+    # Then there was one deployment, which failed
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
 
 
@@ -93,26 +93,26 @@ def test_any_stage_of_an_environment_can_fail_it_once() -> None:
 
 
 def test_a_canceled_stage_is_a_failed_change() -> None:
-    # Given prod half deployed by an execution that a changed pipeline canceled
+    # Given an execution that was canceled by a pipeline change while it deployed to prod
     desk = Desk()
     desk.take(stage("one", "STARTED", 0), stage("one", "CANCELED", 10))
 
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (1, 1)
-    # And it is broken until the next success
+    # And prod counts as broken until the next success
     assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in desk.take(stage("two", "SUCCEEDED", 70))
 
 
 def test_a_stage_of_two_environments_counts_for_both() -> None:
-    # Given production in two regions side by side
+    # Given production in two regions, deployed in parallel
     stages = {"prod-services": ["prod", "prod-eu"]}
     desk = Desk(delivery=replace(DELIVERY, stages=stages), rollbacks={"back": "one"})
 
-    # When their stage succeeds, fails, and is rolled back
+    # When their common stage succeeds, fails, and is rolled back
     desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 1))
     desk.take(stage("two", "STARTED", 2), stage("two", "FAILED", 3))
     desk.take(stage("back", "STARTED", 4), stage("back", "SUCCEEDED", 5))
 
-    # Then each has its own figures, and the same
+    # Then both have the same figures
     for name in ("prod", "prod-eu"):
         assert (desk.total("Deployments", name), desk.total("ChangeFailures", name)) == (2, 1)
         assert desk.total("TimeToRestore", name) == 2 * 60
@@ -130,11 +130,11 @@ def test_time_to_restore_runs_from_failure_to_success() -> None:
     found = desk.take(stage("four", "SUCCEEDED", 70))
 
     assert Figure("prod", "TimeToRestore", "Seconds", 60 * 60) in found
-    # And the next success restores nothing
+    # A further success restores nothing
     assert "TimeToRestore" not in {figure.metric for figure in desk.take(stage("five", "SUCCEEDED", 90))}
 
 
-def test_code_deploy_says_earlier_since_when_it_is_broken() -> None:
+def test_time_to_restore_starts_with_the_failed_deployment() -> None:
     desk = Desk()
     desk.take(stage("one", "STARTED", 0), deployment(5), stage("one", "FAILED", 15))
 
@@ -152,7 +152,7 @@ def test_unrelated_deployments_are_ignored(application: str) -> None:
 
 
 def test_rollback_is_a_failure_and_not_a_deployment() -> None:
-    # Given a change that stood, and alarms that went off in its bake
+    # Given a change that was deployed, and one whose bake raised an alarm
     desk = Desk(rollbacks={"back": "one"})
     desk.take(stage("one", "STARTED", 0), stage("one", "SUCCEEDED", 10))
     desk.take(stage("two", "STARTED", 20), stage("two", "SUCCEEDED", 30))
@@ -160,7 +160,7 @@ def test_rollback_is_a_failure_and_not_a_deployment() -> None:
     # When the stage is rolled back
     desk.take(stage("back", "STARTED", 40), stage("back", "SUCCEEDED", 50))
 
-    # Then two deployments were made, one of them failed, and it was mended in ten minutes
+    # Then two deployments were made, one of them failed, and the failure was fixed in ten minutes
     assert (desk.total("Deployments"), desk.total("ChangeFailures")) == (2, 1)
     assert desk.total("TimeToRestore") == 10 * 60
 
@@ -194,7 +194,7 @@ def test_successful_retry_is_a_failed_and_restored_deployment() -> None:
     assert desk.total("TimeToRestore") == 10 * 60
 
 
-def test_environments_are_counted_apart() -> None:
+def test_environments_are_counted_separately() -> None:
     desk = Desk()
     desk.take(stage("one", "SUCCEEDED", 5, "staging-services"), stage("one", "FAILED", 9))
 
@@ -248,12 +248,12 @@ def test_environments_of_an_account_differ_by_name() -> None:
 
 
 def test_alarms_that_are_on_are_counted_each_minute() -> None:
-    # Given two alarms of prod of which one has ended
+    # Given two prod alarms, one of which has ended
     desk = Desk()
     desk.take(alarm(1, "ALARM"), alarm(1, "ALARM", "prod-items-Errors"), alarm(2, "OK"))
 
     # When a minute passes
     found = desk.take(Minute(at(3)))
 
-    # Then the number of each environment is put again
+    # Then each environment's number of active alarms is put again
     assert found == [Figure("staging", "AlarmsInAlarm", "Count", 0), Figure("prod", "AlarmsInAlarm", "Count", 1)]

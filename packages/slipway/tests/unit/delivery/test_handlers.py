@@ -1,4 +1,4 @@
-"""The two functions as Lambda calls them: metrics on standard output, messages to the topic and the chat."""
+"""The two Lambda handlers write metrics to standard output, and send messages to the topic and the chat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOPIC = "arn:aws:sns:us-east-1:999999999999:notifications"
 
 @pytest.fixture
 def handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module as Lambda imports it."""
+    """Import the module as Lambda does."""
     described = {
         "stages": dict(DELIVERY.stages),
         "last_stages": sorted(DELIVERY.last_stages),
@@ -63,7 +63,7 @@ def test_figures_are_metrics_of_the_environment(
         document = json.loads(line)
         (directive,) = document["_aws"]["CloudWatchMetrics"]
         assert directive["Namespace"] == "Slipway/Delivery"
-        # The dashboard and the alarms ask for these two dimensions
+        # The dashboard and the alarms query these two dimensions
         assert directive["Dimensions"] == [["Environment", "service"]]
         assert (document["Environment"], document["service"]) == ("prod", SERVICE)
         (metric,) = directive["Metrics"]
@@ -78,7 +78,7 @@ def test_an_event_of_no_interest_makes_no_metric(handlers: ModuleType, capsys: p
 
 
 class Clients:
-    """The clients of the function that notifies."""
+    """The clients of the function that sends notifications."""
 
     def __init__(self) -> None:
         self.sns = Mock()
@@ -119,7 +119,7 @@ def test_a_started_stage_is_not_notified(handlers: ModuleType, monkeypatch: pyte
 
 @pytest.mark.parametrize("chat", [True, False])
 def test_alarms_go_to_the_chat_alone(handlers: ModuleType, monkeypatch: pytest.MonkeyPatch, chat: bool) -> None:
-    # Given that the environment's own topic tells people of its alarms by mail
+    # Given that the environment's own topic already mails its alarms
     clients, posted = Clients(), Mock()
     monkeypatch.setattr(handlers, "aws", clients)
     monkeypatch.setattr(handlers.webhook, "post", posted)

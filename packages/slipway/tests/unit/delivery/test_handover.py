@@ -1,4 +1,4 @@
-"""What is handed over runs by itself: on a bare Python, without the repository's own packages."""
+"""The handed-over files run by themselves: on a bare Python, without the repository's installed packages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.tasks.reports import HANDOVER
 
 SOURCES = "packages/slipway/src:packages/slipway-runtime/src"
 BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
-"""The interpreter that the virtual environment was made from."""
+"""The interpreter that the virtual environment was created from."""
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def handed_over(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a build would: with nothing of this process but a path with the bare Python in front."""
+    """Run a command as a build would: with a clean environment whose PATH starts with the bare Python."""
     binaries = folder / "bin"
     binaries.mkdir(exist_ok=True)
     if not (binaries / "python3").exists():
@@ -40,9 +40,9 @@ def _run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("verb", ["protect", "verify", "attack", "perform", "experiment"])
 def test_verbs_install_nothing(handed_over: Path, verb: str) -> None:
-    # When make says what it would run
+    # When make prints the commands it would run
     said = _run(handed_over, "make", "--dry-run", verb, "ENV=dev", "SERVICE=items ingest")
-    # Then it is the step alone, by the image's own Python
+    # Then the only command is the step itself, run by the image's own Python
     assert said.returncode == 0, said.stderr
     (line,) = said.stdout.splitlines()
     assert line.startswith("python3 -m slipway ")
@@ -64,7 +64,7 @@ def test_smoke_tests_are_collected_on_a_bare_python(handed_over: Path) -> None:
     assert "test_items.py" in done.stdout
 
 
-def test_nothing_is_there_to_install_from(handed_over: Path) -> None:
+def test_no_dependency_files_are_handed_over(handed_over: Path) -> None:
     names = {path.name for path in handed_over.iterdir()}
     assert not names & {"requirements", "package.json", "package-lock.json"}
 

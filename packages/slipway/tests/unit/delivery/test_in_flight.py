@@ -1,4 +1,4 @@
-"""A change of the pipeline is refused while an execution deploys (it would be canceled half-way)."""
+"""A pipeline change is refused while an execution deploys, since CodePipeline would cancel the execution."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def _stage(name: str, status: str = "InProgress") -> Mock:
 
 @pytest.mark.parametrize("state", ["reviewed", "not reviewed"])
 def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -> None:
-    # Given a change that restarts the pipeline, or of which nobody can say whether it does
+    # Given a change that restarts the pipeline, or one for which this is unknown
     kinds = ["pipeline-restarted"] if state == "reviewed" else []
     review = _review(tmp_path, *kinds, state=state)
 
-    # Then it is refused while an environment is deployed, with the execution and the way on
+    # Then it is refused while an environment is being deployed, naming the execution and what to do
     with pytest.raises(
         InFlightError, match=rf"cancel these half-way: {ENVIRONMENT}-services \(execution e-1\).*--name delivery"
     ):
@@ -55,25 +55,25 @@ def test_a_changed_pipeline_waits_for_a_deployment(tmp_path: Path, state: str) -
         pytest.param(_client(Build="InProgress"), id="a build"),
     ],
 )
-def test_nothing_that_deploys_is_canceled(tmp_path: Path, client: Mock) -> None:
+def test_change_is_accepted_when_nothing_deploys(tmp_path: Path, client: Mock) -> None:
     said = check(specimen.SETTINGS, _review(tmp_path, "pipeline-restarted"), env=BUILD, client=client)
     assert said == "this change restarts the pipeline, and no stage deploys"
 
 
 @pytest.mark.parametrize("state", ["reviewed", "first delivery"])
-def test_other_changes_are_not_held_back(tmp_path: Path, state: str) -> None:
+def test_other_changes_are_accepted(tmp_path: Path, state: str) -> None:
     client = _stage("services")
     said = check(specimen.SETTINGS, _review(tmp_path, "renamed", state=state), env=BUILD, client=client)
     assert said == "the pipeline does not change: no running execution is canceled"
     client.get_pipeline_state.assert_not_called()
 
 
-def test_outside_the_build_nothing_is_asked(tmp_path: Path) -> None:
+def test_outside_the_build_nothing_is_checked(tmp_path: Path) -> None:
     client = _stage("services")
     assert check(specimen.SETTINGS, tmp_path / "none", env={}, client=client).startswith("not the pipeline's build")
     client.get_pipeline_state.assert_not_called()
 
 
-def test_a_missing_review_is_no_permission(tmp_path: Path) -> None:
+def test_a_missing_review_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InFlightError, match=r"cannot be read .*: run `make review` first"):
         check(specimen.SETTINGS, tmp_path / "none", env=BUILD, client=_stage("services"))

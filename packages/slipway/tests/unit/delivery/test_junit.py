@@ -1,4 +1,4 @@
-"""CodeBuild shows 500 cases of a report: failed ones are among them, and nothing is left out unsaid."""
+"""CodeBuild shows 500 cases of a report: failures come first, and left-out cases are counted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_few_cases_are_kept_as_they_are(tmp_path: Path, target: Path) -> None:
     assert len(_read(target)) == CASES
 
 
-def test_passed_cases_are_put_together_by_module(tmp_path: Path, target: Path) -> None:
+def test_passed_cases_are_grouped_by_module(tmp_path: Path, target: Path) -> None:
     reports = [_write(tmp_path / "a.xml", CASES), _write(tmp_path / "b.xml", 4, 2, module="tests.b")]
     assert condense(reports, target) == 4
     cases = _read(target)
@@ -66,6 +66,6 @@ def test_unreadable_reports_fail(tmp_path: Path, target: Path) -> None:
     assert _failed(_read(target)) == ["a.xml"]
 
 
-def test_no_report_is_an_empty_one(target: Path) -> None:
+def test_missing_report_becomes_an_empty_one(target: Path) -> None:
     assert condense([], target) == 0
     assert _read(target) == []

@@ -1,4 +1,4 @@
-"""Names that AWS refuses for their length."""
+"""Names that exceed AWS's length limits are reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_each_step_has_a_role_of_its_name(role: Callable[[Environment], str], st
     ("kind", "limit"), [("role", 64), ("backup vault", 50), ("source of access logs", 60), ("bucket", 63)]
 )
 def test_a_name_may_be_as_long_as_its_limit(kind: str, limit: int) -> None:
-    # Given services, and prefixes of buckets, with longer and longer names
+    # Given service names and bucket prefixes of increasing length
     reported = (
         str(problem)
         for length in range(1, limit)
@@ -65,5 +65,5 @@ def test_a_name_may_be_as_long_as_its_limit(kind: str, limit: int) -> None:
         if f"the {kind} '" in str(problem)
     )
 
-    # Then the first that is reported has one character too many
+    # Then the first reported name exceeds the limit by one character
     assert f"has {limit + 1} characters, and AWS allows {limit};" in next(reported)

@@ -1,4 +1,4 @@
-"""What people are told, and how the chat is reached."""
+"""What notifications say, and how the chat is called."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def told(name: str) -> Message | None:
         ),
     }.items(),
 )
-def test_people_are_told_of_failure_success_approval_and_rollback(name: str, subject: str) -> None:
+def test_failure_success_approval_and_rollback_are_notified(name: str, subject: str) -> None:
     said = told(name)
 
     assert said
@@ -52,7 +52,7 @@ def test_single_steps_are_not_notified(name: str) -> None:
     assert told(name) is None
 
 
-def test_a_message_leads_to_the_execution() -> None:
+def test_a_message_links_to_the_execution() -> None:
     said = told("pipeline-failed")
 
     assert said
@@ -69,7 +69,7 @@ def test_a_rollback_is_called_one(is_rollback: bool) -> None:
     assert said.subject == f"slipway: {'rollback' if is_rollback else 'execution'} failed"
 
 
-def test_a_subject_is_no_longer_than_sns_takes() -> None:
+def test_a_subject_fits_the_limit_of_sns() -> None:
     change = DeploymentChange(
         at=at(0), account="333333333333", application="prod-" + "x" * 200, deployment="d", state="FAILURE"
     )
@@ -80,13 +80,13 @@ def test_a_subject_is_no_longer_than_sns_takes() -> None:
     assert len(said.subject) == SUBJECT_LIMIT
 
 
-def test_a_deployment_of_something_else_is_not_told() -> None:
+def test_unrelated_deployments_are_not_notified() -> None:
     change = DeploymentChange(at=at(0), account="333333333333", application="other", deployment="d", state="FAILURE")
 
     assert message(change, region="us-east-1", environment_of=DELIVERY.environment) is None
 
 
-def test_a_stage_alone_is_not_told() -> None:
+def test_a_stage_alone_is_not_notified() -> None:
     change = StageChange(at=at(0), pipeline="slipway", execution="e", stage="prod-services", state="FAILED")
 
     assert message(change, region="us-east-1", environment_of=DELIVERY.environment) is None
@@ -130,7 +130,7 @@ def test_no_answer_is_an_error_without_the_address(error: Exception) -> None:
         post(SECRET, "text", pool=pool(error))
 
     assert "secret" not in str(raised.value)
-    # And nothing hands the first error on to a log
+    # The original error, which contains the address, is not chained into a log
     assert raised.value.__suppress_context__
 
 

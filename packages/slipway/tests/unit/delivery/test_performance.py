@@ -1,4 +1,4 @@
-"""What a run under load says, and what speaks against it; `local/test_performance.py` runs one."""
+"""How the result of a load test is judged; `local/test_performance.py` runs one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def entry(name: str, times: dict[str, int], failures: int = 0) -> dict[str, Any]
     ("times", "percent", "is_"),
     [({}, 95, 0.0), ({10.0: 1}, 95, 10.0), ({10.0: 95, 99.0: 5}, 95, 10.0), ({10.0: 94, 99.0: 6}, 95, 99.0)],
 )
-def test_percentiles_are_times_that_were_measured(times: dict[float, int], percent: int, is_: float) -> None:
+def test_percentiles_are_measured_times(times: dict[float, int], percent: int, is_: float) -> None:
     assert percentile(times, percent) == is_
 
 
@@ -49,7 +49,7 @@ def test_statistics_are_summed_over_the_routes() -> None:
         ({"failures": 3}, None, ["1.5 % of 200 requests failed; at most 1 % may"]),
         ({"requests": 0}, None, ["no request was sent"]),
         ({}, {"p95_ms": 66.0}, ["p95 is 100 ms, more than 50 % above the 66 ms of the last good run"]),
-        # Of few requests two decide the p95
+        # With few requests, two slow ones determine the p95
         ({}, {"p95_ms": 66.0, "requests": 49}, []),
         ({"requests": 49}, {"p95_ms": 66.0}, []),
     ],
@@ -87,7 +87,7 @@ def test_faults_fail_a_case_of_the_report() -> None:
     assert "<failure" in as_junit(run(), ["p95 is 501 ms, above 500 ms"])
 
 
-def test_the_last_good_run_is_kept_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_good_run_is_stored_per_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: dict[str, bytes] = {}
 
     class S3:
@@ -109,7 +109,7 @@ def test_the_last_good_run_is_kept_by_environment(monkeypatch: pytest.MonkeyPatc
     good.write(run())
     assert list(kept) == ["performance/staging/catalog.json"]
     assert good.read("catalog") == run().plain()
-    # Outside of the pipeline's build there is nothing to compare with
+    # Outside the pipeline's build there is no earlier run to compare with
     assert LastGood(None, "staging").read("catalog") is None
 
 

@@ -1,4 +1,4 @@
-"""Setting the protection of stacks, and the way through for people."""
+"""Stacks are protected, and people can open one for an update with a recorded reason."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def described(*, on: bool) -> dict[str, Any]:
 
 
 def setting(cloudformation: Any, *, reads_policy: dict[str, Any] | None, reads_on: bool) -> Stubber:
-    """CloudFormation that takes the protection and reads back what is given."""
+    """Return a stubbed CloudFormation that accepts the protection and then reads back the given state."""
     stubber = Stubber(cloudformation)
     stubber.add_response(
         "update_termination_protection",
@@ -78,7 +78,7 @@ def test_the_policy_protects_resources_with_data() -> None:
     }
 
 
-def test_what_is_set_is_read_back() -> None:
+def test_protection_is_read_back_after_it_is_set() -> None:
     cloudformation = client()
 
     with setting(cloudformation, reads_policy=STACK_POLICY, reads_on=True) as calls:
@@ -91,7 +91,7 @@ def test_what_is_set_is_read_back() -> None:
 
 @pytest.mark.requirement("protection")
 @pytest.mark.parametrize(("policy", "on"), [(STACK_POLICY, False), (None, True), (OPEN_POLICY, True)])
-def test_a_stack_that_reads_back_otherwise_is_an_error(policy: dict[str, Any] | None, on: bool) -> None:
+def test_different_protection_read_back_is_an_error(policy: dict[str, Any] | None, on: bool) -> None:
     cloudformation = client()
 
     with (
@@ -116,7 +116,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 
 
 class Person:
-    """A person's session: who they are, and what CloudFormation saw of them."""
+    """A person's session: who they are, and the calls that CloudFormation received from them."""
 
     def __init__(self, account: str) -> None:
         self.account = account

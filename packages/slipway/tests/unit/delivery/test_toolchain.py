@@ -1,4 +1,4 @@
-"""One constant a tool: what this machine runs is what the pipeline installs."""
+"""Each tool's version is defined once: the pipeline installs what this machine runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_pipeline_uses_the_versions_of_package_json() -> None:
 
     assert pinned["aws-cdk"] == toolchain.CDK_CLI_VERSION
     assert pinned["cdk-assets"] == toolchain.CDK_ASSETS_VERSION
-    # Exactly, never a range
+    # Exact versions, never ranges
     assert all(re.fullmatch(r"\d+\.\d+\.\d+", version) for version in pinned.values())
 
 

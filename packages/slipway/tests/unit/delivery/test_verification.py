@@ -1,4 +1,4 @@
-"""How a service's tests are run against what was deployed."""
+"""A service's tests run against its deployed stacks."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_service_is_found_by_its_stacks_outputs() -> None:
             "TableName": "table",
             "ApiEndpoint": "https://api/live/",
             "DistributionDomain": "d1.cloudfront.net",
-            # And the edge is called by its own name
+            # The edge's own address
             "EdgeEndpoint": "https://d1.cloudfront.net/",
         },
     }
@@ -98,22 +98,22 @@ def test_tests_get_only_the_roles_credentials() -> None:
 @pytest.mark.parametrize("name", ["dev", "live"])
 @pytest.mark.parametrize("kind", EnvironmentKind)
 def test_production_is_verified_by_reading_only(name: str, kind: EnvironmentKind) -> None:
-    # Given an environment of a kind, whatever its name
+    # Given an environment of a kind, with an arbitrary name
     environment = specimen.SETTINGS.environments[0].model_copy(update={"name": name, "kind": kind})
 
     said = command(environment, "items")
 
-    # Then tests that write stay out of production alone
+    # Then tests that write are deselected in production only
     assert (said[-2:] == ["-m", "not writes"]) is (kind is EnvironmentKind.PRODUCTION)
     assert "services/items/tests/smoke" in said
-    # And a report is kept
+    # And a report is written
     assert any(part.startswith("--junit-xml=") for part in said)
 
 
 def run(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *arguments: str, ends: Sequence[int], stacks: Any = None
 ) -> int:
-    """Run the command line, with tests of each service that end with a code."""
+    """Run the command line, with each service's tests ending with a given exit code."""
     client = fake(STACKS if stacks is None else stacks)
     session = Mock(spec=boto3.Session)
     session.client.return_value = client
@@ -125,10 +125,10 @@ def run(
     return main(["verify", *arguments])
 
 
-# 0 passed, 1 failed, 4 no such file, 5 no test was found.
+# Exit codes: 0 passed, 1 failed, 4 no such file, 5 no tests were collected.
 @pytest.mark.requirement("tests after each environment")
 @pytest.mark.parametrize("code", [0, 1, 2, 4, 5])
-def test_it_ends_as_the_tests_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
+def test_exit_code_is_that_of_the_tests(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int) -> None:
     assert run(monkeypatch, tmp_path, "--env", "dev", "--service", "items", ends=[code]) == code
 
     written = json.loads((tmp_path / "dev-items.json").read_text(encoding="utf-8"))
@@ -136,7 +136,7 @@ def test_it_ends_as_the_tests_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("codes", "ends"), [((0, 0), 0), ((0, 1), 1), ((5, 0), 5)])
-def test_one_service_that_fails_is_enough(
+def test_one_failing_service_fails_the_verification(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, codes: tuple[int, int], ends: int
 ) -> None:
     stacks = STACKS | {name.replace("items", "ingest"): found for name, found in STACKS.items()}
@@ -152,7 +152,7 @@ def test_one_service_that_fails_is_enough(
         (("--env", "dev", "--service", "items"), {}, "dev-foundation does not exist"),
     ],
 )
-def test_what_is_not_there_is_one_line_and_a_failure(
+def test_unknown_environment_or_stack_fails_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -1,4 +1,4 @@
-"""A stage with one function under CodeDeploy, as it is synthesized, for tests to change."""
+"""A synthesised stage with one function under CodeDeploy, which tests modify."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _VARIABLES = {"POWERTOOLS_METRICS_NAMESPACE": "Slipway", "POWERTOOLS_SERVICE_NAM
 
 
 def alarm(metric: str, threshold: float, *, dimensions: int = 3, **changes: Any) -> dict[str, Any]:
-    """An alarm on a metric of the new version, or of the alias (2) or the function (1) as a whole."""
+    """Return an alarm on the new version's metric, or on the metric of the alias (2) or of the function (1)."""
     properties = {
         "Namespace": "AWS/Lambda",
         "MetricName": metric,
@@ -46,7 +46,7 @@ def alarm(metric: str, threshold: float, *, dimensions: int = 3, **changes: Any)
 
 
 def faults_alarm(**changes: Any) -> dict[str, Any]:
-    """The alarm on what the new version counts against itself."""
+    """Return an alarm on the faults that the new version counts."""
     counted: list[dict[str, Any]] = [
         {"Name": "service", "Value": "tiny"},
         {"Name": "function_name", "Value": {"Ref": FUNCTION}},
@@ -84,12 +84,12 @@ def resources(
     alarms: dict[str, dict[str, Any]] = ALARMS,
     **more: dict[str, Any],
 ) -> dict[str, Any]:
-    """The resources of the stack.
+    """Return the resources of the stack.
 
     Args:
-        configuration: of the deployment group.
-        alarms: of the deployment group, by logical id.
-        more: other resources.
+        configuration: Deployment configuration of the group.
+        alarms: Alarms of the group, by logical id.
+        more: Other resources of the stack.
     """
     return {
         FUNCTION: {"Type": "AWS::Lambda::Function", "Properties": {"Environment": {"Variables": _VARIABLES}}},
@@ -117,18 +117,18 @@ def resources(
 
 
 def rollout(*arguments: Any, **changes: Any) -> Rollout:
-    """The one deployment group of a stage; the arguments are those of `resources`."""
+    """Return the stage's only deployment group; the arguments are those of `resources`."""
     return rollout_of(resources(*arguments, **changes))
 
 
 def rollout_of(stack: dict[str, Any]) -> Rollout:
-    """The one deployment group of a stack's resources."""
+    """Return the only deployment group of a stack's resources."""
     (found,) = read({STACK: {"Resources": stack}}, "prod", "tiny")
     return found
 
 
 def assembly(folder: Path, stage: str, stack: dict[str, Any]) -> Path:
-    """Write a stage as `cdk synth` does."""
+    """Write a stage in the layout of `cdk synth`."""
     place = folder / f"assembly-Pipeline-{stage}"
     place.mkdir(parents=True)
     artifact = {

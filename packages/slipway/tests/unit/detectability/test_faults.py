@@ -1,4 +1,4 @@
-"""Failures as a person writes them."""
+"""Failure modes are parsed from the form in which people write them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_the_same_failure_has_one_name() -> None:
     assert len({fault.name for fault in FAULTS}) == len(FAULTS)
 
 
-def test_what_a_caller_notices() -> None:
+def test_every_kind_of_failure_counts_as_harmful() -> None:
     assert FailureMode("all", errors=0.1, answered=0.2, slow=0.3).harmful == pytest.approx(0.6)
 
 

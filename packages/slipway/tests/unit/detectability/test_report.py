@@ -1,4 +1,4 @@
-"""The report names canaries that detect nothing, with what would detect more, and those that detect failures."""
+"""The report names canaries that detect nothing, suggests better ones, and lists those that detect failures."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def examine(rate: float, *arguments: Any, faults: list[FailureMode] = FEW, **cha
 
 
 def test_weak_canary_is_reported_with_a_better_one() -> None:
-    # Given one invocation per second, of which the canary gets thirty: too few for a failure of 5 %
+    # Given one request per second, of which the canary receives thirty: too few to see a 5 % failure
     found = examine(1)
     said = report.verdict(found)
-    # Then it says so, names the quickest configuration that sees it, and the rate at which the present one does
+    # Then the verdict says so, and names the quickest configuration that sees it and the rate at which this one does
     assert not found.verdict.sees
     assert re.search(
         r"at 1 invocation per second Canary10Percent5Minutes sees a failure of 5 % in only \d+(\.\d)? %", said
@@ -42,34 +42,34 @@ def test_weak_canary_is_reported_with_a_better_one() -> None:
     assert said.endswith(f"The current one would at {found.verdict.rate:g} invocations per second.")
 
 
-@pytest.mark.parametrize("mend", ["rate", "configuration"])
-def test_what_it_says_would_see_it_does(mend: str) -> None:
-    # Given a canary that does not see, and what it says would
+@pytest.mark.parametrize("fix", ["rate", "configuration"])
+def test_suggested_fix_sees_the_failure(fix: str) -> None:
+    # Given a canary that does not see the failure, and the suggested ways to see it
     verdict = examine(1).verdict
     assert verdict.quickest is not None
     assert verdict.rate is not None
-    # When it is done
-    mended = examine(verdict.rate) if mend == "rate" else examine(1, f"CodeDeployDefault.Lambda{verdict.quickest.name}")
-    # Then it sees
-    assert mended.verdict.sees
+    # When one of them is applied
+    fixed = examine(verdict.rate) if fix == "rate" else examine(1, f"CodeDeployDefault.Lambda{verdict.quickest.name}")
+    # Then the canary sees the failure
+    assert fixed.verdict.sees
     assert re.search(
         r"sees a failure of 5 % in (9[5-9]|100)(\.\d)? % of deployments, and the failure affects",
-        report.verdict(mended),
+        report.verdict(fixed),
     )
-    # And a little less does not: a quicker configuration of those there are, half the rate
-    if mend == "rate":
+    # And half the suggested rate is not enough
+    if fix == "rate":
         assert not examine(verdict.rate / 2).verdict.sees
 
 
 def test_undetectable_failure_is_reported_at_the_rate() -> None:
-    # Given one invocation in a hundred seconds
+    # Given one invocation per hundred seconds
     said = report.verdict(examine(0.01))
 
     assert "No predefined configuration detects it at this rate. The current one would at" in said
 
 
-def test_where_nothing_would_help_that_is_said() -> None:
-    # Given an alarm that no failure sets off
+def test_report_says_when_no_configuration_would_help() -> None:
+    # Given an alarm that no failure triggers
     said = report.verdict(examine(1, alarms={"A": alarm("Throttles", 1)}))
 
     assert said.endswith("No predefined configuration detects it at this rate. More traffic would not help either.")
@@ -88,20 +88,20 @@ def test_all_at_once_is_shown_with_its_meaning() -> None:
     )
 
 
-def test_functions_of_which_the_same_is_said_are_told_together() -> None:
+def test_functions_with_the_same_verdict_are_reported_together() -> None:
     one = examine(100)
     texts = list(report.verdicts([one, one, examine(1), one]))
 
     assert [text.partition(": at")[0] for text in texts] == ["prod, tiny api, tiny api and tiny api", "prod, tiny api"]
 
 
-def test_what_no_alarm_counts_is_told_once() -> None:
+def test_failures_no_alarm_counts_are_reported_once() -> None:
     assert "no alarm of these deployment groups counts them" in (report.unseen([examine(1)]) or "")
-    # But not where it was not asked for
+    # Not where these failures were not simulated
     assert report.unseen([examine(1, faults=[FailureMode.failing(0.05)])]) is None
 
 
-def test_alarms_that_prove_nothing_are_told() -> None:
+def test_alarms_that_prove_nothing_are_reported() -> None:
     found = examine(1, alarms={**ALARMS, "Own": alarm("Errors", 1, Namespace="Own")})
 
     (line,) = report.blind([found])
@@ -130,11 +130,11 @@ def test_table_has_row_per_function_and_column_per_failure() -> None:
     assert "answered" in text
 
 
-def test_the_results_are_whole(tmp_path: Path) -> None:
-    # Given a finding, when it is written
+def test_results_are_written_as_json(tmp_path: Path) -> None:
+    # When a finding is written
     found = examine(1)
     results, picture = run.write([found], SURVEY, tmp_path)
-    # Then another program finds all of it
+    # Then the JSON contains everything
     document = json.loads(results.read_text(encoding="utf-8"))
     (function,) = document["functions"]
     assert function["deployment_configuration"] == "Canary10Percent5Minutes"
@@ -148,7 +148,7 @@ def test_the_results_are_whole(tmp_path: Path) -> None:
     assert picture.read_text(encoding="utf-8") == draw([found])
 
 
-# The picture.
+# The picture
 
 
 def parsed(picture: str) -> ElementTree.Element:
@@ -165,10 +165,10 @@ def test_the_picture_shows_chance_and_harm_of_each_function() -> None:
     assert "prod: Canary10Percent5Minutes" in texts
     assert {"tiny: caught before full traffic", "tiny: affected until then, 95th percentile"} <= set(texts)
     assert texts.count("api, 3 per second") == 2
-    # A line each, through a point a failure rate
+    # One line per function, with one point per failure rate
     lines = [element.get("points", "").split() for element in picture.iter(f"{SVG}polyline")]
     assert [len(line) for line in lines] == [len(CURVE)] * 2
-    # And the chance rises to the right, where more fails: y falls
+    # The chance of detection rises with the failure rate: y falls from left to right
     heights = [float(point.partition(",")[2]) for point in lines[0]]
     assert heights[0] > heights[-1]
     assert all(0 <= height <= 190 for height in heights)
@@ -181,17 +181,17 @@ def test_environment_without_shift_is_a_line_of_text() -> None:
     assert not list(picture.iter(f"{SVG}polyline"))
 
 
-# The verb.
+# The verb
 
 
 @pytest.fixture(autouse=True)
 def _project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project is the specimen: its folders say which services there are."""
+    """Use the specimen as the project: its folders define the services."""
     monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
 
 
 def tiny(tmp_path: Path) -> Path:
-    """An assembly in which `items` of prod has one function."""
+    """Write an assembly in which `items` of prod has one function."""
     return assembly(tmp_path, "prod-catalog", resources())
 
 
@@ -217,7 +217,7 @@ def test_the_traffic_is_that_of_the_configuration_unless_given(tmp_path: Path) -
 
 
 def test_a_function_without_traffic_is_reported(tmp_path: Path) -> None:
-    # Given a function that the configuration does not know
+    # Given a function that the configuration does not mention
     text = json.dumps(resources()).replace("ApiFunction", "StrangerFunction")
     folder = assembly(tmp_path, "prod-catalog", json.loads(text))
 
@@ -233,14 +233,14 @@ def test_a_missing_assembly_is_reported(tmp_path: Path) -> None:
 
 
 def test_the_page_gets_the_results_between_its_markers(tmp_path: Path) -> None:
-    # Given a page with something before and after
+    # Given a page with text before and after the markers
     page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n", encoding="utf-8")
     found = examine(1)
-    # When the results are put there, twice
+    # When the results are written twice
     for _ in range(2):
         run.write_documentation([found], SURVEY, page=page, picture=picture)
-    # Then the rest is as it was
+    # Then the rest of the page is unchanged
     text = page.read_text(encoding="utf-8")
     assert text == f"before\n{report.markdown([found], SURVEY)}after\n"
     assert "old" not in text

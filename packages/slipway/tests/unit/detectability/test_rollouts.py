@@ -1,4 +1,4 @@
-"""Deployment groups, as templates have them."""
+"""Deployment groups are read from templates."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_group_is_read_with_alias_alarms_and_traffic() -> None:
     assert (found.environment, found.service, found.function, found.name) == ("prod", "tiny", "api", "tiny api")
     assert found.shift.name == "Canary10Percent5Minutes"
     assert [one.name for one in found.alarms] == ["Errors", "Latency"]
-    # Both watch the new version alone
+    # Both alarms watch the new version only
     assert list(found.scopes.values()) == [MetricScope.VERSION, MetricScope.VERSION]
     assert not found.blind
 
@@ -94,8 +94,8 @@ def test_dimensions_say_whose_invocations_count(dimensions: int, scope: MetricSc
     ],
     ids=["another function", "another metric", "another namespace"],
 )
-def test_an_alarm_that_no_invocation_reaches_is_told(blind: dict[str, Any]) -> None:
-    # Given an alarm on something else, beside one that counts
+def test_alarm_that_no_invocation_reaches_is_reported(blind: dict[str, Any]) -> None:
+    # Given an alarm on something else, besides one that counts
     found = rollout(alarms={"Blind": blind, **ALARMS})
 
     assert [one.name for one, _ in found.blind] == ["Blind"]
@@ -115,10 +115,10 @@ def test_counted_faults_are_the_new_versions() -> None:
 
 @pytest.mark.parametrize("name", ["POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"])
 def test_alarm_on_foreign_fault_metric_is_reported(name: str) -> None:
-    # Given a function whose own variables give its metric another name than the alarm reads
+    # Given a function whose variables name its metric differently from the alarm
     stack = resources(alarms={"Faults": faults_alarm()})
     stack[FUNCTION]["Properties"] = {"Environment": {"Variables": {**_variables(stack), name: "other"}}}
-    # When the group is read, then the alarm is blind on that metric, though not on the other
+    # When the group is read, then the alarm is blind on that metric, but not on the other
     ((blind, metrics),) = rollout_of(stack).blind
     assert (blind.name, [metric.name for metric in metrics]) == ("Faults", ["Faults"])
 
@@ -144,8 +144,8 @@ def test_group_without_rollback_alarms_has_none(changes: dict[str, Any]) -> None
     assert rollout_of(stack).alarms == ()
 
 
-def test_a_configuration_of_ones_own_is_read_from_its_resource() -> None:
-    # Given a canary of 5 % for a minute
+def test_custom_configuration_is_read_from_its_resource() -> None:
+    # Given a canary of 5 % for one minute
     routing = {"Type": "TimeBasedCanary", "TimeBasedCanary": {"CanaryPercentage": 5, "CanaryInterval": 1}}
     own = {"Type": "AWS::CodeDeploy::DeploymentConfig", "Properties": {"TrafficRoutingConfig": routing}}
 
@@ -180,13 +180,13 @@ def test_a_missing_alarm_is_reported() -> None:
 
 
 def _with_id(identifier: str) -> list[dict[str, Any]]:
-    """The metric on faults under another id."""
+    """Return the faults metric under another id."""
     (query,) = (query for query in faults_alarm()["Properties"]["Metrics"] if query["Id"] == "faults")
     return [{**query, "Id": identifier}]
 
 
 def test_the_same_alarms_have_the_same_signature() -> None:
-    # Given two groups that differ in the names of their alarms, and one whose threshold is another
+    # Given two groups that differ only in alarm names, and one with a different threshold
     same = rollout(alarms=dict(zip(("One", "Two"), ALARMS.values(), strict=True)))
     other = rollout(alarms={**ALARMS, "Errors0A1B2C3D": alarm("Errors", 2)})
 
@@ -204,7 +204,7 @@ def test_the_same_alarms_have_the_same_signature() -> None:
     ids=["threshold", "periods", "expression"],
 )
 def test_alarms_on_metric_math_are_compared_too(other: dict[str, Any]) -> None:
-    # Given two functions with the same alarm on metric math, under other names, and one with another alarm
+    # Given two functions with the same metric-math alarm under different names, and one with a different alarm
     one, same = (rollout(alarms={name: faults_alarm()}) for name in ("One", "Two"))
 
     assert one.signature == same.signature
@@ -218,14 +218,14 @@ def test_templates_are_found_by_the_manifest(tmp_path: Path) -> None:
     assert templates(folder) == {STACK: {"Resources": stack}}
 
 
-def test_templates_hold_what_is_nested_in_them(tmp_path: Path) -> None:
-    # Given a stack whose every resource is in a nested stack
+def test_nested_stacks_are_included_in_templates(tmp_path: Path) -> None:
+    # Given a stack whose only resource is a nested stack with all the others
     stack = resources()
     nested = {"Type": "AWS::CloudFormation::Stack", "Metadata": {"aws:asset:path": "Inner.nested.template.json"}}
     folder = assembly(tmp_path, "prod-tiny", {"Inner": nested}) / "assembly-Pipeline-prod-tiny"
     (folder / "Inner.nested.template.json").write_text(json.dumps({"Resources": stack}), encoding="utf-8")
 
-    # When its rollouts are read, then they are the same
+    # When rollouts are read from it, then they equal those of the flat stack
     (outer,) = read(templates(folder), "prod", "tiny")
     (flat,) = read({STACK: {"Resources": stack}}, "prod", "tiny")
     assert outer.signature == flat.signature
@@ -233,7 +233,7 @@ def test_templates_hold_what_is_nested_in_them(tmp_path: Path) -> None:
 
 
 def _group(platform: str | None) -> dict[str, Any]:
-    """A deployment group of an application of some platform."""
+    """Return a deployment group of an application of the given compute platform."""
     properties = {"ComputePlatform": platform} if platform else {}
     return {
         "OtherApplication": {"Type": "AWS::CodeDeploy::Application", "Properties": properties},
@@ -252,8 +252,8 @@ def test_groups_of_containers_and_servers_are_left_out(platform: str | None) -> 
     assert groups_of_others(stacks) == [f"{STACK}: OtherGroup"]
 
 
-def test_any_assembly_is_asked_by_its_stages(tmp_path: Path) -> None:
-    # Given an app with a stage, whose stack has no name of its own, beside a stack at the root
+def test_stages_of_any_assembly_are_read(tmp_path: Path) -> None:
+    # Given an app with a stage whose stack has no explicit name, and a stack at the root
     root, stage = tmp_path / "cdk.out", tmp_path / "cdk.out" / "assembly-App-Prod"
     stage.mkdir(parents=True)
     for folder, name, content in ((stage, "AppProdCompute", resources()), (root, "Pipeline", _group("ECS"))):
@@ -272,6 +272,6 @@ def test_any_assembly_is_asked_by_its_stages(tmp_path: Path) -> None:
     assert left_out == ["Pipeline: OtherGroup"]
 
 
-def test_a_folder_that_is_no_assembly_is_not_asked(tmp_path: Path) -> None:
+def test_folder_that_is_not_an_assembly_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="is not a cloud assembly"):
         examine_assembly(tmp_path, Survey(), rate=1)

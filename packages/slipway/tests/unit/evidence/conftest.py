@@ -7,5 +7,5 @@ from unit.evidence.repository import Repository
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
-    """A repository in which everything is green."""
+    """Create a repository whose evidence is all green."""
     return Repository(tmp_path / "repository")

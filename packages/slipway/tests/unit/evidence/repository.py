@@ -1,4 +1,4 @@
-"""A small repository with everything that the page is made from, all of it green; change what is of interest."""
+"""A small repository with all the inputs of the evidence page, all green; tests change one of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unit.gates.assembly import DATA, PACKS, Assembly
 
 TODAY = date(2027, 1, 1)
 ASSEMBLED = 1_700_000_000.0
-"""When the assembly was written, seconds since the epoch."""
+"""Modification time of the assembly, in seconds since the epoch."""
 
 REQUIREMENTS = """
 [[requirement]]
@@ -85,7 +85,7 @@ PIPELINE = {
 
 
 def review(**changed: Any) -> dict[str, Any]:
-    """`review.json` of a change in which nothing was found."""
+    """Return the `review.json` of a change without findings."""
     return {
         "format": 1,
         "verdict": "green",
@@ -104,7 +104,7 @@ def review(**changed: Any) -> dict[str, Any]:
 
 
 def step(**changed: Any) -> dict[str, Any]:
-    """A scanner that found nothing."""
+    """Return a scanner that found nothing."""
     return {
         "name": "secrets",
         "state": "passed",
@@ -118,16 +118,16 @@ def step(**changed: Any) -> dict[str, Any]:
 
 
 def supply(*steps: dict[str, Any], **changed: Any) -> dict[str, Any]:
-    """`supply.json` of these scanners."""
+    """Return the `supply.json` of these scanners."""
     archive = {"name": "items.zip", "sha256": "0" * 64, "bytes": 1000, "ships": True}
     return {"verdict": "green", "not_done": [], "zips": [archive], "steps": list(steps or (step(),)), **changed}
 
 
 class Repository:
-    """Its files, and what the gates left.
+    """The repository's files, and the reports of its gates.
 
     Args:
-        root: an empty folder.
+        root: An empty folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -155,23 +155,23 @@ class Repository:
         return file
 
     def write_json(self, path: str, content: dict[str, Any]) -> Path:
-        """Write a file of JSON."""
+        """Write a JSON file."""
         return self.write(path, json.dumps(content))
 
     def edit(self, path: str, old: str, new: str) -> None:
-        """Change a text in a file that has it."""
+        """Replace a text that must occur in a file."""
         text = (self.root / path).read_text(encoding="utf-8")
         assert old in text
         self.write(path, text.replace(old, new))
 
     def assemble(self) -> None:
-        """Write the assembly again, before everything else."""
+        """Write the assembly, with a time before that of every other file."""
         folder = self.assembly.write()
         for file in folder.rglob("*.json"):
             os.utime(file, (ASSEMBLED, ASSEMBLED))
 
     def accept(self, reason: str = "Nobody but the platform writes here.") -> None:
-        """Two findings that one reason excuses."""
+        """Acknowledge two findings with one reason."""
         signed = f"{reason} [owner: platform; expires: 2027-06-30; at: blocks/bucket.py:70]"
         for name in ("Bucket", "Other"):
             self.assembly.acknowledge("AwsSolutions-S1", f"{DATA}/{name}", reason=signed)
@@ -179,7 +179,7 @@ class Repository:
         self.assemble()
 
     def collect(self) -> Evidence:
-        """What the page would show."""
+        """Collect what the page would show."""
         return collect(
             self.root,
             self.root / "cdk.out",

@@ -1,4 +1,4 @@
-"""Checklists: a yes without code or test is no yes, and a claim that nothing shows is named."""
+"""Checklists: a yes needs code and a test, and a claim without proof is reported."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_missing_checklist_is_one_line(tmp_path: Path) -> None:
         ("tests/unit/../unit/test_key.py::test_it_rotates", "is not the id of a test"),
     ],
 )
-def test_a_test_that_does_not_exist_shows_nothing(repository: Repository, claimed: str, said: str) -> None:
+def test_a_test_that_does_not_exist_is_no_proof(repository: Repository, claimed: str, said: str) -> None:
     path = repository.write(
         "list.toml", CHECKLIST.replace('tests = ["tests/unit/test_key.py::test_it_rotates"]', f'tests = ["{claimed}"]')
     )
@@ -115,8 +115,8 @@ def test_a_test_that_does_not_exist_shows_nothing(repository: Repository, claime
         ("docs/requirements.toml", "Key.rotate", "docs/requirements.toml has no Key.rotate"),
     ],
 )
-def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str, symbol: str, said: str) -> None:
-    # Given a file that is there, but not in the repository
+def test_code_that_does_not_exist_is_no_proof(repository: Repository, path: str, symbol: str, said: str) -> None:
+    # Given a file that exists, but outside the repository
     (repository.root.parent / "outside.py").write_text("class Key: ...\n", encoding="utf-8")
     claim = f'code = [{{ path = "{path}", symbol = "{symbol}" }}]'
     text = CHECKLIST.replace('code = [{ path = "blocks/key.py", symbol = "Key.rotate" }]', claim)
@@ -126,7 +126,7 @@ def test_code_that_does_not_exist_does_nothing(repository: Repository, path: str
     assert problem == f"Unit Tests: {said}"
 
 
-def test_in_other_files_than_python_a_symbol_is_a_text(repository: Repository) -> None:
+def test_symbol_in_a_non_python_file_is_searched_as_text(repository: Repository) -> None:
     assert Sources(repository.root).line_of("docs/requirements.toml", "only_aws = ") == 6
 
 

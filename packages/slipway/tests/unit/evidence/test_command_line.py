@@ -1,4 +1,4 @@
-"""`slipway evidence`: the exit code tells the truth, and what is wrong is one line."""
+"""`slipway evidence`: the exit code matches the state, and errors take one line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Run = Callable[..., Said]
 
 @pytest.fixture
 def run(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the command on the repository."""
+    """Return a function that runs the command on the repository."""
     monkeypatch.setattr(command, "ROOT", repository.root)
     monkeypatch.setattr(command, "FOLDER", repository.checklists)
     monkeypatch.setattr(command, "QUESTIONS", repository.questions)
@@ -36,7 +36,7 @@ def lines(result: Said) -> list[str]:
     return result.output.strip().splitlines()
 
 
-def test_green_is_0_and_says_where_the_page_is(repository: Repository, run: Run) -> None:
+def test_green_exits_with_0_and_prints_the_page(repository: Repository, run: Run) -> None:
     result = run()
 
     assert result.exit_code == 0, result.output
@@ -47,7 +47,7 @@ def test_green_is_0_and_says_where_the_page_is(repository: Repository, run: Run)
     assert (repository.report / "index.html").is_file()
 
 
-def test_red_is_1_and_says_why(repository: Repository, run: Run) -> None:
+def test_red_exits_with_1_and_says_why(repository: Repository, run: Run) -> None:
     repository.assembly.violate("AwsSolutions-S1", f"{DATA}/Bucket")
     repository.assemble()
 
@@ -58,7 +58,7 @@ def test_red_is_1_and_says_why(repository: Repository, run: Run) -> None:
     assert lines(result)[-2] == "evidence RED: Nag gate red"
 
 
-def test_incomplete_is_1_unless_it_is_allowed(repository: Repository, run: Run) -> None:
+def test_incomplete_exits_with_1_unless_it_is_allowed(repository: Repository, run: Run) -> None:
     (repository.report / "review.json").unlink()
 
     assert run().exit_code == 1
@@ -83,7 +83,9 @@ def test_red_is_never_allowed(repository: Repository, run: Run) -> None:
         ),
     ],
 )
-def test_wrong_input_is_2_without_old_page(repository: Repository, run: Run, path: str, text: str, said: str) -> None:
+def test_wrong_input_exits_with_2_and_deletes_old_page(
+    repository: Repository, run: Run, path: str, text: str, said: str
+) -> None:
     # Given the page of an earlier run
     assert run().exit_code == 0
     repository.write(path, text)
@@ -96,7 +98,7 @@ def test_wrong_input_is_2_without_old_page(repository: Repository, run: Run, pat
     assert not (repository.report / "index.html").exists()
 
 
-def test_a_wrong_configuration_is_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_configuration_exits_with_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def load() -> None:
         raise ConfigurationError([Problem("prod.toml", "account", "'1'", "is not 12 digits")])
 

@@ -1,4 +1,4 @@
-"""The page says what was collected, shows text as text, and needs nothing but itself."""
+"""The page shows what was collected, escapes text, and needs no other file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def page(repository: Repository, *, commit: str = "0123456789ab Say it") -> str:
 
 
 def seen(html: str) -> str:
-    """The text that a reader sees."""
+    """Return the text that a reader sees."""
     body = re.sub(r"(?s)<style>.*?</style>", "", html)
     return " ".join(unescape(re.sub(r"(?s)<[^>]+>", " ", body)).split())
 
@@ -40,7 +40,7 @@ def test_the_verdict_comes_first_and_then_every_part(repository: Repository) -> 
         assert f'<h2 id="{part.anchor}">' in body
 
 
-def test_it_says_what_the_parts_say(repository: Repository) -> None:
+def test_page_shows_the_content_of_each_part(repository: Repository) -> None:
     repository.assembly.violate("AwsSolutions-S2", f"{DATA}/Public")
     repository.accept()
     repository.write_json(
@@ -111,7 +111,7 @@ def test_it_says_what_the_parts_say(repository: Repository) -> None:
         assert said.replace("resource", "").strip() in text, said
 
 
-def test_what_was_not_run_is_said_plainly(repository: Repository) -> None:
+def test_parts_that_did_not_run_are_named(repository: Repository) -> None:
     (repository.report / "review.json").unlink()
     (repository.report / "supply.json").unlink()
 
@@ -121,8 +121,8 @@ def test_what_was_not_run_is_said_plainly(repository: Repository) -> None:
     assert seen(html).count("not run") >= 4
 
 
-def test_text_is_shown_and_not_taken_for_markup(repository: Repository) -> None:
-    # Given a hostile text in everything that others write
+def test_text_is_escaped(repository: Repository) -> None:
+    # Given hostile text in every input that other people write
     repository.write_json("build/report/review.json", review(paragraph=HOSTILE, base=HOSTILE, notes=[HOSTILE]))
     repository.write_json("build/report/supply.json", supply(step(name=HOSTILE, summary=HOSTILE, notes=[HOSTILE])))
     hostile = f"{HOSTILE} It [rotates](javascript:alert(1))".replace('"', '\\"')
@@ -139,7 +139,7 @@ def test_text_is_shown_and_not_taken_for_markup(repository: Repository) -> None:
     assert seen(html).count(HOSTILE) >= 8
 
 
-def test_it_loads_nothing_and_runs_nothing(repository: Repository) -> None:
+def test_page_loads_nothing_and_runs_no_scripts(repository: Repository) -> None:
     html = page(repository)
 
     assert not re.search(r"<(script|iframe|object|embed|img|audio|video|source|base)\b|@import|url\(", html)
@@ -159,7 +159,7 @@ def test_links_into_the_repository_exist(repository: Repository) -> None:
         assert (repository.report / unquote(link)).is_file(), link
 
 
-def test_a_page_elsewhere_leads_to_the_same_files(repository: Repository, tmp_path: Path) -> None:
+def test_a_page_in_another_folder_links_to_the_same_files(repository: Repository, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere" / "deep" / "page.html"
 
     write_page(repository.collect(), path, commit="", now=NOW)

@@ -1,4 +1,4 @@
-"""What the other gates write is what this page reads."""
+"""The page reads the reports that the other gates write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of TOML, and the tests that are marked for them."""
+"""Requirements are rows of TOML, joined with the tests that are marked with them."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_shared_test_may_name_a_removed_service(repository: Repository) -> None:
     assert problems(read_requirements(repository.root)) == ()
 
 
-def test_the_page_says_what_nothing_shows(repository: Repository) -> None:
+def test_the_page_names_rows_without_tests(repository: Repository) -> None:
     repository.edit("tests/unit/test_key.py", '@pytest.mark.requirement("its own KMS key")\n', "")
 
     required = read_requirements(repository.root)

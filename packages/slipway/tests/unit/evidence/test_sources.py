@@ -1,4 +1,4 @@
-"""What pytest would collect is a test, and nothing else is."""
+"""Exactly what pytest would collect counts as a test."""
 
 from __future__ import annotations
 
@@ -71,14 +71,14 @@ def test_a_symbol_has_its_line(sources: Sources, symbol: str, line: int) -> None
     assert sources.line_of("tests/test_x.py", symbol) == line
 
 
-def test_a_file_of_tests_without_one_shows_nothing(tmp_path: Path) -> None:
+def test_a_test_file_without_tests_has_none(tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_x.py").write_text("def helper(): ...\n", encoding="utf-8")
 
     assert Sources(tmp_path).missing_test("tests/test_x.py") == "tests/test_x.py contains no test"
 
 
-def test_a_file_that_is_no_python_is_one_line(tmp_path: Path) -> None:
+def test_file_that_is_not_python_is_reported_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def (:\n", encoding="utf-8")
 
     with pytest.raises(EvidenceError, match=r"^broken\.py is not valid Python"):

@@ -1,4 +1,4 @@
-"""Green only where every part was there, was made for this assembly, and is green itself."""
+"""Evidence is green only if every part is present, green, and was made for this assembly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def states(evidence: Evidence) -> dict[str, PartState]:
     return {part.anchor: part.state for part in evidence.parts if part.state is not PartState.GREEN}
 
 
-def test_where_everything_is_there_and_green_so_is_the_page(repository: Repository) -> None:
+def test_evidence_is_green_when_every_part_is(repository: Repository) -> None:
     evidence = repository.collect()
 
     assert not states(evidence)
@@ -205,10 +205,10 @@ def test_what_is_not_green_is_named(repository: Repository, planted: str) -> Non
     plant, anchor, state, said = PLANTED[planted]
     plant(repository)
 
-    # When everything is read
+    # When the evidence is collected
     evidence = repository.collect()
 
-    # Then the whole is as bad as that part, which says why in a line of its own
+    # Then it has that part's state, and the part gives the reason in one line
     found = part(evidence, anchor)
     assert found.state is state
     assert evidence.state is max(states(evidence).values(), key=list(PartState).index)
@@ -219,7 +219,7 @@ def test_what_is_not_green_is_named(repository: Repository, planted: str) -> Non
 
 @pytest.mark.parametrize("planted", PLANTED)
 def test_it_is_green_again_once_fixed(repository: Repository, planted: str) -> None:
-    # Given a fault that was mended
+    # Given a fault that was fixed
     plant, *_ = PLANTED[planted]
     whole = {path: path.read_bytes() for path in repository.root.rglob("*") if path.is_file()}
     plant(repository)
@@ -232,7 +232,7 @@ def test_it_is_green_again_once_fixed(repository: Repository, planted: str) -> N
 
 
 def test_nothing_is_green_without_an_assembly(repository: Repository) -> None:
-    # Given reports, but no assembly that they could be about
+    # Given reports without the assembly that they describe
     no_assembly(repository)
 
     evidence = repository.collect()
@@ -258,7 +258,7 @@ def test_red_counts_more_than_incomplete(repository: Repository) -> None:
     assert evidence.headline == "evidence RED: Change review red, Supply chain incomplete"
 
 
-def test_what_one_reason_excuses_in_a_stage_is_one_row(repository: Repository) -> None:
+def test_findings_with_one_reason_share_a_row(repository: Repository) -> None:
     repository.accept()
 
     (stage,) = [stage for stage in repository.collect().stages if stage.accepted]
@@ -280,7 +280,7 @@ def test_stages_come_in_the_order_of_the_pipeline(repository: Repository) -> Non
 
 
 def test_a_report_may_say_more_than_the_page_shows(repository: Repository) -> None:
-    # Given a gate that learnt to say something else
+    # Given a report with a field that this page does not know
     content = json.loads((repository.report / "review.json").read_text(encoding="utf-8"))
     repository.write_json("build/report/review.json", content | {"code": {"functions": 3}})
 

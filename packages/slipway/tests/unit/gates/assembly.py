@@ -1,4 +1,4 @@
-"""An assembly written by hand: two stacks, one in a stage, and the report that two packs and CDK left on it."""
+"""A hand-written assembly: two stacks, one of them in a stage, with the report of two packs and CDK."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AT = "blocks/bucket.py:70"
 
 
 def signed(reason: str = REASON, *, owner: str = "platform", expires: str = "2027-06-30", at: str = AT) -> str:
-    """A reason as `acknowledge` signs it."""
+    """Return a reason as `acknowledge` signs it."""
     return f"{reason} [owner: {owner}; expires: {expires}; at: {at}]"
 
 
@@ -25,7 +25,7 @@ TEMPLATES = {"Pipeline": "Pipeline.template.json", DATA: f"{STAGE}/Data.template
 
 
 class Assembly:
-    """Writes the files that `judge` reads; change what is of interest and call `write`."""
+    """Writes the files that `judge` reads; tests change them and call `write`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -44,13 +44,13 @@ class Assembly:
     def violate(
         self, rule: str, path: str, *, pack: str = "AwsSolutions", severity: str = "error", **more: Any
     ) -> None:
-        """One finding that nobody acknowledged."""
+        """Add a finding that is not acknowledged."""
         self.violations[pack].append(_violation(rule, path, severity) | more)
 
     def acknowledge(
         self, rule: str, path: str, *, reason: str | None = None, pack: str = "AwsSolutions", used: bool = True
     ) -> None:
-        """One acknowledgement by a qualified id, and the finding that it excuses unless it is not used."""
+        """Add an acknowledgement by its qualified id, with the finding that it excuses unless it is unused."""
         reason = signed() if reason is None else reason
         self.give(f"{pack}::{rule}", path, reason)
         if used:
@@ -58,12 +58,12 @@ class Assembly:
             self.suppressed[pack].append(_violation(rule, path, "error") | accepted)
 
     def give(self, identifier: str, path: str, reason: str) -> None:
-        """What `Validations.acknowledge` leaves in the metadata of a construct."""
+        """Add the metadata that `Validations.acknowledge` leaves on a construct."""
         entry = {"type": "aws:cdk:acknowledged-rules", "data": {identifier: reason}}
         self.metadata.setdefault(f"/{path}", []).append(entry)
 
     def give_above(self, identifier: str, path: str, reason: str) -> None:
-        """What the gate itself leaves in the report of one that stands on a stage or the app."""
+        """Add the entry that the gate leaves in the report for an acknowledgement on a stage or the app."""
         entry = _violation("Gate-Acknowledged", path, "info") | {"ruleMetadata": {"id": identifier, "reason": reason}}
         self.violations["CloudFormation Validate"].append(entry)
 

@@ -1,4 +1,4 @@
-"""How steps of the gates end."""
+"""Steps of the gates and their outcomes."""
 
 from __future__ import annotations
 

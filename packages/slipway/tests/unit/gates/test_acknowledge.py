@@ -1,4 +1,4 @@
-"""An acknowledgement says what it excuses, why, who answers for it and until when, or is refused."""
+"""An acknowledgement without a finding, reason, owner or expiry is refused."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ REASON = "Only the platform's own roles can reach it."
 
 @pytest.fixture
 def construct() -> Construct:
-    """In a stack without an app: it is never synthesised."""
+    """Create a construct in a stack without an app, which is never synthesised."""
     return Construct(Stack(RootConstruct(), "Stack"), "Thing")
 
 
 def recorded(construct: Construct) -> Mapping[str, str]:
-    """Ids and reasons as CDK keeps them."""
+    """Return ids and reasons as CDK stores them."""
     entries = [entry.data for entry in construct.node.metadata if entry.type == "aws:cdk:acknowledged-rules"]
     return {key: reason for entry in entries for key, reason in entry.items()}
 
@@ -54,7 +54,7 @@ def test_the_id_is_qualified_and_the_reason_signed(
     # When a finding is acknowledged
     acknowledge(construct, rule=rule, finding=finding, reason=REASON, expires=EXPIRES, owner="data")
 
-    # Then what is written leaves a trace: pack, rule, finding, reason, owner and end
+    # Then the recorded id and text contain pack, rule, finding, reason, owner and expiry
     ((identifier, text),) = recorded(construct).items()
     signed = read(text)
     assert identifier == qualified
@@ -62,7 +62,7 @@ def test_the_id_is_qualified_and_the_reason_signed(
     assert (signed.reason, signed.owner, signed.expires) == (REASON, "data", EXPIRES)
 
 
-def test_one_reason_may_answer_several_rules_and_several_findings(construct: Construct) -> None:
+def test_one_reason_may_cover_several_rules_and_findings(construct: Construct) -> None:
     acknowledge(
         construct, rule=["HIPAA.Security-LambdaDLQ", "Serverless-LambdaDLQ"], reason=REASON, expires=EXPIRES, owner="a"
     )
@@ -83,7 +83,7 @@ def test_one_reason_may_answer_several_rules_and_several_findings(construct: Con
     }
 
 
-def test_its_line_is_recorded_without_the_folder(construct: Construct) -> None:
+def test_source_line_is_recorded_without_its_folder(construct: Construct) -> None:
     acknowledge(construct, rule="AwsSolutions-S1", reason=REASON, expires=EXPIRES, owner="data")
     accept(construct, "AwsSolutions-S2", reason=REASON)
 
@@ -139,15 +139,15 @@ def test_traceless_or_reasonless_acknowledgement_is_refused(construct: Construct
     with pytest.raises(AcknowledgementError, match=says) as raised:
         acknowledge(construct, **given | arguments)
 
-    # And the message says where and what, in one line, and nothing is silenced
+    # And the message names the place and the rule in one line, and nothing is acknowledged
     rule = arguments.get("rule", "AwsSolutions-S1")
     assert str(raised.value).startswith(f"Stack/Thing: acknowledgement of {rule}: ")
     assert "\n" not in str(raised.value)
     assert recorded(construct) == {}
 
 
-def test_a_resource_is_named_as_the_pack_names_it(construct: Construct) -> None:
-    # Given a bucket of the stack, and its objects
+def test_resources_are_named_as_in_the_pack(construct: Construct) -> None:
+    # Given a bucket of the stack, and the ARN of its objects
     stack = Stack.of(construct)
     bucket = s3.Bucket(stack, "Bucket")
     logical_id = stack.get_logical_id(bucket.node.default_child)  # type: ignore[arg-type]
@@ -164,7 +164,7 @@ def test_blocks_are_signed_for_a_year_from_the_release(tmp_path: Path) -> None:
     assert (signed.owner, signed.expires - RELEASED) == ("platform", timedelta(days=365))
 
 
-def test_the_app_says_who_signs_and_until_when(tmp_path: Path) -> None:
+def test_the_app_configures_owner_and_expiry(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     file.write_text('[acknowledgements]\nowner = "payments"\nexpires = 2031-01-31\n', encoding="utf-8")
     assert signature(file) == Signature(owner="payments", expires=date(2031, 1, 31))

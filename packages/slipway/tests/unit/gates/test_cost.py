@@ -1,4 +1,4 @@
-"""The estimate adds up what the templates hold, and refuses what it has no price for."""
+"""The estimate adds up the prices of a template's resources, and refuses resources without a known price."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ API = {
 
 
 def test_fixed_costs_are_monthly(tmp_path: Path) -> None:
-    # Given a rotated key in its first year, a secret, a dashboard and alarms of each resolution
+    # Given a rotated key in its first year, a secret, a dashboard, and alarms of each resolution
     found = priced(
         tmp_path,
         {
@@ -99,7 +99,7 @@ def test_fixed_costs_are_monthly(tmp_path: Path) -> None:
         },
     )
 
-    # Then each has its price: an alarm on math that of its two metrics
+    # Then each has its price; an alarm on metric math costs as much as its two metrics
     assert lines(found, Per.MONTH) == {
         "KMS: keys": Decimal("1.00"),
         "Secrets Manager: secrets": Decimal("0.40"),
@@ -117,8 +117,8 @@ def test_a_rotated_key_costs_more_once_it_has_rotated(tmp_path: Path) -> None:
     assert found.amount(Per.MONTH) == Decimal("3.00")
 
 
-def test_requests_cost_what_the_api_and_its_function_do(tmp_path: Path) -> None:
-    # Given an API with one function, and no distribution before it
+def test_requests_cost_the_api_and_its_function(tmp_path: Path) -> None:
+    # Given an API with one function and no distribution in front of it
     found = priced(
         tmp_path,
         API,
@@ -139,7 +139,7 @@ def test_requests_cost_what_the_api_and_its_function_do(tmp_path: Path) -> None:
 
 
 def test_a_scheduled_function_costs_what_its_rule_invokes(tmp_path: Path) -> None:
-    # Given a function that a rule invokes every five minutes, and one that an unknown schedule does
+    # Given a function with a rule every five minutes, and one with a schedule that cannot be read
     resources = {
         "Asks": resource("Lambda::Function", MemorySize=512, Architectures=["arm64"]),
         "Live": resource("Lambda::Alias", FunctionName={"Ref": "Asks"}),
@@ -148,13 +148,13 @@ def test_a_scheduled_function_costs_what_its_rule_invokes(tmp_path: Path) -> Non
     }
     found = lines(priced(tmp_path, resources, "event_duration_ms=1000"), Per.MONTH)
 
-    # Then 730 hours have 8,760 runs, of a second and half a gigabyte each
+    # Then 730 hours have 8,760 runs of one second with 0.5 GB each
     assert found["Lambda: requests"] == Decimal("0.20") * 8_760 / 1_000_000
     assert found["Lambda: duration"] == Decimal("0.0000133334") * 4_380
 
 
 def test_the_edge_keeps_cached_reads_from_the_api(tmp_path: Path) -> None:
-    # Given a distribution that takes reads alone, nine requests of ten reads, half of them cached
+    # Given a distribution that serves only reads, traffic of nine reads per write, and half of the reads cached
     edge = resource(
         "CloudFront::Distribution",
         DistributionConfig={"DefaultCacheBehavior": {"AllowedMethods": ["GET", "HEAD"]}},
@@ -162,20 +162,20 @@ def test_the_edge_keeps_cached_reads_from_the_api(tmp_path: Path) -> None:
     changes = ("read_share=0.9", "cache_hit_ratio=0.5", "response_bytes=0")
     found = lines(priced(tmp_path, {**API, "Edge": edge}, *changes), Per.MILLION_REQUESTS)
 
-    # Then 900,000 come to the edge, and 450,000 reads and 100,000 writes to the API
+    # Then the edge gets 900,000 requests, and the API 450,000 reads and 100,000 writes
     assert found["CloudFront: requests"] == Decimal("0.90")
     assert found["API Gateway: REST requests"] == Decimal("3.50") * Decimal("0.55")
 
 
-def test_logs_are_stored_as_long_as_their_group_keeps_them(tmp_path: Path) -> None:
+def test_stored_logs_are_priced_by_their_retention(tmp_path: Path) -> None:
     changes = ("function_log_bytes=1000", "log_storage_ratio=0.152")
     found = lines(priced(tmp_path, API, *changes), Per.MILLION_REQUESTS)
 
-    # 1 GB ingested; 0.152 GB x 30 days of 30.4 stored
+    # 1 GB ingested, and 0.152 GB stored for 30 days of 30.4
     assert found["CloudWatch: logs"] == Decimal("0.50") + Decimal("0.15") * Decimal("0.03")
 
 
-def test_an_api_with_everything_switched_on_says_so(tmp_path: Path) -> None:
+def test_every_option_of_an_api_is_priced(tmp_path: Path) -> None:
     # Given a stage with execution and access logs, traces, detailed metrics and a cache
     stage = resource(
         "ApiGateway::Stage",
@@ -195,7 +195,7 @@ def test_an_api_with_everything_switched_on_says_so(tmp_path: Path) -> None:
     )
     found = priced(tmp_path, {**API, "Stage": stage}, *changes)
 
-    # Then two methods have five metrics each, and each request leaves two kilobytes and a tenth of a trace
+    # Then two methods have five metrics each, and each request leaves 2 kB of logs and a tenth of a trace
     assert lines(found, Per.MONTH) == {
         "CloudWatch: metrics by API method": Decimal("3.00"),
         "API Gateway: cache": Decimal("14.60"),
@@ -206,7 +206,7 @@ def test_an_api_with_everything_switched_on_says_so(tmp_path: Path) -> None:
 
 
 def test_provisioned_tables_cost_minimum_and_scaling_alarms(tmp_path: Path) -> None:
-    # Given a table of 5 and 5 units that scales from 2, with an index of 1 and 1 that does not scale
+    # Given a table of 5 read and 5 write units that scales from 2, with an index of 1 and 1 that does not scale
     units = {"ReadCapacityUnits": 5, "WriteCapacityUnits": 5}
     index = {"IndexName": "by-date", "ProvisionedThroughput": {"ReadCapacityUnits": 1, "WriteCapacityUnits": 1}}
     target = resource(
@@ -230,7 +230,7 @@ def test_provisioned_tables_cost_minimum_and_scaling_alarms(tmp_path: Path) -> N
     )
     found = priced(tmp_path, {"Table": table, "Target": target, "Policy": policy}, "stored_gb_per_table=2")
 
-    # Then 3 read and 6 write units stand for 730 hours, with 2 GB and their recovery, and four alarms
+    # Then 3 read and 6 write units cost 730 hours, plus 2 GB with recovery, and four alarms
     assert lines(found, Per.MONTH) == {
         "DynamoDB: provisioned capacity": (3 * Decimal("0.00013") + 6 * Decimal("0.00065")) * 730,
         "DynamoDB: storage": Decimal("0.50"),
@@ -240,7 +240,7 @@ def test_provisioned_tables_cost_minimum_and_scaling_alarms(tmp_path: Path) -> N
 
 
 def test_tables_on_demand_cost_by_the_write_and_its_indexes(tmp_path: Path) -> None:
-    # Given a table with one index beside an API of which one request in ten writes
+    # Given a table with one index, and an API of which one request in ten writes
     table = resource("DynamoDB::Table", BillingMode="PAY_PER_REQUEST", GlobalSecondaryIndexes=[{"IndexName": "a"}])
     changes = ("read_share=0.9", "read_units_per_read=0.5", "write_units_per_write=1")
     found = lines(priced(tmp_path, {**API, "Table": table}, *changes), Per.MILLION_REQUESTS)
@@ -249,7 +249,7 @@ def test_tables_on_demand_cost_by_the_write_and_its_indexes(tmp_path: Path) -> N
     assert found["DynamoDB: read requests"] == Decimal("0.125") * Decimal("0.45")
 
 
-def test_provisioned_concurrency_stands_at_its_minimum_all_month(tmp_path: Path) -> None:
+def test_provisioned_concurrency_is_priced_at_its_minimum(tmp_path: Path) -> None:
     target = resource(
         "ApplicationAutoScaling::ScalableTarget",
         MinCapacity=2,
@@ -268,7 +268,7 @@ def test_snapshot_is_priced_by_month_and_by_restore(tmp_path: Path) -> None:
     )
     estimate = priced(tmp_path, {**API, "Handler": handler}, "cold_start_share=0.01")
 
-    # 0.5 GB x 730 h x 3600 s, and 0.5 GB at each of 10,000 starts
+    # 0.5 GB x 730 h x 3600 s, and 0.5 GB for each of 10,000 starts
     assert lines(estimate, Per.MONTH)["Lambda: snapshots"] == Decimal("0.0000015046") * 1_314_000
     restored = lines(estimate, Per.MILLION_REQUESTS)["Lambda: starts from snapshots"]
     assert restored == Decimal("0.0001397998") * 5_000
@@ -281,7 +281,7 @@ def test_no_snapshot_costs_nothing(tmp_path: Path) -> None:
 
 
 def test_created_items_reach_stream_bucket_and_topic(tmp_path: Path) -> None:
-    # Given a function behind a filtered stream; of the requests one in ten writes, of those half create
+    # Given a function behind a filtered stream; one request in ten writes, and half of the writes create an item
     resources = {
         **API,
         "Reader": resource("Lambda::Function"),
@@ -294,7 +294,7 @@ def test_created_items_reach_stream_bucket_and_topic(tmp_path: Path) -> None:
     changes = ("read_share=0.9", "create_share=0.5", "message_bytes=1000", "stored_gb_per_bucket=0")
     found = lines(priced(tmp_path, resources, *changes), Per.MILLION_REQUESTS)
 
-    # Then 50,000 of a million go on: 1,050,000 invocations in all, 50,000 objects and messages of 0.05 GB
+    # Then 50,000 of a million are passed on: 1,050,000 invocations, 50,000 objects, and messages of 0.05 GB
     assert found["Lambda: requests"] == Decimal("0.20") * Decimal("1.05")
     assert found["S3: PUT requests"] == Decimal("0.25")
     assert found["SNS: publishes"] == Decimal("0.015") + Decimal("0.017") * Decimal("0.05")
@@ -314,7 +314,7 @@ def test_dead_letter_queue_is_free_and_polls_are_priced(tmp_path: Path) -> None:
     }
     found = priced(tmp_path, resources, "read_share=0.5", "queue_requests_per_message=3")
 
-    # 500,000 messages x 3 requests; five pollers in polls of 20 s: 657,000 a month
+    # 500,000 messages x 3 requests; five pollers with polls of 20 s make 657,000 requests per month
     assert lines(found, Per.MILLION_REQUESTS)["SQS: requests"] == Decimal("0.60")
     assert lines(found, Per.MONTH)["SQS: empty polls"] == Decimal("0.40") * Decimal("0.657")
 
@@ -352,11 +352,11 @@ def pipeline(**extra: Any) -> Resources:
 
 
 def test_pipeline_costs_minutes_of_actions_and_builds(tmp_path: Path) -> None:
-    # Given a build of 5 minutes, two deployments of 3 and an approval
+    # Given a build of 5 minutes, two deployments of 3 minutes, and an approval
     changes = ("build_minutes=5", "action_minutes.CloudFormation=3", "build_log_mb=0", "runs_per_month=10")
     found = priced(tmp_path, pipeline(PipelineType="V2"), *changes, stage=None)
 
-    # Then a run is 5 build minutes, and 11 action minutes: waiting for a person costs nothing
+    # Then a run costs 5 build minutes and 11 action minutes: waiting for approval is free
     assert found.amount(Per.RUN, PIPELINE) == Decimal("0.05") + Decimal("0.022")
     assert found.monthly(PIPELINE) == Decimal("0.72")
 
@@ -368,7 +368,7 @@ def test_a_pipeline_of_type_v1_costs_by_the_month(tmp_path: Path) -> None:
 
 
 def test_references_reach_other_stacks_through_their_outputs(tmp_path: Path) -> None:
-    # Given a delivery destination in a stack whose bucket is known by another stack's output
+    # Given a log delivery whose bucket is only known through another stack's output
     value = {"Fn::GetStackOutput": {"StackName": "the-stack", "OutputName": "BucketArn"}}
     resources = {
         "Bucket": resource("S3::Bucket"),
@@ -376,13 +376,13 @@ def test_references_reach_other_stacks_through_their_outputs(tmp_path: Path) -> 
     }
     outputs = {"BucketArn": {"Value": {"Fn::GetAtt": ["Bucket", "Arn"]}}}
 
-    # Then it is priced; without the output it is not known to be a bucket, and refused
+    # Then it is priced; without the output it cannot be recognised as a bucket, and is refused
     assert priced(tmp_path / "with", resources, Outputs=outputs).lines
     with pytest.raises(CostError, match=r"Destination .*only deliveries to one bucket"):
         priced(tmp_path / "without", resources)
 
 
-def test_environments_are_known_by_the_stage_or_by_tags(tmp_path: Path) -> None:
+def test_environments_are_identified_by_stage_or_tags(tmp_path: Path) -> None:
     tags = [{"Key": "Environment", "Value": "pre-prod"}, {"Key": "Service", "Value": "shop"}]
     by_stage = priced(tmp_path / "stage", {"Key": resource("KMS::Key")}, stage="dev-my-shop")
     by_tags = priced(tmp_path / "tags", {"Key": resource("KMS::Key", Tags=tags)}, stage="pre-prod-shop")
@@ -420,8 +420,8 @@ def test_number_known_only_at_deployment_is_refused(tmp_path: Path, value: Any) 
         priced(tmp_path, {"Function": resource("Lambda::Function", MemorySize=value)})
 
 
-def test_nested_stacks_cost_what_is_in_them(tmp_path: Path) -> None:
-    # Given a key in a nested stack, and the same key in its parent
+def test_nested_stacks_cost_as_much_as_their_resources(tmp_path: Path) -> None:
+    # Given a key in a nested stack, and the same key in a flat one
     key = {"Key": resource("KMS::Key")}
     nested = resource("CloudFormation::Stack", TemplateURL="https://a")
     nested["Metadata"] = {"aws:asset:path": "Inner.nested.template.json"}
@@ -432,7 +432,7 @@ def test_nested_stacks_cost_what_is_in_them(tmp_path: Path) -> None:
     # When both are estimated
     found = estimate(read_assembly(folder), load_prices())
 
-    # Then they cost the same, and one that the assembly does not hold is refused
+    # Then they cost the same, and a nested stack whose template is missing is refused
     assert lines(found, Per.MONTH) == lines(priced(tmp_path, key), Per.MONTH)
     inner.unlink()
     with pytest.raises(CostError, match="AWS::CloudFormation::Stack"):
@@ -531,7 +531,7 @@ def test_the_command_prints_tables_and_writes_json(tmp_path: Path) -> None:
     assert written["total_usd_per_month"] == pytest.approx(sum(part["usd_per_month"] for part in written["parts"]))
 
 
-def test_markdown_stands_between_its_markers(tmp_path: Path) -> None:
+def test_markdown_is_written_between_its_markers(tmp_path: Path) -> None:
     folder = write_assembly(tmp_path / "cdk.out", API)
 
     printed = run(folder, "--markdown")[1]

@@ -1,4 +1,4 @@
-"""`docs/nag.md` and `docs/review.md` say what the gates have."""
+"""`docs/nag.md` and `docs/review.md` match the gates."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PAGE = (DOCUMENTS / "nag.md").read_text(encoding="utf-8")
 REVIEW = (DOCUMENTS / "review.md").read_text(encoding="utf-8")
 
 
-def test_it_lists_every_rule_of_ours_and_no_other() -> None:
+def test_page_lists_exactly_the_rules_of_this_project() -> None:
     listed = re.findall(rf"^\| `{OWN_PACK}-(\w+)` \|", PAGE, flags=re.MULTILINE)
 
     assert listed == [rule.name for rule in RULES]
 
 
-def test_it_names_every_pack_and_how_long_a_reason_holds() -> None:
+def test_page_names_every_pack_and_the_longest_expiry() -> None:
     assert all(f"`{pack}`" in PAGE for pack in PACKS)
     assert f"more than {LONGEST.days} days" in PAGE
 
@@ -37,7 +37,7 @@ def test_the_review_lists_findings_by_severity() -> None:
     assert listed == {name: kind.severity for name, kind in KINDS.items()}
 
 
-def test_the_review_says_what_its_json_holds() -> None:
+def test_review_page_describes_its_json() -> None:
     (table,) = re.findall(r"^## review.json\n(.*)", REVIEW, flags=re.MULTILINE | re.DOTALL)
     keys = [
         key for cell in re.findall(r"^\| (`.*?) \|", table, flags=re.MULTILINE) for key in re.findall(r"`(\w+)`", cell)
@@ -46,6 +46,6 @@ def test_the_review_says_what_its_json_holds() -> None:
     assert keys == list(as_json(ReviewOutcome(state=ReviewState.REVIEWED)))
 
 
-def test_the_review_says_how_many_assemblies_it_keeps() -> None:
+def test_review_page_states_how_many_assemblies_are_kept() -> None:
     assert KEPT == 5
     assert "the last five of them" in REVIEW

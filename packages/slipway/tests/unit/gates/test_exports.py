@@ -1,4 +1,4 @@
-"""The verdict for machines says the same as the one for people, in formats that their readers take."""
+"""The machine-readable verdicts match the one for people, in valid formats."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def judged(folder: Path, fill: Callable[[Assembly], object] = lambda _: None) ->
 
 
 def everything(assembly: Assembly) -> None:
-    """A finding, a warning of a pack, one that is acknowledged, one that soon is not, and a fault."""
+    """Add a finding, a pack's warning, an acknowledgement, one that expires soon, and a fault."""
     assembly.violate("AwsSolutions-IAM5[Resource::<a>&\x0b/*]", f"{DATA}/Role/Resource")
     assembly.violate("Serverless-LambdaDLQ", f"{DATA}/Function", pack="Serverless", severity="warning")
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket")
@@ -57,7 +57,7 @@ def test_every_format_is_written(verdict: Verdict, tmp_path: Path) -> None:
         *("nag.html", "nag.json", "nag.sarif", "nag.xml")
     }
     for path in (tmp_path / "build" / "report").iterdir():
-        # And each shows all of it: finding, warning of a pack, reason, fault, and what expires before long
+        # Each contains everything: finding, pack warning, reason, fault, and what expires soon
         text = path.read_text(encoding="utf-8")
         for what in ("AwsSolutions-IAM5", "Serverless-LambdaDLQ", REASON, "AwsSolutions-S2", "expires on 2027-01-15"):
             assert what in text, f"{path.name}: {what}"
@@ -88,7 +88,7 @@ def test_json_says_green(green: Verdict) -> None:
 # SARIF
 
 
-def test_sarif_is_what_the_standard_asks(verdict: Verdict, green: Verdict) -> None:
+def test_sarif_is_valid(verdict: Verdict, green: Verdict) -> None:
     validator = jsonschema_rs.validator_for(SARIF, validate_formats=True)
 
     for each in (verdict, green):
@@ -106,7 +106,7 @@ def test_sarif_is_what_the_standard_asks(verdict: Verdict, green: Verdict) -> No
         (("runs", 0, "results", 0, "locations", 0, "physicalLocation", "region"), {"startLine": 0}),
     ],
 )
-def test_the_check_of_sarif_sees_what_is_wrong(verdict: Verdict, path: tuple[Any, ...], value: Any) -> None:
+def test_sarif_validation_rejects_wrong_values(verdict: Verdict, path: tuple[Any, ...], value: Any) -> None:
     content = as_sarif(verdict)
     place: Any = content
     for key in path[:-1]:
@@ -170,14 +170,14 @@ def test_junit_maps_findings_faults_and_acknowledgements(verdict: Verdict) -> No
     }
     assert len(found["error"]) == len(verdict.faults)
     assert {case[0].get("message", "").partition(" (")[0] for case in found["skipped"]} == {REASON}
-    # And a pack that found nothing on a stack is a case that passes
+    # A pack that found nothing on a stack is a passed case
     assert {(case.get("classname"), case.get("name")) for case in found["passed"]} == {
         *(("Pipeline", pack) for pack in (*PACKS, "CloudFormation Validate")),
         (DATA, "CloudFormation Validate"),
     }
 
 
-def test_junit_counts_what_it_holds(verdict: Verdict) -> None:
+def test_junit_counts_match_its_cases(verdict: Verdict) -> None:
     for suite in parsed(verdict):
         assert int(suite.get("tests", "")) == len(suite.findall("testcase")) > 0
         assert int(suite.get("failures", "")) == len(suite.findall("*/failure"))
@@ -192,7 +192,7 @@ def test_junit_is_without_failures_and_errors_when_green(green: Verdict) -> None
     assert len(found["passed"]) == 2 * (len(PACKS) + 1) + 1
 
 
-def test_junit_tells_what_expires_before_long(verdict: Verdict) -> None:
+def test_junit_lists_what_expires_soon(verdict: Verdict) -> None:
     output = parsed(verdict).findtext("testsuite[@name='report']/system-out")
 
     assert output

@@ -1,4 +1,4 @@
-"""What stops a change: a finding always, what was not checked in the pipeline."""
+"""Findings always stop a change; checks that could not run stop it only in the pipeline."""
 
 from __future__ import annotations
 

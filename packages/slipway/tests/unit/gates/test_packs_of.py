@@ -1,4 +1,4 @@
-"""Which packs judge which stack is the configuration's to say."""
+"""The configuration decides which packs judge which stack."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_stack_without_environment_is_judged_by_pipelines_packs() -> None:
     assert "PCI.DSS.321" not in packs_of(settings)("Pipeline/dev-items/Data")
 
 
-def test_a_name_with_dashes_is_not_taken_for_its_beginning() -> None:
+def test_environment_is_not_matched_by_a_name_prefix() -> None:
     dev = SETTINGS.environment("dev")
     other: Environment = changed(dev, name="dev-eu", gates={"packs": [*ALWAYS, "HIPAA.Security"]})
     find = packs_of(Settings(pipeline=SETTINGS.pipeline, environments=(dev, other)))
@@ -58,7 +58,7 @@ def test_a_name_with_dashes_is_not_taken_for_its_beginning() -> None:
     assert "HIPAA.Security" not in find("Pipeline/dev-items/Data")
 
 
-def test_prod_is_judged_by_all_of_them() -> None:
+def test_prod_is_judged_by_every_pack() -> None:
     assert set(packs_of(SETTINGS)("Pipeline/prod-items/Data")) >= set(PACKS)
 
 
@@ -74,7 +74,7 @@ def test_prod_is_judged_by_all_of_them() -> None:
     ],
 )
 def test_a_stack_belongs_to_its_service_in_every_environment(stack: str, unit: str) -> None:
-    # Given that one environment's name begins with another's
+    # Given an environment whose name starts with another's
     twin = SETTINGS.environment("prod").model_copy(update={"name": "prod-eu"})
     settings = SETTINGS.model_copy(update={"environments": (*SETTINGS.environments, twin)})
 

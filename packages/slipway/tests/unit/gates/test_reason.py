@@ -1,4 +1,4 @@
-"""What counts as a reason, and that nothing of it is lost on its way through CDK's report."""
+"""What counts as a reason, and that a signed reason survives CDK's report unchanged."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from slipway.nag.reason import is_sentence, read, repeats, sign
 from slipway.nag.texts import rule_texts
 
 RULE = "The S3 Bucket has server access logs disabled. The bucket should have logging enabled."
-# What `acknowledge` takes for an owner, and what a place in the code looks like.
+# What `acknowledge` accepts as an owner, and the form of a place in the code
 OWNERS = st.text(st.characters(exclude_characters="[];", exclude_categories=["C"]), min_size=1).filter(str.strip)
 PLACES = st.from_regex(r"[a-z/_]{1,20}\.py:[1-9][0-9]{0,3}", fullmatch=True)
 
 
 @given(reason=st.text(min_size=1).filter(str.strip), owner=OWNERS, expires=st.dates(), at=PLACES)
-def test_what_is_signed_is_read_again(reason: str, owner: str, expires: date, at: str) -> None:
+def test_signed_reason_is_read_back(reason: str, owner: str, expires: date, at: str) -> None:
     signed = read(sign(reason, owner=owner, expires=expires, at=at))
 
     assert signed
@@ -37,7 +37,7 @@ def test_what_is_signed_is_read_again(reason: str, owner: str, expires: date, at
         "[owner: a; expires: 2027-06-30; at: a.py:1]",
     ],
 )
-def test_what_is_not_signed_in_full_is_not_signed(text: str) -> None:
+def test_incomplete_signature_is_not_read(text: str) -> None:
     assert read(text) is None
 
 
@@ -64,7 +64,7 @@ def test_a_sentence_has_five_words_besides_the_rule(reason: str, sentence: bool)
         "Here the S3 bucket has server access logs disabled, which is fine",
     ],
 )
-def test_the_rules_own_words_are_no_reason(reason: str) -> None:
+def test_the_rules_own_text_is_not_a_reason(reason: str) -> None:
     assert repeats(reason, RULE)
 
 
@@ -87,7 +87,7 @@ def test_a_rule_without_a_text_is_not_repeated(reason: str) -> None:
 
 @pytest.mark.parametrize("rule", sorted(rule_texts()))
 def test_no_rule_of_a_pack_accepts_its_own_text(rule: str) -> None:
-    # Given each text of the installed packs, as a whole and as its first sentence
+    # Given each rule text of the installed packs, as a whole and its first sentence
     text = rule_texts()[rule]
 
     assert repeats(text, text)
@@ -95,8 +95,8 @@ def test_no_rule_of_a_pack_accepts_its_own_text(rule: str) -> None:
 
 
 @pytest.mark.parametrize("pack", PACKS)
-def test_every_pack_tells_its_texts(pack: str) -> None:
-    # Given that Serverless is the smallest, with 18 rules in cdk-nag 3.0.2
+def test_every_pack_has_rule_texts(pack: str) -> None:
+    # Serverless is the smallest pack, with 18 rules in cdk-nag 3.0.2
     texts = {rule: text for rule, text in rule_texts().items() if rule.startswith(f"{pack}-")}
 
     assert len(texts) >= 18

@@ -1,4 +1,4 @@
-"""The verdict is readable: by stack, with what to do, on a terminal and as a page of its own."""
+"""The verdict is readable on a terminal and as a standalone page: by stack, with what to do."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_last_line_is_the_verdict(verdict: Verdict) -> None:
     )
 
 
-def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
+def test_a_warning_is_printed_above_the_verdict(verdict: Verdict) -> None:
     line = printed(verdict).splitlines()[-3]
 
     assert line == (
@@ -73,7 +73,7 @@ def test_a_warning_stands_above_the_verdict(verdict: Verdict) -> None:
 
 
 def test_many_findings_leave_the_verdict_on_the_screen(tmp_path: Path) -> None:
-    # Given as many findings as a copied service has
+    # Given as many findings as a copied service produces
     assembly = Assembly(tmp_path / "cdk.out")
     for number in range(330):
         assembly.violate("Serverless-LambdaDLQ", f"{DATA}/Function{number}", pack="Serverless")
@@ -81,7 +81,7 @@ def test_many_findings_leave_the_verdict_on_the_screen(tmp_path: Path) -> None:
 
     lines = printed(verdict).splitlines()
 
-    # Then a few are shown, and the line above the verdict says where the others are
+    # Then a few are shown, and the line above the verdict says where to find the rest
     assert sum("LambdaDLQ is broken" in line for line in lines) == SHOWN
     assert lines[-2] == "and 310 more: nag.html"
     assert "330 findings" in lines[-1]

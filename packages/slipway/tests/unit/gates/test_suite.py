@@ -1,4 +1,4 @@
-"""All gates in one run: one red step turns it red, what it is told to wait for it has, and nothing old stays."""
+"""All gates in one run: one red step makes it red, steps wait for their dependencies, old results are removed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_step_follows_its_dependencies_and_gets_their_results(tmp_path: Path) ->
 
 
 def test_independent_steps_run_in_parallel(tmp_path: Path) -> None:
-    # Given two that wait for each other to have begun
+    # Given two steps that each wait for the other to start
     both = threading.Barrier(2, timeout=30)
 
     def meets(_: StepContext) -> Outcome:
@@ -58,7 +58,7 @@ def test_independent_steps_run_in_parallel(tmp_path: Path) -> None:
     assert set(ran(tmp_path, step("one", meets), step("other", meets)).values()) == {GREEN}
 
 
-def test_a_step_that_could_not_look_here_is_red(tmp_path: Path) -> None:
+def test_a_step_that_raises_an_error_is_red(tmp_path: Path) -> None:
     def broken(_: StepContext) -> Outcome:
         raise SupplyError("bandit broke off (out of memory)")
 
@@ -77,7 +77,7 @@ def test_program_is_judged_by_exit_code_and_last_line(tmp_path: Path, code: int,
     assert (tmp_path / "build" / "report" / "nag.log").read_text(encoding="utf-8") == "first\nnag gate says\n"
 
 
-def test_a_program_that_is_not_there_is_red(tmp_path: Path) -> None:
+def test_a_missing_program_is_red(tmp_path: Path) -> None:
     (finding,) = ran(tmp_path, step("nag", command("nag", "no-such-program")))["nag"].findings
 
     assert finding.message == "no-such-program is not installed: run `make install`"
@@ -109,9 +109,7 @@ def test_every_supply_verb_of_the_makefile_is_a_step() -> None:
         ({"audit": OPEN}, True, "gates RED: audit; not done, which the pipeline does not let pass: audit"),
     ],
 )
-def test_the_verdict_names_what_stops_and_what_is_not_done(
-    outcomes: dict[str, Outcome], strict: bool, words: str
-) -> None:
+def test_the_verdict_names_blocking_and_undone_steps(outcomes: dict[str, Outcome], strict: bool, words: str) -> None:
     assert report.verdict(ended(**outcomes), strict=strict) == words
 
 
@@ -158,12 +156,12 @@ def test_junit_fails_findings_and_errors_undone_steps(strict: bool, tag: str) ->
     assert skipped.get("message") == "because (owner: o; expires: 2027-01-01)"
 
 
-# The verb itself
+# --- The verb ---
 
 
 @pytest.fixture
 def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Steps of given ends, in a folder of their own, on a machine that is no build."""
+    """Return a function that plants steps with given outcomes in a temporary folder, outside CodeBuild."""
     for name in ("CODEBUILD_BUILD_ID", "SLIPWAY_REHEARSAL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(entry, "ScannedTree", lambda: ScannedTree(root=tmp_path))
@@ -187,7 +185,7 @@ def planted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., No
         ({"audit": OPEN}, {"CODEBUILD_BUILD_ID": "slipway:1", "SLIPWAY_REHEARSAL": "1"}, 0),
     ],
 )
-def test_the_exit_code_tells_the_truth(
+def test_the_exit_code_matches_the_outcomes(
     planted: Callable[..., None], outcomes: dict[str, Outcome], environ: dict[str, str], code: int
 ) -> None:
     planted(**outcomes)
@@ -211,7 +209,7 @@ def test_complete_run_writes_results_and_partial_one_does_not(planted: Callable[
     assert (tmp_path / "build" / "reports" / "supply.xml").is_file()
 
 
-def test_a_name_that_is_none_is_wrong_input(planted: Callable[..., None]) -> None:
+def test_an_unknown_step_is_wrong_input(planted: Callable[..., None]) -> None:
     planted(sast=GREEN)
 
     result = typed("gates", "lint")

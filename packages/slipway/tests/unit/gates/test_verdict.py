@@ -1,4 +1,4 @@
-"""The gate is decided from the report, and nothing that is missing or unclear counts as green."""
+"""The verdict is read from the report, and nothing that is missing or unclear counts as green."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_unacknowledged_finding_fails_with_its_stack(assembly: Assembly, severit
     ]
 
 
-def test_information_does_not_turn_red(assembly: Assembly) -> None:
+def test_informational_finding_is_not_red(assembly: Assembly) -> None:
     assembly.violate("AwsSolutions-X", f"{DATA}/Bucket", severity="info")
 
     assert not judged(assembly).red
@@ -117,7 +117,7 @@ def test_an_acknowledgement_holds_to_the_end_of_its_last_day(assembly: Assembly,
 
 
 @pytest.mark.parametrize(("expires", "warned"), [("2027-01-01", True), ("2027-02-01", True), ("2027-02-02", False)])
-def test_a_month_before_its_expiry_it_warns_and_stays_green(assembly: Assembly, expires: str, warned: bool) -> None:
+def test_expiry_within_a_month_warns_and_stays_green(assembly: Assembly, expires: str, warned: bool) -> None:
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(expires=expires, owner="data"))
 
     verdict = judged(assembly)
@@ -129,7 +129,7 @@ def test_a_month_before_its_expiry_it_warns_and_stays_green(assembly: Assembly, 
 
 
 def test_shared_expiry_is_one_line_of_the_report(assembly: Assembly) -> None:
-    # Given a block that gives one reason for three findings
+    # Given a block that acknowledges three findings with one reason
     for rule in ("AwsSolutions-S1", "AwsSolutions-S2"):
         assembly.acknowledge(rule, f"{DATA}/Bucket", reason=signed(expires="2026-12-31"))
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Other", reason=signed(expires="2026-12-31"))
@@ -173,7 +173,7 @@ def test_incomplete_acknowledgements_turn_red(assembly: Assembly, reason: str) -
     ],
 )
 def test_a_signed_but_empty_reason_turns_red(assembly: Assembly, reason: str, says: str) -> None:
-    # Given one that did not come through `acknowledge`, or whose rule's text only the report knows
+    # Given a reason that did not come through `acknowledge`, or whose rule text only the report contains
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Bucket", reason=signed(reason))
 
     (fault,) = faults(judged(assembly))
@@ -198,7 +198,7 @@ def test_a_bare_acknowledgement_above_the_stacks_turns_red(assembly: Assembly, p
     assert fault.startswith(f"{path or 'app'}: Serverless-LambdaDLQ is acknowledged by its unqualified id")
 
 
-# --- Stale ones -----------------------------------------------------------------------------------------------------
+# --- Stale acknowledgements -----------------------------------------------------------------------------------------
 
 
 def test_unused_acknowledgement_fails_with_its_places(assembly: Assembly) -> None:
@@ -223,7 +223,7 @@ def test_used_acknowledgement_may_be_stale_elsewhere(assembly: Assembly) -> None
     assert fault.endswith(f"remove it: {DATA}/Other")
 
 
-def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None:
+def test_acknowledged_template_check_can_be_stale_too(assembly: Assembly) -> None:
     assembly.give("CloudFormation-Validate::W3697", f"{DATA}/Bucket", signed())
 
     (fault,) = faults(judged(assembly))
@@ -232,7 +232,7 @@ def test_one_of_the_template_checks_can_be_stale_too(assembly: Assembly) -> None
 
 
 @pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])
-def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) -> None:
+def test_acknowledgement_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) -> None:
     assembly.give_above("AwsSolutions::AwsSolutions-S1", path, signed())
 
     (fault,) = faults(judged(assembly))
@@ -241,7 +241,7 @@ def test_one_above_the_stacks_can_be_stale_too(assembly: Assembly, path: str) ->
 
 
 def test_acknowledgement_of_inactive_pack_is_not_stale(assembly: Assembly) -> None:
-    # Given a block that answers a pack which this environment has not switched on
+    # Given an acknowledgement for a pack that is not active in this environment
     assembly.give("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", f"{DATA}/Function", signed())
     assembly.give_above("HIPAA.Security::HIPAA.Security-LambdaInsideVPC", "Pipeline/dev-items", signed())
 
@@ -249,7 +249,7 @@ def test_acknowledgement_of_inactive_pack_is_not_stale(assembly: Assembly) -> No
 
 
 def test_constructs_warning_may_be_acknowledged_by_its_name(assembly: Assembly) -> None:
-    # Given that such a warning leaves the report, so that nobody knows whether it is still there
+    # Given that CDK removes such warnings from the report, so whether they still occur is unknown
     assembly.give("Annotation::@aws-cdk/aws-s3:x", f"{DATA}/Bucket", signed())
 
     assert not judged(assembly).red
@@ -286,7 +286,7 @@ def test_a_stack_that_a_pack_did_not_judge_turns_red(assembly: Assembly) -> None
 
 
 def test_environments_pack_must_judge_only_its_stages(assembly: Assembly) -> None:
-    # Given a pack that is switched on for the stage, and judged nothing but its stack
+    # Given a pack that is active for one stage, and judged only that stage's stack
     assembly.judged["Serverless"] = {TEMPLATES[DATA]}
 
     def packs_of(stack: str) -> tuple[str, ...]:
@@ -297,7 +297,7 @@ def test_environments_pack_must_judge_only_its_stages(assembly: Assembly) -> Non
     assert not verdict.red
     assert verdict.judged["Pipeline"] == ("AwsSolutions", "CloudFormation Validate")
     assert verdict.judged[DATA] == ("AwsSolutions", "Serverless", "CloudFormation Validate")
-    # When it is switched on elsewhere too, then its sentinel is missing there
+    # When it is active for other stacks too, then the missing ones are reported
     assert faults(judge(assembly.folder)) == ["Serverless: did not judge Pipeline"]
 
 
@@ -395,29 +395,29 @@ def test_what_is_accepted_as_before_is_green(assembly: Assembly, baseline: Path)
 
 
 def test_one_more_resource_of_a_block_changes_nothing(assembly: Assembly, baseline: Path) -> None:
-    # When what one place in the code accepts is found once more
+    # When a place in the code that already accepts a finding accepts one more
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third")
 
     assert not judged(assembly, baseline=baseline).red
 
 
 def test_growth_turns_red_until_the_baseline_has_it(assembly: Assembly, baseline: Path) -> None:
-    # When another place in the code accepts a finding of a rule
+    # When another place in the code accepts a finding of the same rule
     assembly.acknowledge("AwsSolutions-S1", f"{DATA}/Third", reason=signed(at=f"{FILE}:900"))
     verdict = judged(assembly, baseline=baseline)
 
-    # Then it is named, with what to do
+    # Then it is reported, with what to do
     (fault,) = faults(verdict)
     assert fault.startswith(
         f"{SHARED}: Pipeline/dev-items: {FILE} accepts AwsSolutions-S1 in 2 places, the baseline in 1; "
     )
     assert "make baseline" in fault
-    # And with the new counts it is green
+    # And once the baseline has the new counts, the verdict is green
     write_baseline(baseline, verdict.counts)
     assert not judged(assembly, baseline=baseline).red
 
 
-def test_less_is_a_note_and_makes_up_for_nothing(assembly: Assembly, baseline: Path) -> None:
+def test_fewer_findings_never_offset_new_ones(assembly: Assembly, baseline: Path) -> None:
     for construct in ("Bucket", "Other"):
         assembly.metadata.pop(f"/{DATA}/{construct}")
     assembly.suppressed["AwsSolutions"] = [
@@ -472,7 +472,7 @@ def test_a_services_counts_are_in_its_folder(assembly: Assembly, baseline: Path)
 
 
 def test_fewer_findings_in_a_part_pass_and_more_fail(assembly: Assembly, baseline: Path) -> None:
-    # Given a synthesis of some services alone
+    # Given a synthesis of only some of the services
     places = {FILE: {"AwsSolutions-S1": 1}}
     write_baseline(baseline, {"Pipeline/gone": places, "Pipeline/dev-items": places})
 

@@ -1,4 +1,4 @@
-"""Packs of rules over assemblies that know nothing of this gate."""
+"""Packs of rules judge assemblies that were not made for this gate."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _rules(ruling: Ruling) -> set[tuple[str, str]]:
     return {(finding.rule, finding.path) for finding in ruling.findings}
 
 
-def test_what_breaks_a_rule_is_found_by_its_construct(tmp_path: Path) -> None:
+def test_finding_names_its_construct(tmp_path: Path) -> None:
     named = {"Metadata": {"aws:cdk:path": "App/data/Uploads/Resource"}}
 
     ruling = _judged(tmp_path, {"Uploads1A2B3C4D": _bucket(**named), "Other": _bucket()})
@@ -58,7 +58,7 @@ def test_what_breaks_a_rule_is_found_by_its_construct(tmp_path: Path) -> None:
 
 
 def test_suppressions_of_version_2_are_honoured(tmp_path: Path) -> None:
-    # Given one on a resource, whose reason is encoded, and one of the whole stack
+    # Given a suppression on a resource with an encoded reason, and one on the whole stack
     encoded = {"id": LOGS, "reason": "TG9ncyBnbyBlbHNld2hlcmUu", "is_reason_encoded": True}
     whole = _suppressing({"id": "AwsSolutions-S10", "reason": "TLS is enforced at the edge."})
 
@@ -108,7 +108,7 @@ def test_acknowledgements_of_cdk_are_honoured(tmp_path: Path, path: str, identif
 
 @pytest.mark.parametrize("prefix", ["", "AwsSolutions::", "annotation::"])
 def test_a_granular_acknowledgement_covers_its_finding_alone(tmp_path: Path, prefix: str) -> None:
-    # Given ids whose findings have colons of their own, as an app may write them past CDK's check of ids
+    # Given ids whose findings contain colons, which an app can write by bypassing CDK's check
     folder = write(tmp_path / "cdk.out", {"data": template({"Policy": _policy("s3:Get*", "s3:Put*")})})
     _acknowledge(folder, "Pipeline/data", f"{prefix}{WILDCARD}[Action::s3:Get*]")
 
@@ -134,7 +134,7 @@ def test_functions_that_cdk_cannot_include_hide_nothing(tmp_path: Path) -> None:
     assert (LOGS, "Pipeline/data/One") in _rules(ruling)
 
 
-def test_a_template_that_cannot_be_asked_is_no_green(tmp_path: Path) -> None:
+def test_a_template_that_cannot_be_judged_is_not_green(tmp_path: Path) -> None:
     broken = resource("AWS::S3::Bucket", {"BucketName": {"Ref": "Nowhere"}})
 
     ruling = _judged(tmp_path, {"One": broken})
@@ -143,7 +143,7 @@ def test_a_template_that_cannot_be_asked_is_no_green(tmp_path: Path) -> None:
     assert "Nowhere" in ruling.faults[0].message
 
 
-def test_a_folder_without_an_assembly_is_no_green(tmp_path: Path) -> None:
+def test_a_folder_without_an_assembly_is_not_green(tmp_path: Path) -> None:
     ruling = judge_assembly(tmp_path, ["AwsSolutions"])
 
     assert (ruling.exit_code(), len(ruling.faults)) == (2, 1)
@@ -151,7 +151,7 @@ def test_a_folder_without_an_assembly_is_no_green(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
 def test_each_rule_sees_its_fault_in_any_assembly(tmp_path: Path, rule: AwsRule) -> None:
-    # Given the fault that is planted for it, in an app that has nothing of ours
+    # Given the fault planted for the rule, in an app that uses nothing of this project
     body = rule.planted if "Resources" in rule.planted else template(rule.planted)
     folder = write(tmp_path / "cdk.out", {"planted": body})
     manifest = folder / "manifest.json"
@@ -166,8 +166,8 @@ def test_each_rule_sees_its_fault_in_any_assembly(tmp_path: Path, rule: AwsRule)
     assert ruling.exit_code() == 1
 
 
-def test_a_rule_that_cannot_read_a_template_says_so(tmp_path: Path) -> None:
-    # Given a pipeline whose stage has no name, which CloudFormation refuses
+def test_a_rule_that_cannot_read_a_template_is_reported(tmp_path: Path) -> None:
+    # Given a pipeline stage without a name, which CloudFormation refuses
     stages = [{"Actions": [{"Name": "build", "ActionTypeId": {"Category": "Build", "Provider": "CodeBuild"}}] * 9}]
     pipeline = resource("AWS::CodePipeline::Pipeline", {"Stages": stages})
     queue = template({"Pipeline": pipeline, **sqs.RULES[0].planted})
@@ -178,7 +178,7 @@ def test_a_rule_that_cannot_read_a_template_says_so(tmp_path: Path) -> None:
     assert {"OnlyAws-Unread", f"OnlyAws-{sqs.RULES[0].name}"} <= rules
 
 
-def test_the_commands_say_by_their_exit_codes_how_it_ended(tmp_path: Path) -> None:
+def test_exit_codes_match_the_verdict(tmp_path: Path) -> None:
     parameter = resource("AWS::SSM::Parameter", {"Type": "String"})
     green = write(tmp_path / "green", {"data": template({"Parameter": parameter})})
     red = write(tmp_path / "red", {"data": template(sqs.RULES[0].planted)})
@@ -190,7 +190,7 @@ def test_the_commands_say_by_their_exit_codes_how_it_ended(tmp_path: Path) -> No
     assert typed("nag", str(green), "--pack", "Nobody").exit_code == 2
 
 
-def test_sarif_of_a_ruling_is_what_the_standard_asks(tmp_path: Path) -> None:
+def test_sarif_of_a_ruling_is_valid(tmp_path: Path) -> None:
     given = _suppressing({"id": LOGS, "reason": "Nobody reads it."})
 
     content = ruling_as_sarif(_judged(tmp_path, {"One": _bucket(Metadata=given)}), verb="slipway nag", at="cdk.json")

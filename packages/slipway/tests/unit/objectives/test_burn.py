@@ -1,4 +1,4 @@
-"""Burn rates are the workbook's, whatever the window, and a budget is what an objective leaves."""
+"""Burn rates follow the SRE workbook for any window, and a budget is 100 % less the objective."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FAST, MEDIUM, SLOW = WINDOWS
 THREE_NINES = Promise(Indicator.AVAILABILITY, 99.9, 30)
 
 
-def test_of_thirty_days_the_rates_are_the_workbooks() -> None:
+def test_burn_rates_of_thirty_days_are_those_of_the_workbook() -> None:
     assert [round(window.rate(30), 6) for window in WINDOWS] == [14.4, 6, 1]
 
 
@@ -24,17 +24,17 @@ def test_short_windows_are_a_twelfth_of_the_long_ones() -> None:
     assert [window.long / window.short for window in WINDOWS] == [12, 12, 12]
 
 
-def test_no_alarm_goes_off_at_the_pace_that_is_allowed() -> None:
-    # Given a week, of which three days are more than a tenth
+def test_no_alarm_triggers_at_the_allowed_burn_rate() -> None:
+    # Given a window of a week: a tenth of its budget in three days would be slower than the allowed pace
     assert SLOW.rate(7) == 1
 
 
 @pytest.mark.parametrize(("window", "share"), [(FAST, 1.44), (MEDIUM, 0.6), (SLOW, 0.1)])
-def test_an_alarm_goes_off_at_a_share_of_bad_requests(window: object, share: float) -> None:
+def test_each_alarm_has_a_share_of_bad_requests(window: object, share: float) -> None:
     assert THREE_NINES.bad_share(window) == pytest.approx(share)  # type: ignore[arg-type]
 
 
-def test_a_share_is_never_more_than_all() -> None:
+def test_a_share_is_at_most_100_percent() -> None:
     assert Promise(Indicator.AVAILABILITY, 90, 30).bad_share(FAST) == 100
 
 
@@ -52,7 +52,7 @@ def test_settings_promise_availability_and_latency() -> None:
     )
 
 
-def test_a_total_outage_is_seen_within_a_minute() -> None:
+def test_a_total_outage_is_detected_within_a_minute() -> None:
     # The workbook's table: 1.44 % of an hour
     assert time_to_detect(THREE_NINES, FAST, 100) == timedelta(seconds=51.84)
     assert time_to_detect(THREE_NINES, FAST, 1) is None

@@ -1,4 +1,4 @@
-"""Budgets are asked of CloudWatch by the API that a service's alarm is on."""
+"""Error budgets are queried from CloudWatch for the API that a service's alarm watches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OF = {"ApiName": "shop-prod", "Stage": "live"}
 
 
 class CloudWatch:
-    """CloudWatch with one API's alarm and metrics, by our own statistics."""
+    """CloudWatch with one API's alarm and metrics; it computes the statistics itself."""
 
     def __init__(self, errors: str = "5XXError") -> None:
         self.store, self.errors = MetricStore(), errors
@@ -32,7 +32,7 @@ class CloudWatch:
         return _Pages({"describe_alarms": self._alarms, "get_metric_data": self._data}[operation])
 
     def answers(self, at: datetime, *, good: int, failed: int = 0, slow: int = 0) -> None:
-        """Count requests: good ones, failed ones, and slow ones among the good."""
+        """Count requests: good ones, failed ones, and how many of the good ones were slow."""
         metrics = {
             "Count": ([1.0], [good + failed]),
             self.errors: ([1.0, 0.0], [failed, good]),
@@ -95,7 +95,7 @@ def _survey(aws: CloudWatch, service: str = "shop") -> tuple[Budget, Budget]:
 
 @pytest.mark.parametrize("errors", ["5XXError", "5xx"])
 def test_failures_of_the_window_use_up_the_budget(errors: str) -> None:
-    # Given 1 % of requests that may fail, of which a half did, twenty days ago
+    # Given that 1 % of requests may fail, and half of that failed twenty days ago
     aws = CloudWatch(errors)
     aws.answers(NOW - timedelta(days=20), good=995, failed=5)
 
@@ -107,8 +107,8 @@ def test_failures_of_the_window_use_up_the_budget(errors: str) -> None:
     assert latency.left == pytest.approx(100)
 
 
-def test_failures_of_now_burn_in_each_window() -> None:
-    # Given ten good hours, and half an hour in which every tenth request failed
+def test_recent_failures_burn_in_each_window() -> None:
+    # Given 900 good requests ten hours ago, and 10 % failures half an hour ago
     aws = CloudWatch()
     aws.answers(NOW - timedelta(hours=10), good=900)
     aws.answers(NOW - timedelta(minutes=30), good=90, failed=10)

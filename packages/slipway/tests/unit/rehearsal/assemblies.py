@@ -1,4 +1,4 @@
-"""Assemblies of stacks with one resource each."""
+"""Assemblies whose stacks have one resource each."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TOPIC = {"Type": "AWS::SNS::Topic"}
 
 
 def stack(environment: str, resource: dict[str, Any] = TOPIC, **properties: str) -> dict[str, Any]:
-    """Describe a stack of one resource."""
+    """Return a stack with one resource."""
     return {"environment": environment, "resource": resource, "properties": properties}
 
 
 def write(folder: Path, made: dict[str, dict[str, Any]]) -> Path:
-    """Write an assembly of some stacks."""
+    """Write an assembly with these stacks."""
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = {}
     for name, described in made.items():

@@ -1,4 +1,4 @@
-"""A rehearsal as it is recorded, with something of everything that a record may hold."""
+"""A recorded rehearsal that contains every kind of entry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ START = "2026-11-20T15:00:00+00:00"
 
 
 def canary(*, failed: bool = False) -> PlayedDeployment:
-    """A canary of two minutes; where it fails, an alarm went off in the second."""
+    """Return a two-minute canary; if failed, an alarm triggered in the second minute."""
     found = PlayedDeployment(
         "d-1",
         "prod-items-compute-ApiFunction0123ABCD-x",
@@ -40,7 +40,7 @@ def canary(*, failed: bool = False) -> PlayedDeployment:
 
 
 def action(name: str, *, order: int = 1, seconds: float = 2.0, virtual: float = 2.0, **more: object) -> PlayedAction:
-    """An action that was played."""
+    """Return an action that was played."""
     found = PlayedAction(
         name, "CodeBuild", "prod", order, status=PlayStatus.SUCCEEDED, seconds=seconds, virtual_seconds=virtual
     )
@@ -50,7 +50,7 @@ def action(name: str, *, order: int = 1, seconds: float = 2.0, virtual: float = 
 
 
 def rehearsal(*, failed: bool = False) -> Rehearsal:
-    """A delivery, or one that an alarm stopped in prod."""
+    """Return a delivery, or one that an alarm stopped in prod."""
     build = PlayedStage("Build", status=PlayStatus.SUCCEEDED, actions=[action("Synth", log="logs/synth.log")])
     changes = [
         PlayedChange("Function", "AWS::Lambda::Function", "Modify", "False", "UPDATE_COMPLETE"),

@@ -17,7 +17,7 @@ IDENTITY = {
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Run git; gives what it wrote."""
+    """Run git and return its output."""
     done = subprocess.run(
         ["git", *arguments], cwd=folder, env={**os.environ, **IDENTITY}, check=True, capture_output=True, text=True
     )
@@ -32,7 +32,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 
 def commit(folder: Path, files: Mapping[str, str], message: str = "A change") -> str:
-    """Commit files to a repository, which is made where there is none; gives the commit's name."""
+    """Commit files to a repository, which is created if necessary, and return the commit's id."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / ".git").exists():
         git(folder, "init", "--quiet", "--initial-branch=main")

@@ -1,4 +1,4 @@
-"""What a user adds for the rehearsal of an app."""
+"""The file with which users extend the rehearsal of an app."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_users_row_replaces_a_type(tmp_path: Path) -> None:
         ("color = 'red'", "color: Extra inputs"),
     ],
 )
-def test_a_fault_of_the_file_is_named(tmp_path: Path, text: str, says: str) -> None:
+def test_an_error_in_the_file_is_named(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / FILE).write_text(text, encoding="utf-8")
 
     with pytest.raises(RehearsalError, match=says):

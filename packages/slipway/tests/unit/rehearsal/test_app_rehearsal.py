@@ -1,4 +1,4 @@
-"""What is deployed by hand before an app's pipelines are played, and where."""
+"""What is deployed before an app's pipelines are played, and where."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_stacks_that_depend_on_each_other_are_named() -> None:
         in_order([_stack("One", "Two"), _stack("Two", "One")])
 
 
-def test_accounts_of_seeds_are_there_too(tmp_path: Path) -> None:
-    # Given an app, an assembly that is deployed before it, and calls in other accounts and regions
+def test_accounts_of_seeds_are_included(tmp_path: Path) -> None:
+    # Given an app, an assembly deployed before it, and calls in other accounts and regions
     assembly = write(tmp_path / "cdk.out", {"Pipeline": stack("aws://444444444444/eu-west-1", PIPELINE)})
     before = write(tmp_path / "setup.out", {"Setup": stack("aws://111111111111/us-west-2")})
     calls = tuple(
@@ -40,10 +40,10 @@ def test_accounts_of_seeds_are_there_too(tmp_path: Path) -> None:
     )
     app = App(tmp_path, assembly, Seed(assemblies=(str(before),), calls=calls))
 
-    # When its accounts are read
+    # When its accounts are determined
     found = topology_of(app)
 
-    # Then each place is one of them
+    # Then they include the places of all three
     assert isinstance(found, Topology)
     assert found.regions == {
         "444444444444": ("eu-west-1", "eu-north-1"),

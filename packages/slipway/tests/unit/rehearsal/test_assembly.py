@@ -1,4 +1,4 @@
-"""A stage of an assembly, written again for the emulator."""
+"""A stage of an assembly is rewritten for the emulator."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _digest(content: bytes) -> str:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Path:
-    """A stage of one stack with a layer, as `cdk synth` lays it out."""
+    """Write a stage of one stack with a layer, as `cdk synth` does."""
     folder = tmp_path / "cdk.out" / "assembly-Pipeline-dev-items"
     folder.mkdir(parents=True)
     (tmp_path / "assets").mkdir()
@@ -117,7 +117,7 @@ def test_local_layer_replaces_the_shipped_one(stage: Path, tmp_path: Path) -> No
     assert files["code"]["destinations"]["dev"]["objectKey"] == "code.zip"
 
 
-def test_a_missing_layer_is_said(stage: Path, tmp_path: Path) -> None:
+def test_a_missing_layer_is_reported(stage: Path, tmp_path: Path) -> None:
     (tmp_path / "assets" / "layer-local.zip").unlink()
     with pytest.raises(RehearsalError, match=r"layer-local\.zip is missing; run `make build`"):
         _rehearse(stage, tmp_path)
@@ -149,25 +149,25 @@ def _nest(stage: Path, resources: dict[str, Any], *, held: bool = True) -> None:
 
 
 def test_nested_stack_is_deployed_in_its_parent(stage: Path, tmp_path: Path) -> None:
-    # Given a nested stack with a queue, and something that the emulator does not host
+    # Given a nested stack with a queue, and resources that the emulator does not host
     _nest(stage, {"Queue": {"Type": "AWS::SQS::Queue"}, "Group": {"Type": "AWS::CodeDeploy::DeploymentGroup"}})
 
     result = _rehearse(stage, tmp_path)
 
-    # Then the queue stands in its parent, what is not hosted leaves, and the table says so
+    # Then the queue is part of its parent, the others are removed, and the table of substitutions counts it
     assert set(result.stacks[0].template["Resources"]) == {"Layer", "Topic", "InnerQueue"}
     used = {row.subject: times for row, times in result.used.items()}
     assert (used["AWS::CloudFormation::Stack"], used["AWS::CodeDeploy::*"]) == (1, 2)
 
 
-def test_nested_stack_from_elsewhere_stops_the_run(stage: Path, tmp_path: Path) -> None:
+def test_nested_stack_outside_the_assembly_stops_the_run(stage: Path, tmp_path: Path) -> None:
     _nest(stage, {}, held=False)
 
     with pytest.raises(RehearsalError, match=re.escape("Inner (AWS::CloudFormation::Stack)")):
         _rehearse(stage, tmp_path, unknown_types=lambda names: {*names} & {"AWS::CloudFormation::Stack"})
 
 
-def test_a_mark_changes_the_template_and_nothing_that_it_makes(stage: Path, tmp_path: Path) -> None:
+def test_a_mark_changes_the_template_but_no_resource(stage: Path, tmp_path: Path) -> None:
     plain = _rehearse(stage, tmp_path).stacks[0].template
     marked = _rehearse(stage, tmp_path, marks={"dev-items-compute": "new"}).stacks[0].template
     assert marked["Metadata"] == {"References": "new"}
@@ -178,13 +178,13 @@ def test_a_stack_knows_which_outputs_it_reads(stage: Path, tmp_path: Path) -> No
     assert _rehearse(stage, tmp_path).stacks[0].references == {("dev-items-security", "Secret")}
 
 
-def test_a_stage_that_was_not_synthesized_is_said(tmp_path: Path) -> None:
+def test_a_stage_that_was_not_synthesized_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="has no stage dev-nothing; run `make synth`"):
         stage_folder(tmp_path, "dev", "nothing")
 
 
 def test_stages_of_an_environment_are_those_of_the_manifest(stage: Path) -> None:
-    # Given an assembly of two stages for dev and one for prod
+    # Given an assembly with two stages for dev and one for prod
     names = ("dev-foundation", "dev-items", "prod-items")
     stages = {
         f"assembly-Pipeline-{name}": {
@@ -194,7 +194,7 @@ def test_stages_of_an_environment_are_those_of_the_manifest(stage: Path) -> None
         for name in names
     }
     (stage.parent / "manifest.json").write_text(json.dumps({"version": "50.0.0", "artifacts": stages}))
-    # And the folder that an earlier synthesis left, of a service that was removed since
+    # And a folder left by an earlier synthesis, of a service that was removed since
     shutil.copytree(stage, stage.parent / "assembly-Pipeline-dev-removed")
 
     assert staged(stage.parent, "dev") == ("foundation", "items")

@@ -1,4 +1,4 @@
-"""Wrong input is told in one line, with an exit code that says so."""
+"""Wrong input is reported in one line, with exit code 2."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.cli import main
 def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(paths, "LOCAL", tmp_path)
     monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
-    # The command takes AWS's variables out of its process and takes over two signals.
+    # The command removes AWS's variables from its process and installs handlers for two signals
     before, handlers = (
         dict(os.environ),
         {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)},
@@ -64,7 +64,7 @@ def test_wrong_input_is_one_line(
     assert "Traceback" not in output.err
 
 
-def test_what_is_not_up_can_be_taken_down(capsys: pytest.CaptureFixture[str]) -> None:
+def test_taking_down_a_stopped_environment_succeeds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["down"]) == 0
     assert capsys.readouterr().out == "dev was not up\n"
 

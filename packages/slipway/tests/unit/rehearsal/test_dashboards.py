@@ -1,4 +1,4 @@
-"""A dashboard is drawn from its body: every widget in its place, nothing made up."""
+"""A dashboard is drawn from its body: every widget is in its place, with no invented data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FUNCTION = {"Fn::GetStackOutput": {"StackName": COMPUTE, "OutputName": "Name", "
 
 
 def graph(x: int, y: int, width: int, height: int = 6, **properties: Any) -> dict[str, Any]:
-    """A widget of a dashboard's body."""
+    """Return a widget of a dashboard's body."""
     return {
         "type": "metric",
         "x": x,
@@ -29,7 +29,7 @@ def graph(x: int, y: int, width: int, height: int = 6, **properties: Any) -> dic
 
 
 def stacks(*widgets: dict[str, Any]) -> dict[str, Any]:
-    """Two stacks, the dashboard's body with `FUNCTION` where a widget says `$function`."""
+    """Return two stacks; the dashboard's body refers to `FUNCTION` wherever a widget says `$function`."""
     before, *after = json.dumps({"widgets": widgets}).split("$function")
     parts: list[Any] = [before]
     for text in after:
@@ -51,18 +51,18 @@ def stacks(*widgets: dict[str, Any]) -> dict[str, Any]:
 
 
 def parsed(picture: str) -> ElementTree.Element:
-    """The picture as a reader's browser has it, which is strict about XML."""
+    """Parse the picture as a browser does, which is strict about XML."""
     return ElementTree.fromstring(picture)  # noqa: S314  # nosec B314  # drawn here
 
 
 def texts(picture: str) -> list[str]:
-    """What a reader reads."""
+    """Return the texts that a reader sees."""
     svg = "{http://www.w3.org/2000/svg}"
     return ["".join(element.itertext()) for element in parsed(picture).iter(f"{svg}text")]
 
 
 def one(**properties: Any) -> Widget:
-    """The one widget of a dashboard."""
+    """Return the only widget of a dashboard."""
     (widget,) = read(stacks(graph(0, 0, 24, **properties))).widgets
     return widget
 
@@ -73,8 +73,8 @@ def test_references_become_names_across_stacks() -> None:
     assert widget.source == "AWS/Lambda · FunctionName compute/Worker"
 
 
-def test_what_cannot_be_followed_is_said() -> None:
-    # Given a reference to an output that is not there
+def test_a_broken_reference_is_reported() -> None:
+    # Given a reference to an output that does not exist
     templates = stacks(graph(0, 0, 24, title="$function"))
     templates[COMPUTE]["Outputs"] = {}
     with pytest.raises(RehearsalError, match="refers to nothing in the stage"):
@@ -92,7 +92,7 @@ def test_lines_say_label_metric_statistic_and_period() -> None:
 
     assert [(line.label, line.text) for line in widget.lines] == [
         ("slowest", "Duration · p99 · 1 min"),
-        # Where a line says nothing, CloudWatch takes the average of five minutes
+        # By default, CloudWatch uses the average over five minutes
         ("Errors", "Average · 5 min"),
         ("Errors", "Average · 5 min"),
     ]
@@ -100,7 +100,7 @@ def test_lines_say_label_metric_statistic_and_period() -> None:
     assert widget.lines[2].color == "#123456"
 
 
-def test_expressions_are_shown_with_what_they_compute_with() -> None:
+def test_expressions_are_shown_with_their_metrics() -> None:
     widget = one(
         metrics=[
             [{"expression": "100 * errors", "label": "rate", "period": 60}],
@@ -114,8 +114,8 @@ def test_expressions_are_shown_with_what_they_compute_with() -> None:
     ]
 
 
-def test_picture_says_everything_even_without_data() -> None:
-    # Given a graph with an axis and a threshold, and a figure
+def test_picture_is_complete_even_without_data() -> None:
+    # Given a graph with an axis and a threshold, and a single-value widget
     dashboard = read(
         stacks(
             graph(
@@ -131,17 +131,17 @@ def test_picture_says_everything_even_without_data() -> None:
     )
     # When it is drawn
     said = texts(draw(dashboard))
-    # Then it is all there
+    # Then the picture contains all of them
     assert {"tiny", "Errors & <throttles>", "a minute", "alarm: > 5", "Now", "no data"} <= set(said)
     assert any("no data: layout only" in text for text in said)
     assert draw(dashboard) == draw(dashboard)
 
 
 def test_thresholds_keep_their_proportion() -> None:
-    # Given thresholds of 1 and 4 of one graph
+    # Given a graph with thresholds of 1 and 4
     lines = [{"value": value, "label": f"at {value}"} for value in (1, 4)]
     picture = parsed(draw(read(stacks(graph(0, 0, 24, annotations={"horizontal": lines}, yAxis={"left": {"min": 0}})))))
-    # When their lines are measured from the axis
+    # When their heights above the axis are measured
     heights = {text.text: float(text.get("y", 0)) + 5 for text in picture.iter() if str(text.text).startswith("at ")}
     (zero,) = (float(text.get("y", 0)) - 4 for text in picture.iter() if text.text == "0")
     # Then the second is four times as high
@@ -164,7 +164,7 @@ def test_widgets_that_do_not_fill_their_rows_are_refused(widgets: list[dict[str,
     assert fault in str(refusal.value)
 
 
-def test_full_rows_are_no_fault() -> None:
+def test_full_rows_are_accepted() -> None:
     dashboard = read(stacks(graph(0, 0, 8), graph(8, 0, 16), graph(0, 6, 24, 3)))
 
     assert not list(misplaced(dashboard.widgets))
@@ -177,7 +177,7 @@ def test_full_rows_are_no_fault() -> None:
     ids=["pie", "text"],
 )
 def test_a_kind_of_widget_that_is_not_drawn_is_refused(widget: dict[str, Any]) -> None:
-    # Given that a picture without it would not be that of the dashboard
+    # A picture without this widget would not show the dashboard
     with pytest.raises(RehearsalError, match="no picture for a widget of type"):
         read(stacks(widget))
 
@@ -197,7 +197,7 @@ def test_long_words_are_cut_and_stay_within_their_widget() -> None:
 
 
 def test_the_pictures_are_written_from_the_assembly(tmp_path: Path) -> None:
-    # Given an assembly with a stage
+    # Given an assembly with one stage
     stage = tmp_path / "assembly-Pipeline-prod-tiny"
     stage.mkdir()
     artifacts = {}

@@ -1,4 +1,4 @@
-"""Which environment and services are meant, and where they answer."""
+"""Environments and services are chosen by name, and their addresses are those of this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SETTINGS = specimen.SETTINGS
 
 @pytest.fixture(autouse=True)
 def _project(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The project is the specimen: its folders say which services there are."""
+    """Use the specimen as the project: its folders define the services."""
     monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
 
 
@@ -39,12 +39,12 @@ def test_an_unknown_service_is_named_with_those_that_are() -> None:
     assert error.value.exit_code == 2
 
 
-def test_without_a_choice_all_services_are_meant() -> None:
+def test_all_services_are_chosen_by_default() -> None:
     assert services_of(choose(SETTINGS, "dev")) == tuple(specimen.MODELS)
     assert services_of(choose(SETTINGS, "dev"), ["catalog"]) == ("catalog",)
 
 
-def test_environments_have_ports_apart(tmp_path: Path) -> None:
+def test_environments_have_different_ports(tmp_path: Path) -> None:
     ports = [
         port
         for name in SETTINGS.pipeline.environments
@@ -69,7 +69,7 @@ def test_environments_have_ports_apart(tmp_path: Path) -> None:
         ("arn:aws:sns:us-east-1:111111111111:topic", "arn:aws:sns:us-east-1:111111111111:topic"),
     ],
 )
-def test_addresses_are_those_that_answer_here(tmp_path: Path, value: str, here: str) -> None:
+def test_addresses_point_to_this_machine(tmp_path: Path, value: str, here: str) -> None:
     outputs = _local(tmp_path).collect({"dev-catalog-compute": {"It": value}})
     assert outputs == {"catalog": {"It": here}}
 
@@ -91,7 +91,7 @@ def test_outputs_are_by_service_without_exports(tmp_path: Path) -> None:
     }
 
 
-def test_what_is_not_up_is_said(tmp_path: Path) -> None:
+def test_a_stopped_environment_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="dev is not up: run `make up ENV=dev`"):
         _local(tmp_path).outputs()
 

@@ -1,4 +1,4 @@
-"""What an experiment of AWS FIS says of a service, and that none is left running."""
+"""How an AWS FIS experiment judges a service, and that no experiment is left running."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_experiment_may_end_while_it_is_stopped() -> None:
         pass
 
 
-def test_a_stopped_experiment_is_a_fault() -> None:
+def test_a_stopped_experiment_is_a_failure() -> None:
     run = ExperimentRun("things", SLOW_FUNCTIONS, status="stopped", reason="alarm:loud", answers=[LATE])
     assert run.faults == ["the experiment is stopped: alarm:loud"]
 
@@ -63,17 +63,17 @@ def test_a_stopped_experiment_is_a_fault() -> None:
     ("run", "faults", "felt"),
     [
         (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED, answers=[QUICK, LATE]), 0, True),
-        # Nobody noticed: the extension is not there, or does not read
+        # Nobody noticed: the extension is missing, or does not read the fault
         (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED, answers=[QUICK]), 1, False),
         (ExperimentRun("things", SLOW_FUNCTIONS, **ENDED), 0, False),
-        # By chance no invocation of few fails
+        # With few invocations, by chance none fails
         (ExperimentRun("things", FAILING_API, **ENDED, answers=[QUICK], failed_invocations=0), 0, False),
         (ExperimentRun("things", FAILING_READERS, **ENDED, answers=[QUICK], failed_invocations=3), 0, True),
         (ExperimentRun("things", FAILING_API, **ENDED, answers=[QUICK], failed_invocations=1, broken=("b",)), 1, True),
         (ExperimentRun("things", FAILING_API, **ENDED, failed_invocations=1, unrecovered="u"), 1, True),
     ],
 )
-def test_what_speaks_against_a_service(run: ExperimentRun, faults: int, felt: bool) -> None:
+def test_experiment_is_judged_by_answers_and_failures(run: ExperimentRun, faults: int, felt: bool) -> None:
     assert (len(run.faults), run.felt) == (faults, felt)
     case = ET.fromstring(as_junit("things", [run])).find("testcase")  # noqa: S314  # nosec B314  # our own
     assert case is not None

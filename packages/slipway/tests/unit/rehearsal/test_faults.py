@@ -1,4 +1,4 @@
-"""Faults: each is found by its name, and is judged by what became of it."""
+"""Faults are found by name, and a run is judged by the outcome that its fault requires."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_fault_is_found_by_its_name() -> None:
     assert [find(fault.name, FAULTS) for fault in FAULTS] == list(FAULTS)
 
 
-def test_a_fault_that_is_none_names_those_that_are() -> None:
+def test_an_unknown_fault_lists_the_known_ones() -> None:
     with pytest.raises(RehearsalError, match=r"unknown fault 'nope'; choose from import-crash, error-rate=5%") as error:
         find("nope", FAULTS)
     assert error.value.exit_code == 2
@@ -47,7 +47,7 @@ def test_fault_describes_itself_and_its_required_end(fault: Fault) -> None:
     assert not fault.rolled_back or fault.stops_at
 
 
-# A commit with a fault
+# --- A commit with a fault ---
 
 
 @pytest.fixture
@@ -58,19 +58,19 @@ def repository(tmp_path: Path) -> Path:
 
 
 def test_fault_is_a_commit_in_its_own_repository(repository: Path, tmp_path: Path) -> None:
-    # Given a checkout with something that is not committed
+    # Given a checkout with an uncommitted change
     write(repository, {"api.py": "A = 'dirty'\n"})
     present = Commit.of(repository, "HEAD", branch="main")
     before = git(repository, "for-each-ref"), git(repository, "status", "--porcelain")
-    # When a commit with an edit is made on top of it
+    # When a commit with an edit is created on top of HEAD
     made = commit_with(present, {"api.py": lambda text: f"{text}B = 2\n"}, "A fault", tmp_path / "faults" / "commit")
-    # Then it has the edit and nothing else
+    # Then it contains the edit and nothing else
     assert git(made.repository, "show", f"{made.sha}:api.py") == "A = 1\nB = 2"
     assert git(made.repository, "diff", "--name-only", present.sha, made.sha) == "api.py"
     assert (made.message, made.branch) == ("A fault", "main")
-    # And the checkout is as it was
+    # And the checkout is unchanged
     assert (git(repository, "for-each-ref"), git(repository, "status", "--porcelain")) == before
-    # And it may be made again
+    # And another commit can be created in the same folder
     again = commit_with(present, {"api.py": lambda text: f"{text}C = 3\n"}, "Another", tmp_path / "faults" / "commit")
     assert git(again.repository, "show", f"{again.sha}:api.py") == "A = 1\nC = 3"
 
@@ -88,14 +88,14 @@ def test_a_commit_without_the_file_is_reported(repository: Path, tmp_path: Path)
         commit_with(present, {"services/gone.py": str}, "A fault", tmp_path / "commit")
 
 
-def test_an_edit_that_changes_nothing_is_told(repository: Path, tmp_path: Path) -> None:
+def test_an_edit_that_changes_nothing_is_reported(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
     with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it doesn't change api.py"):
         commit_with(present, {"api.py": str}, "A fault", tmp_path / "commit")
 
 
-def test_a_source_that_was_rewritten_is_told_what_it_lacks(repository: Path, tmp_path: Path) -> None:
-    # Given sources in which what a fault replaces stands no more
+def test_missing_text_in_a_rewritten_source_is_reported(repository: Path, tmp_path: Path) -> None:
+    # Given sources that no longer contain the text that a fault replaces
     edits = [(fault, file, edit) for fault in FAULTS for file, edit in fault.edits.items() if fault.name in _REPLACING]
     assert edits
     for fault, file, edit in edits:
@@ -123,7 +123,7 @@ def test_a_deleted_repository_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
-# The verdict
+# --- The verdict ---
 
 STOPS = Fault("f", "w", "prod", stops_at="prod", because="Errors", rolled_back=True)
 GETS_THROUGH = Fault("f", "w", "prod")
@@ -146,7 +146,7 @@ def test_fault_that_stopped_as_required_passes() -> None:
 
 
 def _rolled_back(status: PlayStatus | None, reason: str = "") -> Rehearsal:
-    """One that was stopped in prod, whose rollback ended like this; None: nobody tried."""
+    """Return a run that was stopped in prod, with the status of its rollback; None if there was none."""
     record = _stopped()
     last = record.executions[-1]
     last.stages = [stage for stage in last.stages if stage.kind != "rollback"]
@@ -161,13 +161,13 @@ GOES_BACK = Fault("f", "w", "prod", stops_at="prod", because="Errors", goes_back
 
 
 def test_a_canceled_execution_is_judged() -> None:
-    # Given a delivery of which the first execution was canceled in prod
+    # Given a delivery whose first execution was canceled in prod
     record = rehearsal()
     assert judge(CANCELED, record) == "nothing was canceled in prod"
     first = record.executions[0]
     first.stages.append(PlayedStage("prod-items", status=PlayStatus.CANCELED))
     assert judge(CANCELED, record) is None
-    # Then nothing of it may have been rolled back
+    # Then its rollback counts as wrong
     first.stages.append(PlayedStage("prod-items", "rollback", PlayStatus.SUCCEEDED))
     assert judge(CANCELED, record) == "the canceled execution was rolled back"
 
@@ -179,7 +179,7 @@ def test_a_refused_rollback_is_judged() -> None:
     assert "a different reason: no" in str(judge(REFUSED, _rolled_back(PlayStatus.FAILED, "no")))
 
 
-def test_a_stage_that_has_to_go_back_is_judged() -> None:
+def test_a_required_rollback_is_judged() -> None:
     assert judge(GOES_BACK, _rolled_back(None)) == "the stage did not roll back: no rollback was attempted"
     assert judge(GOES_BACK, _rolled_back(PlayStatus.SUCCEEDED, "back")) is None
     assert judge(GOES_BACK, _rolled_back(PlayStatus.FAILED, "no")) == "the stage did not roll back: no"
@@ -189,8 +189,8 @@ def test_a_stage_that_has_to_go_back_is_judged() -> None:
     ("served", "complains"),
     [("ApiFunction 8 (abc123)", False), ("ApiFunction 8 (def456)", True), ("Other 8 (abc123)", True)],
 )
-def test_a_stage_that_went_back_serves_the_same_code(served: str, *, complains: bool) -> None:
-    # Given a stage that was rolled back, which publishes the code from before as a new version
+def test_a_rolled_back_stage_serves_the_same_code(served: str, *, complains: bool) -> None:
+    # Given a rolled back stage, which publishes the earlier code as a new version
     record = _rolled_back(PlayStatus.SUCCEEDED, "back")
     record.before = {"prod": {"items": "200; live: ApiFunction 6 (abc123)"}}
     record.served = {"prod": {"items": f"200; live: {served}"}}
@@ -243,19 +243,19 @@ def _stuck(record: Rehearsal) -> None:
         (lambda record: setattr(record, "before", {}), "the earlier answers of prod were not recorded"),
     ],
 )
-def test_what_is_not_as_it_has_to_be_is_said(spoils: Callable[[Rehearsal], Any], complaint: str) -> None:
+def test_wrong_outcome_is_reported(spoils: Callable[[Rehearsal], Any], complaint: str) -> None:
     record = _stopped()
     spoils(record)
     assert (judge(STOPS, record) or "").startswith(complaint)
 
 
-def test_what_has_to_get_through_and_does_not_is_said() -> None:
+def test_stopped_delivery_that_should_succeed_is_reported() -> None:
     assert (
         judge(GETS_THROUGH, _stopped()) == "it was not delivered: prod/compute.Deploy: Errors became active in minute 2"
     )
 
 
-# What they act on
+# --- The target ---
 
 
 def _project(folder: Path, *files: str) -> Path:
@@ -265,7 +265,7 @@ def _project(folder: Path, *files: str) -> Path:
 
 
 def _settings(environments: dict[str, EnvironmentKind], *, approvals: tuple[str, ...] = ()) -> Settings:
-    """The specimen with environments of other names and kinds, each like its last one."""
+    """Return the specimen with environments of other names and kinds, each configured like its last one."""
     last = specimen.PROD
     made = tuple(last.model_copy(update={"name": name, "kind": kind}) for name, kind in environments.items())
     pipeline = specimen.SETTINGS.pipeline.model_copy(update={"approval_before": approvals})
@@ -281,12 +281,12 @@ def _found(settings: Settings, folder: Path, *services: str) -> FaultTarget:
 TEST, PRODUCTION = EnvironmentKind.TEST, EnvironmentKind.PRODUCTION
 
 
-def test_faults_show_where_kinds_and_order_say(tmp_path: Path) -> None:
-    # Given environments of other names, of which two serve users
+def test_faults_stop_by_environment_kind_and_order(tmp_path: Path) -> None:
+    # Given environments with other names, two of which are production
     folder = _project(tmp_path, "orders/runtime/api.py")
     named = {"lab": TEST, "rehearsal": TEST, "live-us": PRODUCTION, "live-eu": PRODUCTION}
     faults = {fault.name: fault for fault in list_faults(_found(_settings(named, approvals=("live-us",)), folder))}
-    # Then each shows where it has to, by no name of ours
+    # Then each fault stops where its kind requires, regardless of names
     assert faults["import-crash"].stops_at == "lab"
     assert faults["error-rate=5%"].stops_at == faults["error-rate=5%"].watched == "live-us"
     assert faults["approval-rejected"].stops_at == "live-us-approval"
@@ -302,7 +302,7 @@ def test_one_environment_without_approval_has_faults(tmp_path: Path) -> None:
     assert {fault.watched for fault in faults.values()} == {"only"}
 
 
-def test_traffic_moved_at_once_meets_no_canary(tmp_path: Path) -> None:
+def test_canary_faults_need_a_canary(tmp_path: Path) -> None:
     folder = _project(tmp_path, "orders/runtime/api.py")
     deployment = specimen.PROD.deployment.model_copy(update={"strategy": "AllAtOnce", "bake_minutes": 0})
     environments = (specimen.PROD.model_copy(update={"deployment": deployment}),)
@@ -317,11 +317,11 @@ def test_a_worker_has_its_own_faults(tmp_path: Path) -> None:
     folder = _project(tmp_path, "orders/runtime/worker.py")
     target = _found(specimen.SETTINGS, folder)
     faults = list_faults(target)
-    # Then its worker is what breaks, and nothing asks for a route
+    # Then the faults break its worker, and none needs a route
     assert (target.service, target.entry) == ("orders", "worker")
     assert {file for fault in faults for file in fault.edits} == {"services/orders/runtime/worker.py"}
     assert {"import-crash", "error-rate=5%", "alarm-in-bake", "killed"} <= {fault.name for fault in faults}
-    # And each edit leaves Python
+    # And each edited file is valid Python
     worker = "def handler(event, context):\n    return {}\n"
     for fault in faults:
         for edit in fault.edits.values():
@@ -337,7 +337,7 @@ def test_the_service_that_declares_comes_first(tmp_path: Path) -> None:
     assert find_target(specimen.SETTINGS, ["gone"], folder=folder) is None
 
 
-def test_without_a_function_there_is_no_fault() -> None:
+def test_without_a_function_there_are_no_faults() -> None:
     assert list_faults(None) == ()
     with pytest.raises(RehearsalError, match=r"has runtime/api\.py or runtime/worker\.py"):
         find("killed", ())

@@ -1,4 +1,4 @@
-"""What of an app cannot be played, found before anything is started."""
+"""Resources of an app that cannot be rehearsed are found before anything is started."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_app_that_cannot_be_played_stops_at_once(
         refuse_unhosted(found)
 
 
-def test_an_image_that_is_to_be_built_stops_at_once(tmp_path: Path) -> None:
+def test_an_image_to_be_built_stops_at_once(tmp_path: Path) -> None:
     assembly = _assembly(tmp_path, {"Type": "AWS::SNS::Topic"})
     (assembly / "App.assets.json").write_text(json.dumps({"dockerImages": {"abc": {}}}), encoding="utf-8")
 

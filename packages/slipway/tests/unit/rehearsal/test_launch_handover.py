@@ -1,4 +1,4 @@
-"""What a launched commit hands over is made by its own verb, whatever that calls, and nothing is installed for it."""
+"""A launched commit hands over its files with its own Makefile, and nothing is installed for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an earlier commit can be launched in the accounts of a commit."""
+"""Whether an earlier commit can be launched in the accounts of a later one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _commit(folder: Path, files: dict[str, str]) -> str:
 def test_differences_between_commits_are_named(
     tmp_path: Path, changes: dict[str, str], services: tuple[str, ...], why: str | None
 ) -> None:
-    # Given a commit, and one that changes it
+    # Given a commit, and a later one that changes it
     _git(tmp_path, "init", "--quiet")
     before = _commit(tmp_path, FILES)
     commit = _commit(tmp_path, changes)

@@ -1,4 +1,4 @@
-"""The layer of this machine, unpacked once for all accounts."""
+"""This machine's layer is unpacked once for all accounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.emulator.layers import pointer
 
 @pytest.fixture
 def layer(tmp_path: Path) -> Path:
-    """A layer of one package."""
+    """Write a layer with one package."""
     file = tmp_path / "layer-local.zip"
     with zipfile.ZipFile(file, "w") as packed:
         packed.writestr("python/package_of_the_layer.py", "HERE = True")
@@ -22,20 +22,18 @@ def layer(tmp_path: Path) -> Path:
 
 
 def _unpacked(zipped: Path, folder: Path) -> Path:
-    """The layer as the emulator unpacks it, which is a folder of site packages."""
+    """Unpack the layer as the emulator does, into a folder of site packages."""
     with zipfile.ZipFile(zipped) as packed:
         packed.extractall(folder)
     (found,) = folder.glob("python/lib/python*/site-packages")
     return found
 
 
-def test_a_function_finds_the_layer_s_packages_before_all_others(
-    layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_packages_of_the_layer_come_first(layer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
-    # When an execution environment takes the layer
+    # When an execution environment loads the layer
     site.addsitedir(str(_unpacked(pointer(layer, tmp_path / "layers"), tmp_path / "environment")))
-    # Then its packages come first: not even this machine's own are found before them
+    # Then its packages precede all others on the path, even this machine's own
     assert (Path(sys.path[0]) / "package_of_the_layer.py").is_file()
     assert Path(sys.path[0]).is_relative_to(tmp_path / "layers")
 
@@ -52,14 +50,14 @@ def test_it_is_unpacked_once_and_reproducible(layer: Path, tmp_path: Path) -> No
     assert (unpacked / "python" / "mark").exists()
 
 
-def test_another_layer_lies_elsewhere(layer: Path, tmp_path: Path) -> None:
+def test_another_layer_has_its_own_folder(layer: Path, tmp_path: Path) -> None:
     first = pointer(layer, tmp_path / "layers").read_bytes()
     with zipfile.ZipFile(layer, "a") as packed:
         packed.writestr("python/another.py", "")
     assert pointer(layer, tmp_path / "layers").read_bytes() != first
 
 
-def test_what_cannot_be_unpacked_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_unpacking_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "layer-local.zip").write_bytes(b"half a layer")
     with pytest.raises(zipfile.BadZipFile):
         pointer(tmp_path / "layer-local.zip", tmp_path / "layers")

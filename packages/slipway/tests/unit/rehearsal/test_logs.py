@@ -1,4 +1,4 @@
-"""What functions wrote, for a reader."""
+"""Functions' log lines are formatted for people."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.errors import RehearsalError
 
 
 class _Logs:
-    """A client whose answers hold four events at most and name no ids, as the emulator's do."""
+    """A client whose pages hold at most four events without ids, as the emulator's do."""
 
     def __init__(self, events: list[dict[str, Any]]) -> None:
         self._events = events
@@ -27,7 +27,7 @@ class _Logs:
 
 
 def test_every_event_is_read_once_without_ids() -> None:
-    # Given equal messages at one time, which one answer cuts apart
+    # Given equal messages with the same timestamp, split across two pages
     times = [1, 2, 3, 3, 3, 4, 5]
     events = [{"logStreamName": "s", "timestamp": time, "message": "same"} for time in times]
 
@@ -40,13 +40,13 @@ def _line(message: str) -> LogLine:
     return LogLine(datetime(2026, 1, 1, tzinfo=UTC), "Api", "stream", 0, message)
 
 
-def test_a_record_reads_as_level_message_and_the_rest() -> None:
+def test_a_record_is_shown_as_level_message_and_fields() -> None:
     line = _line('{"level":"INFO","message":"created","item_id":"7","timestamp":"now","service":"items"}')
     assert line.text == "INFO    created  item_id=7"
 
 
 @pytest.mark.parametrize("message", ["plain text", "{broken", "[1]", '{"no":"message"}'])
-def test_anything_else_reads_as_it_was_written(message: str) -> None:
+def test_other_lines_are_shown_unchanged(message: str) -> None:
     assert _line(message + "\n").text == message
 
 
@@ -54,13 +54,13 @@ def test_an_exception_follows_its_record() -> None:
     assert _line('{"level":"ERROR","message":"m","exception":"Traceback"}').text == "ERROR   m\nTraceback"
 
 
-def test_lines_for_machines_are_told_apart() -> None:
+def test_platform_lines_are_recognised() -> None:
     assert _line('{"_aws":{"Timestamp":1},"ItemsCreated":[1.0]}').is_platform
     assert _line("START RequestId: 1 Version: 2").is_platform
     assert not _line("STARTING").is_platform
 
 
-def test_a_duration_lies_back_from_now() -> None:
+def test_a_duration_counts_back_from_now() -> None:
     assert abs(datetime.now(UTC) - timedelta(minutes=10) - since("10m")) < timedelta(seconds=5)
 
 

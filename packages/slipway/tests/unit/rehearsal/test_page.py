@@ -1,4 +1,4 @@
-"""The page: everything that was recorded, in one file that asks nothing of anybody."""
+"""The rehearsal's page shows everything that was recorded, in one file that loads nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HOSTILE = "<script>alert(1)</script>\"' onload=x {{ 7*7 }} &amp;"
 
 
 class Read(HTMLParser):
-    """A page as a browser takes it apart."""
+    """A page as a browser parses it."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -56,13 +56,13 @@ class Read(HTMLParser):
         self.texts.append(data)
 
     def of(self, tag: str, css: str = "") -> list[dict[str, str]]:
-        """Attributes of each tag of a name, and of a class."""
+        """Return the attributes of each tag with a name and, if given, a class."""
         found = [each for name, each in self.tags if name == tag]
         return [each for each in found if not css or css in each.get("class", "").split()]
 
     @property
     def text(self) -> str:
-        """What is to be read, without the style."""
+        """The visible text, without styles."""
         return re.sub(r"\s+", " ", " ".join(each for each in self.texts if ":root {" not in each))
 
 
@@ -71,20 +71,20 @@ def _read(record: Rehearsal, folder: Path) -> Read:
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_a_page_asks_nothing_of_anybody(tmp_path: Path, *, failed: bool) -> None:
+def test_a_page_loads_nothing(tmp_path: Path, *, failed: bool) -> None:
     # Given the page of a run
     found = _read(rehearsal(failed=failed), tmp_path)
-    # Then nothing in it is fetched or run
+    # Then it loads no files and runs no scripts
     assert {"script", "link", "img", "iframe", "object", "base"} & {tag for tag, _ in found.tags} == set()
     assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on") or name == "src"]
     style = " ".join(text for text in found.texts if ":root {" in text)
     assert "url(" not in style
     assert "@import" not in style
-    # And what it links to is its own logs
+    # And it only links to its own logs
     assert [each["href"] for each in found.of("a")] == ["logs/synth.log"]
 
 
-def test_all_that_was_recorded_is_on_it(tmp_path: Path) -> None:
+def test_page_shows_everything_that_was_recorded(tmp_path: Path) -> None:
     text = _read(rehearsal(), tmp_path).text
     for words in (
         f"delivered {'c' * 12} to prod in 20 s",
@@ -124,7 +124,7 @@ def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:
         "dev: no policy allows sns:Publish",
     ):
         assert words in found.text
-    # And the stage that failed stands open, the others do not
+    # The failed stage is expanded, the others are collapsed
     assert found.of("h1") == [{"class": "no"}]
     assert sum("open" in each for each in found.of("details")) == 3  # the real time of two executions, and prod
 
@@ -132,10 +132,10 @@ def test_a_run_that_stopped_says_where_and_why(tmp_path: Path) -> None:
 def test_the_canary_shows_each_minute(tmp_path: Path) -> None:
     found = Read(str(page.canary(canary(failed=True))))
     assert len(found.of("rect", "old")) == len(found.of("rect", "new")) == 2
-    # Given that 27 of 30 went to the old version
+    # 27 of 30 requests went to the old version
     assert {each["height"] for each in found.of("rect", "old")} == {"90.0"}
     assert {each["height"] for each in found.of("rect", "new")} == {"10.0"}
-    # Then failures are seen, and the minute in which the alarm went off
+    # Failures are drawn, and the minute in which the alarm triggered
     assert [each["height"] for each in found.of("rect", "bad")] == ["10.0"]
     assert [each["class"] for each in found.of("circle")] == ["calm", "ringing"]
     assert "minute 2: 27 requests to version 1, 3 to 2; 3 failed" in found.text
@@ -173,29 +173,29 @@ def test_a_commits_message_stays_text(tmp_path: Path) -> None:
 
     # When its page is written
     found = _read(spoil(rehearsal(failed=True)), tmp_path)
-    # Then it is read, and not obeyed
+    # Then the texts are shown, and not executed
     assert found.of("script") == []
     assert not [name for _, attributes in found.tags for name in attributes if name == "onload"]
     assert found.text.count("alert(1)") > 20
     assert "{{ 7*7 }}" in found.text
 
 
-def test_a_run_that_did_not_begin_has_a_page_too(tmp_path: Path) -> None:
+def test_a_run_that_did_not_start_has_a_page_too(tmp_path: Path) -> None:
     record = Rehearsal("c" * 40, "m", ["items"], verdict="it was not delivered")
     assert "it was not delivered" in _read(record, tmp_path).text
 
 
-def test_the_result_is_written_beside_it(tmp_path: Path) -> None:
+def test_the_result_is_written_as_json(tmp_path: Path) -> None:
     assert page.read(tmp_path) is None
     record = rehearsal(failed=True)
     page.write(record, tmp_path)
     assert page.read(tmp_path) == json.loads(json.dumps(record.as_dict()))
-    # And a later run takes the place of it
+    # A later run replaces it
     page.write(rehearsal(), tmp_path)
     assert (page.read(tmp_path) or {})["delivered"] is True
 
 
-# The chart of time
+# --- The time chart ---
 
 _ACTIONS = st.builds(
     lambda order, seconds, virtual: action("a", order=order, seconds=seconds, virtual=virtual),
@@ -223,7 +223,7 @@ def test_every_action_has_a_bar_within_the_chart(stages: list[PlayedStage], *, i
         assert bar.x >= page.LABEL
         assert bar.x + bar.width <= page.WIDTH + 1.5 + 1e-6
         assert 0 <= bar.y <= chart.height - page.ROW
-    # No two stand in one row, and what comes later begins no earlier
+    # No two bars share a row
     assert len({bar.y for bar in chart.bars}) == len(chart.bars)
     assert len(chart.ticks) <= 10
     assert all(page.LABEL <= x <= page.WIDTH + 1e-6 for x, _ in chart.ticks)
@@ -243,7 +243,7 @@ def test_actions_of_a_group_are_drawn_side_by_side() -> None:
     assert [name for name, _, _ in chart.stages] == ["one", "two (retry)"]
 
 
-def test_in_virtual_time_a_bake_pushes_what_comes_after_it() -> None:
+def test_a_bake_delays_later_actions_in_virtual_time() -> None:
     record = rehearsal().executions[1]
     record.stages.append(PlayedStage("after", actions=[action("z", virtual=4.0)]))
     bars = page.gantt(record, in_virtual=True).bars
@@ -251,11 +251,11 @@ def test_in_virtual_time_a_bake_pushes_what_comes_after_it() -> None:
     assert (bars[-1].x - page.LABEL) / scale == pytest.approx(2 + 2 + 600 + 4 + 300)
 
 
-# The picture of the pipeline, which the evidence shows too
+# --- The picture of the pipeline, which the evidence page shows too ---
 
 
 def played() -> PlayedStage:
-    """A stage whose second action failed once."""
+    """Return a stage whose second action failed once."""
     first = [
         PlayedAction("prod-items.data.Deploy", "CloudFormation", "prod", run_order=1, status=PlayStatus.SUCCEEDED),
         PlayedAction("prod-ingest.data.Deploy", "CloudFormation", "prod", run_order=1, status=PlayStatus.FAILED),
@@ -288,7 +288,7 @@ def test_a_stage_is_drawn_as_it_was_played() -> None:
     assert drawn.status == "Succeeded"
 
 
-def test_a_stage_that_was_rolled_back_says_so() -> None:
+def test_a_rolled_back_stage_is_marked() -> None:
     assert page.pictured(PlayedStage("prod-services", kind="rollback")).name == "prod-services (rollback)"
 
 

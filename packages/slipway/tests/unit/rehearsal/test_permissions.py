@@ -1,4 +1,4 @@
-"""What is read from an assembly, what a policy is without some of it, and what the verb tells."""
+"""Permissions are read from an assembly, removed from policies, and reported by the verb."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def statement(actions: Any, resources: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Path:
-    """A stage of one stack: a function whose role has a policy, and a role of somebody else."""
+    """Write a stage of one stack: a function whose role has a policy, and an unrelated role."""
     folder = tmp_path / "assembly-Pipeline-dev-items"
     folder.mkdir()
     policy = {
@@ -109,7 +109,7 @@ documents = st.lists(
 
 
 def allowed(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """What a document allows, as often as it says it."""
+    """Return every permission that a document grants, including duplicates."""
     return sorted(
         (action, resource)
         for entry in document["Statement"]
@@ -120,8 +120,8 @@ def allowed(document: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 @given(documents, st.data())
-def test_a_policy_is_without_exactly_what_was_taken_away(document: dict[str, Any], data: st.DataObject) -> None:
-    # Given a policy, and some of what it grants
+def test_only_the_removed_grants_are_missing_from_a_policy(document: dict[str, Any], data: st.DataObject) -> None:
+    # Given a policy, and some of its grants
     grants = [
         (Grant("Policy", number, action, index), (action, resource))
         for number, entry in enumerate(document["Statement"])
@@ -130,9 +130,9 @@ def test_a_policy_is_without_exactly_what_was_taken_away(document: dict[str, Any
     ]
     gone = data.draw(st.sets(st.integers(0, len(grants) - 1)))
     before = json.dumps(document)
-    # When those are taken away
+    # When those are removed
     left = without(document, [grants[index][0] for index in gone])
-    # Then the others are there, the policy is still one, and the first is as it was
+    # Then the others remain, the policy is still valid, and the original is unchanged
     assert allowed(left) == sorted(pair for index, (_, pair) in enumerate(grants) if index not in gone)
     assert left["Statement"]
     assert json.dumps(document) == before
@@ -144,7 +144,7 @@ NOT_NEEDED = PermissionRow("items/Api", "c:C", "arn:aws:sqs:r:1:queue", "NOT NEE
 FAULT = PermissionRow("items/Other", "", "", "FAULT", "no test is marked")
 
 
-def test_the_table_tells_each_permission_once() -> None:
+def test_the_table_lists_each_permission_once() -> None:
     console = Console(width=200)
     with console.capture() as captured:
         console.print(run.table([NEEDED, UNPROVEN, NOT_NEEDED, FAULT]))
@@ -165,7 +165,7 @@ def test_the_summary_counts() -> None:
 
 @pytest.fixture
 def unspoilt() -> Iterator[None]:
-    """The command takes AWS's variables out of its process and takes over two signals."""
+    """Restore the environment and the signal handlers that the command changes."""
     before = dict(os.environ)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
@@ -177,7 +177,7 @@ def unspoilt() -> Iterator[None]:
 
 @pytest.mark.parametrize(("rows", "code"), [([NEEDED, UNPROVEN], 0), ([NEEDED, NOT_NEEDED], 1), ([NEEDED, FAULT], 1)])
 @pytest.mark.usefixtures("unspoilt")
-def test_what_is_not_needed_fails_the_verb(
+def test_unneeded_permissions_fail_the_verb(
     monkeypatch: pytest.MonkeyPatch, rows: Sequence[PermissionRow], code: int
 ) -> None:
     monkeypatch.setattr(run, "examine", lambda *_, **__: list(rows))
@@ -191,7 +191,7 @@ def test_a_missing_service_is_reported(capsys: pytest.CaptureFixture[str]) -> No
 
 
 class Deployed:
-    """An environment of one service, whose assembly lies where its tests have it."""
+    """An environment with one service, whose assembly is in the test's folder."""
 
     name = "dev"
 
@@ -199,7 +199,7 @@ class Deployed:
         self.assembly = assembly
 
     def outputs(self) -> dict[str, dict[str, str]]:
-        """Of the service and the foundation."""
+        """Return the outputs of the service and the foundation."""
         return {"foundation": {}, "items": {}}
 
 
@@ -227,7 +227,7 @@ def test_the_workers_know_themselves_for_one_run(monkeypatch: pytest.MonkeyPatch
             started.append(args[0])
 
         def start(self) -> None:
-            """Ends at once."""
+            """End immediately."""
 
         def is_alive(self) -> bool:
             return False

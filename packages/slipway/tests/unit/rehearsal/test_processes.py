@@ -1,4 +1,4 @@
-"""Pids, ports, locks and files of the emulator, without one."""
+"""The emulator's pids, ports, locks and files, without an emulator."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def _state(folder: Path, *, pid: int, created: float) -> None:
 def test_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     # Given a state whose pid now belongs to another process: this one
     _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 3600)
-    # When it is asked for, and stopped
+    # When the emulator is looked up
     found = Emulator.running(tmp_path)
-    # Then it is not running
+    # Then it is not running, and the process is left alone
     assert found is None
     assert _emulator(tmp_path).pid is None
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
-def test_a_half_written_state_counts_as_none(tmp_path: Path, content: str) -> None:
+def test_a_damaged_state_is_ignored(tmp_path: Path, content: str) -> None:
     (tmp_path / "emulator.json").write_text(content)
     assert Emulator.running(tmp_path) is None
     assert not _emulator(tmp_path).stop()
     assert not (tmp_path / "emulator.json").exists()
 
 
-def test_an_account_that_was_not_written_down_is_lost(tmp_path: Path) -> None:
+def test_an_account_that_was_not_saved_is_lost(tmp_path: Path) -> None:
     # Given a folder without an account, then nothing is lost
     assert not Emulator.lost(tmp_path)
-    # When there was one, and its process died with what is in it, then it is
+    # When an account's process died before it was saved, then it is lost
     (tmp_path / "s3").mkdir()
     assert Emulator.lost(tmp_path)
-    # And when it had been let write that down, or runs, then it is not
+    # But when it was saved, or still runs, it is not
     (tmp_path / SAVED_FILE).touch()
     assert not Emulator.lost(tmp_path)
     (tmp_path / SAVED_FILE).unlink()
@@ -94,7 +94,7 @@ def test_certificates_are_created_once_for_their_owner(tmp_path: Path) -> None:
     assert "PRIVATE KEY" not in first
 
 
-def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "outputs.json"
     paths.write_json(target, {"items": {}})
     with pytest.raises(TypeError):

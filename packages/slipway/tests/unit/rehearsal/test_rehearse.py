@@ -1,4 +1,4 @@
-"""The last line of a rehearsal: where it stopped and why, what was rolled back, who met it, and what prod serves."""
+"""The verdict of a rehearsal: where it stopped and why, what was rolled back, and what prod serves."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def test_delivery_reports_its_progress_and_duration() -> None:
     assert verdict(rehearsal()) == f"delivered {'c' * 12} to prod in 20 s"
 
 
-def test_a_delivery_says_whom_it_hurt() -> None:
-    # Given a delivery that went on although requests to its new version failed
+def test_verdict_counts_failed_requests() -> None:
+    # Given a successful delivery during which requests to the new version failed
     record = rehearsal()
     stage = record.executions[-1].stages[-1]
     deployment = next(each for action in stage.actions for each in action.deployments)
     deployment.met_new, deployment.failed_new = 30, 3
-    # Then its last line says so
+    # Then the verdict says how many
     assert verdict(record).endswith(f"in 20 s; 3 of 30 requests to the new version failed in {stage.name}")
 
 
@@ -43,7 +43,7 @@ def test_a_lost_account_is_in_the_verdict(record: Rehearsal) -> None:
     assert verdict(record).endswith("; lost with its account: staging: 222 is lost: the disk is full")
 
 
-def test_what_was_never_played_says_so() -> None:
+def test_a_run_that_was_never_played_is_reported() -> None:
     assert verdict(Rehearsal("c" * 40, "m", ["items"])) == f"{'c' * 12} was not delivered"
 
 
@@ -56,7 +56,7 @@ def test_a_stopped_execution_has_all_details() -> None:
     )
 
 
-def test_without_a_deployment_the_reason_is_the_executions() -> None:
+def test_without_a_deployment_the_execution_gives_the_reason() -> None:
     record = _stopped()
     record.executions[-1].stages[1].actions.clear()
     said = verdict(record)
@@ -73,13 +73,13 @@ def test_without_a_deployment_the_reason_is_the_executions() -> None:
         (BEFORE["prod"], "prod serves what it did: items 200; live: ApiFunction 1"),
     ],
 )
-def test_what_prod_serves_is_held_against_what_it_served(served: dict[str, str], said: str) -> None:
+def test_verdict_compares_what_prod_serves(served: dict[str, str], said: str) -> None:
     record = _stopped()
     record.served = {"prod": served}
     assert verdict(record).endswith(said)
 
 
-def test_what_was_interrupted_names_no_stage() -> None:
+def test_an_interrupted_run_names_no_stage() -> None:
     record = _stopped()
     last = record.executions[-1]
     last.reason, last.stages = "interrupted", [PlayedStage("Source", status=PlayStatus.SUCCEEDED)]

@@ -1,4 +1,4 @@
-"""Faults at the edge of an emulated account, and what a service promises under them."""
+"""Faults injected at the edge of an emulated account, and what a service promises under them."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def met(edge: FaultyEdge, service: str, times: int) -> int:
 
 
 @pytest.mark.parametrize(("share", "times"), [(0.0, 0), (0.34, 34), (0.5, 50), (1.0, 100)])
-def test_a_fault_meets_its_share_of_requests(tmp_path: Path, share: float, times: int) -> None:
+def test_a_fault_affects_its_share_of_requests(tmp_path: Path, share: float, times: int) -> None:
     file = tmp_path / "faults.json"
     write_faults(file, {"throttled": EdgeFault(("dynamodb",), share=share, status=400)})
     assert met(FaultyEdge(file), "dynamodb", 100) == times
 
 
-def test_people_other_services_and_times_without_faults_pass(tmp_path: Path) -> None:
+def test_unaffected_requests_pass(tmp_path: Path) -> None:
     file = tmp_path / "faults.json"
     edge = FaultyEdge(file)
     assert met(edge, "dynamodb", 1) == 0
@@ -53,7 +53,7 @@ def test_people_other_services_and_times_without_faults_pass(tmp_path: Path) -> 
     assert met(edge, "s3", 1) == 0
     assert edge.find(headers("dynamodb", "AKIA1234")) is None
     assert edge.find({}) is None
-    # And a fault that is lifted is gone at once
+    # A removed fault ends immediately
     write_faults(file, {})
     assert met(edge, "dynamodb", 1) == 0
 
@@ -66,7 +66,7 @@ def test_people_other_services_and_times_without_faults_pass(tmp_path: Path) -> 
     ],
     ids=["refused", "late"],
 )
-def test_what_is_met_is_refused_or_late(tmp_path: Path, fault: EdgeFault, answered: list[Any]) -> None:
+def test_affected_requests_are_refused_or_late(tmp_path: Path, fault: EdgeFault, answered: list[Any]) -> None:
     write_faults(tmp_path / "faults.json", {"one": fault})
     sent: list[Any] = []
 
@@ -102,10 +102,10 @@ def test_answers_are_held_to_the_document(answer: ProbeAnswer, absorbed: bool, s
 
 
 @pytest.mark.parametrize(("in_its_place", "kept"), [(True, True), (False, False)])
-def test_a_gateway_answers_in_the_place_of_a_function(in_its_place: bool, kept: bool) -> None:
+def test_a_gateway_may_answer_instead_of_a_function(in_its_place: bool, kept: bool) -> None:
     answer = ProbeAnswer(ROUTE, 500, 0.1, "application/json", '{"message":"Internal Server Error"}')
     assert (find_broken_promise(answer, SERVICE, absorbed=False, in_its_place=in_its_place) is None) is kept
-    # And not where the service has to absorb the fault
+    # Not if the service has to absorb the fault
     assert find_broken_promise(answer, SERVICE, absorbed=True, in_its_place=in_its_place) is not None
 
 

@@ -1,4 +1,4 @@
-"""Routes from an OpenAPI document, and the requests that meet them."""
+"""Routes are read from an OpenAPI document, and requests are matched to them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_routes_are_read_with_their_signature_and_an_example(services: Path) -> 
     )
 
 
-def test_a_service_without_a_document_is_said(tmp_path: Path) -> None:
+def test_a_service_without_a_document_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match=r"services/items/openapi\.json is missing"):
         routes("items", services=tmp_path)
 
@@ -67,14 +67,14 @@ def test_request_matches_a_route_by_method_and_path(method: str, path: str, *, m
     assert Route("PUT", "/items/{id}", signed=True).matches(method, path) is met
 
 
-def test_reads_go_to_the_edge_and_health_past_it() -> None:
+def test_reads_use_the_edge_but_health_checks_do_not() -> None:
     assert target(OUTPUTS, "/items?limit=2", edge=True).url == "https://localhost:4566/items?limit=2"
     assert target(OUTPUTS, "/items", edge=True).host == "d1.cloudfront.net"
     assert target(OUTPUTS, "/health", edge=True).url == f"{OUTPUTS['ApiEndpoint']}health"
     assert target(OUTPUTS, "/items", edge=False).host is None
 
 
-def test_a_command_line_survives_the_shell() -> None:
+def test_a_command_line_is_quoted_for_the_shell() -> None:
     route = Route("POST", "/items", signed=True, body='{"name": "it\'s"}')
     words = shlex.split(curl(route, OUTPUTS, CALLER, "us-east-1", "ca.pem"))
     assert words[words.index("-d") + 1] == route.body

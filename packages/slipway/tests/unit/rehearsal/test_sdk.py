@@ -1,4 +1,4 @@
-"""AWS's SDK for JavaScript: which packages functions load, and where an old one finds AWS."""
+"""AWS's SDK for JavaScript: which packages functions load, and how an old one finds the endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FUNCTION = {"Type": "AWS::Lambda::Function", "Properties": {"Runtime": "nodejs14
 
 
 def test_packages_are_those_that_functions_load(tmp_path: Path) -> None:
-    # Given an assembly with a folder and a zip of code, beside packages that come along
+    # Given an assembly whose code is a folder and a zip, with bundled packages
     (tmp_path / "asset.one" / "node_modules").mkdir(parents=True)
     (tmp_path / "asset.one" / "index.mjs").write_text('import { S3 } from "@aws-sdk/client-s3";', encoding="utf-8")
     (tmp_path / "asset.one" / "node_modules" / "x.js").write_text('require("@aws-sdk/client-sqs")', encoding="utf-8")
@@ -27,7 +27,7 @@ def test_packages_are_those_that_functions_load(tmp_path: Path) -> None:
     resources = {"It": FUNCTION, "Call": call}
     (tmp_path / "App.json").write_text(json.dumps({"Resources": resources}), encoding="utf-8")
 
-    # Then they are named, and the old SDK for a function on an old Node.js
+    # Then the loaded packages are found, and the old SDK for a function on an old Node.js
     assert find_packages(tmp_path) == {
         "@aws-sdk/client-lambda",
         "@aws-sdk/client-s3",

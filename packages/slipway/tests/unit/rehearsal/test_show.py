@@ -1,4 +1,4 @@
-"""What a rehearsal shows where nobody looks: a line for each thing that ended."""
+"""A rehearsal's output without a terminal: one line for each thing that ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unit.rehearsal.recorded import START, action, canary
 
 
 class Told:
-    """What was shown."""
+    """A viewer and the lines that it printed."""
 
     def __init__(self, *, terminal: bool = False) -> None:
         self.file = io.StringIO()
@@ -48,7 +48,7 @@ def test_stage_reports_start_conditions_and_failure(told: Told) -> None:
     assert told.lines == ["prod rollback", "✓ BeforeEntry DeploymentWindow Fri 15:00", "nothing to go back to"]
 
 
-def test_what_an_action_said_is_not_said_again(told: Told) -> None:
+def test_the_stage_does_not_repeat_its_actions_error(told: Told) -> None:
     failed = action("Synth", status=PlayStatus.FAILED, error="it failed with exit code 1")
     shown = PlayedStage(
         "Build", status=PlayStatus.FAILED, actions=[failed], reason="Build/Synth: it failed with exit code 1"
@@ -66,12 +66,12 @@ def test_what_an_action_said_is_not_said_again(told: Told) -> None:
         (action("Old", status=PlayStatus.SKIPPED), "· Old prod 2.0 s"),
     ],
 )
-def test_an_action_that_ended_is_a_line(told: Told, made: PlayedAction, line: str) -> None:
+def test_a_finished_action_is_one_line(told: Told, made: PlayedAction, line: str) -> None:
     told.show.action(made)
     assert told.lines == [line]
 
 
-def test_an_action_that_begins_is_none(told: Told) -> None:
+def test_a_starting_action_prints_nothing(told: Told) -> None:
     begun = PlayedAction("Synth", "CodeBuild", "tools", 1)
     told.show.action(begun)
     told.show.progress(begun, "compiling")
@@ -79,7 +79,7 @@ def test_an_action_that_begins_is_none(told: Told) -> None:
 
 
 @pytest.mark.parametrize(("failed", "mark"), [(False, "✓"), (True, "✗")])
-def test_a_canary_is_a_line_beneath_its_action(told: Told, *, failed: bool, mark: str) -> None:
+def test_a_canary_is_a_line_below_its_action(told: Told, *, failed: bool, mark: str) -> None:
     told.show.action(action("compute.Deploy", deployments=[canary(failed=failed)]))
     number = 2 if failed else 0
     assert told.lines[1] == (
@@ -114,7 +114,7 @@ def test_phase_is_a_line_with_its_time_even_if_failed(told: Told) -> None:
     assert len(told.lines) == 1
 
 
-def test_on_a_terminal_what_runs_is_drawn_until_it_ends() -> None:
+def test_terminal_shows_running_actions_until_they_end() -> None:
     told = Told(terminal=True)
     running = PlayedAction("Synth", "CodeBuild", "tools", 1)
     definition = PipelineDefinition.read(pipeline(stage("Build", build())), 3)

@@ -1,4 +1,4 @@
-"""What leaves a template, what takes its place, and that nothing goes unsaid."""
+"""Resources are removed from or replaced in a template, and each substitution is recorded."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ def _apply(resources: dict[str, Any], **sections: Any) -> dict[str, Any]:
 
 
 def test_an_alias_moves_without_codedeploy() -> None:
-    # Given an alias that CodeDeploy moves, and that waits for the deployment group
+    # Given an alias that CodeDeploy moves, and that depends on the deployment group
     alias = {
         "Type": "AWS::Lambda::Alias",
         "Properties": {"Name": "live"},
         "DependsOn": ["Group", "Function"],
         "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": {"ApplicationName": {"Ref": "App"}}},
     }
-    # When the table is applied
+    # When the substitutions are applied
     result = _apply({"App": APPLICATION, "Group": GROUP, "Alias": alias})
-    # Then the alias is alone, and waits for nothing that is gone
+    # Then only the alias remains, without a dependency on removed resources
     assert result["Resources"] == {
         "Alias": {"Type": "AWS::Lambda::Alias", "Properties": {"Name": "live"}, "DependsOn": ["Function"]}
     }
 
 
 def test_played_deployment_brings_its_metric_math_alarms() -> None:
-    # Given a deployment group with an alarm on a metric, which the emulator holds, and one on metric math, which it
-    # refuses
+    # Given a deployment group with a metric alarm, which the emulator hosts, and a metric-math alarm, which it refuses
     errors = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"MetricName": "Errors"}}
     faults = {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": [{"Id": "e", "Expression": "m"}]}}
     watched = {"Alarms": [{"Name": {"Ref": "Errors"}}, {"Name": {"Ref": "Faults"}}]}
@@ -56,9 +55,9 @@ def test_played_deployment_brings_its_metric_math_alarms() -> None:
         "UpdatePolicy": {"CodeDeployLambdaAliasUpdate": update},
     }
     template = _template({"App": APPLICATION, "Errors": errors, "Faults": faults, "Group": group, "Alias": alias})
-    # When the player stands in
+    # When the player replaces CodeDeploy
     result, _ = substitute(template, TemplatePlace(plain_port=4567, player="arn:player"), stack="prod-items-compute")
-    # Then the deployment names both, and says what the second is; its name is the one that the group gives
+    # Then the deployment names both alarms, and defines the second under its name in the group
     assert set(result["Resources"]) == {"Errors", "Alias", "AliasDeployment"}
     asked = result["Resources"]["AliasDeployment"]["Properties"]
     name = {"Fn::Sub": "${AWS::StackName}-Faults"}
@@ -66,14 +65,14 @@ def test_played_deployment_brings_its_metric_math_alarms() -> None:
     assert asked["Alarms"] == [{"Metrics": [{"Id": "e", "Expression": "m"}], "AlarmName": name}]
 
 
-def test_the_synthesized_template_stays_as_it_is() -> None:
+def test_the_synthesized_template_is_not_modified() -> None:
     template = _template({"App": APPLICATION, "Role": {"Type": "AWS::IAM::Role", "DependsOn": "App"}})
     before = deepcopy(template)
     substitute(template, PLACE, stack="dev-items-compute")
     assert template == before
 
 
-def test_a_reference_to_what_was_dropped_becomes_its_name() -> None:
+def test_a_reference_to_a_removed_resource_becomes_its_name() -> None:
     name = {"Fn::Sub": "${AWS::StackName}-App"}
     policy = {"Type": "AWS::IAM::Policy", "Properties": {"Resource": [{"Ref": "App"}, {"Fn::Sub": "arn:x/${App}/*"}]}}
     result = _apply({"App": APPLICATION, "Policy": policy}, Outputs={"Name": {"Value": {"Ref": "App"}}})
@@ -87,14 +86,14 @@ def test_a_reference_to_what_was_dropped_becomes_its_name() -> None:
 @pytest.mark.parametrize(
     "reference", [{"Fn::GetAtt": ["App", "Id"]}, {"Fn::GetAtt": "App.Id"}, {"Fn::Sub": "${App.Id}"}]
 )
-def test_reference_without_stand_in_stops_the_run(reference: dict[str, Any]) -> None:
+def test_reference_without_a_substitute_stops_the_run(reference: dict[str, Any]) -> None:
     with pytest.raises(
         RehearsalError, match=r"dev-items-compute: Outputs\.It\.Value.* reads Id of App \(AWS::CodeDeploy"
     ):
         _apply({"App": APPLICATION}, Outputs={"It": {"Value": reference}})
 
 
-def test_the_edge_finds_the_api_on_this_machine() -> None:
+def test_the_edge_uses_the_api_on_this_machine() -> None:
     domain = {"Fn::Join": ["", [{"Ref": "Api"}, ".execute-api.us-east-1.amazonaws.com"]]}
     origins = [
         {"Id": "api", "DomainName": domain, "OriginPath": "/live", "OriginCustomHeaders": [{"HeaderName": "X"}]},
@@ -131,38 +130,38 @@ def test_a_secret_is_referred_to_by_its_arn() -> None:
     assert result["Resources"]["Secret"] == secret
 
 
-def test_excluded_punctuation_is_spelled_out() -> None:
+def test_excluded_punctuation_is_listed() -> None:
     generate = {"ExcludePunctuation": True, "ExcludeCharacters": "lI"}
     secret = {"Type": "AWS::SecretsManager::Secret", "Properties": {"GenerateSecretString": generate}}
     result = _apply({"Secret": secret})["Resources"]["Secret"]["Properties"]["GenerateSecretString"]
     assert set(result["ExcludeCharacters"]) == {*string.punctuation, "l", "I"}
 
 
-def test_mappings_stay_as_they_are() -> None:
+def test_mappings_are_not_changed() -> None:
     properties = {"StartingPosition": "TRIM_HORIZON", "BatchSize": 100, "MaximumBatchingWindowInSeconds": 5}
     stream = {"Type": "AWS::Lambda::EventSourceMapping", "Properties": properties}
     assert _apply({"Stream": deepcopy(stream)})["Resources"] == {"Stream": stream}
 
 
-def test_each_row_says_what_it_does_and_leaves_unproven() -> None:
+def test_each_row_describes_itself_and_what_stays_unproven() -> None:
     subjects = [row.subject for row in SUBSTITUTIONS]
     assert len(set(subjects)) == len(subjects)
     for row in SUBSTITUTIONS:
         assert row.subject.startswith("AWS::")
         assert row.stand_in
         assert row.unproven
-        # Something refers to almost every resource by Ref.
+        # Almost every resource type is referred to by Ref
         assert not row.drops or "Ref" in row.references, row.subject
 
 
-def test_the_rows_that_were_used_are_counted() -> None:
+def test_used_rows_are_counted() -> None:
     resources = {"App": APPLICATION, "Group": GROUP, "Topic": {"Type": "AWS::SNS::Topic"}}
     _, used = substitute(_template(resources), PLACE, stack="dev-items-compute")
     assert {row.subject: times for row, times in used.items()} == {"AWS::CodeDeploy::*": 2}
 
 
 def test_trust_requires_no_key_that_the_emulator_lacks() -> None:
-    # Given the trust of a pipeline's action, as CDK wrote it, beside another condition
+    # Given the trust policy of a pipeline action's role, as CDK writes it, with a second condition
     condition = {
         "Bool": {"aws:ViaAWSService": "codepipeline.amazonaws.com"},
         "StringEquals": {"sts:ExternalId": "x"},
@@ -183,8 +182,8 @@ def test_trust_requires_no_key_that_the_emulator_lacks() -> None:
 
 
 def test_emptied_stack_still_has_a_resource() -> None:
-    # Given a stack whose resources all leave it
-    # When the table is applied
+    # Given a stack whose resources are all removed
+    # When the substitutions are applied
     result = _apply({"App": APPLICATION, "Group": GROUP})
-    # Then CloudFormation has one to make
+    # Then one resource is left for CloudFormation to create
     assert [each["Type"] for each in result["Resources"].values()] == ["AWS::CloudFormation::WaitConditionHandle"]

@@ -1,4 +1,4 @@
-"""The accounts of a delivery, read from any assembly."""
+"""The accounts and regions of a delivery are read from any assembly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unit.rehearsal.assemblies import PIPELINE, stack, write
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> Path:
-    """Two pipelines of one account, a helper stack elsewhere, and two stages in other accounts."""
+    """Write two pipelines in one account, a helper stack elsewhere, and two stages in other accounts."""
     folder = write(
         tmp_path / "cdk.out",
         {
@@ -73,7 +73,7 @@ def test_pipelines_are_those_of_one_account(tmp_path: Path, made: dict[str, Any]
         Topology.of_assembly(write(tmp_path, made))
 
 
-def test_a_folder_that_is_no_assembly_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_an_assembly_is_reported(tmp_path: Path) -> None:
     with pytest.raises(RehearsalError, match="is not a cloud assembly"):
         Topology.of_assembly(tmp_path)
 
@@ -85,7 +85,7 @@ def test_accounts_have_the_bootstrapped_regions() -> None:
 
     found = Topology.of_settings(settings)
 
-    # Then production has its edge's region too, and the pipeline's account one for its artifacts there
+    # Then production also has the edge's region, and the pipeline's account has a bucket in production's region
     assert found.regions == {
         settings.pipeline.account: ("us-east-1", "eu-west-1"),
         DEV.account: ("us-east-1",),

@@ -1,4 +1,4 @@
-"""The verbs of the rehearsal: what they take, what they refuse, and what they say."""
+"""The verbs of the rehearsal: their arguments, what they refuse, and their output."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FILES = {
 
 
 class Played:
-    """A checkout, and what would be played of it."""
+    """A checkout, and the calls that would play it."""
 
     def __init__(self, root: Path, commits: tuple[str, str]) -> None:
         self.root, (self.first, self.head) = root, commits
@@ -53,7 +53,7 @@ class Played:
         self.record = rehearsal()
 
     def play(self, settings: Any, options: Any, commit: Any, console: Console, **more: Any) -> Rehearsal:
-        """In place of playing it."""
+        """Record the call instead of playing."""
         self.calls.append({"options": options, "commit": commit, **more})
         return self.record
 
@@ -65,7 +65,7 @@ class Played:
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str, str]]:
-    """A checkout to copy, and its two commits."""
+    """Create a checkout to copy, and return it with its two commits."""
     root = tmp_path_factory.mktemp("made")
     first = commit(root, {**FILES, "a": "1", ".gitignore": "build/\n.venv/\n"}, "The first")
     return root, (first, commit(root, {"a": "2"}, "The second"))
@@ -91,7 +91,7 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path
         signal.signal(number, handler)
 
 
-# Wrong input
+# --- Wrong input ---
 
 
 @pytest.mark.parametrize(
@@ -132,14 +132,14 @@ def test_answer_without_running_rehearsal_is_refused(capsys: pytest.CaptureFixtu
         assert capsys.readouterr().err == "no rehearsal is running; start one with `slipway rehearse`\n"
 
 
-# What is delivered
+# --- What is delivered ---
 
 
 def test_the_present_commit_is_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rehearse"]) == 0
     assert (played.call["commit"].sha, played.call["commit"].message) == (played.head, "The second")
     assert (played.call["answers"], played.call["fault"], played.call["fresh"]) == (None, None, False)
-    # And its verdict is the last line, after what stood in and where the page is
+    # The verdict is the last line, after the substitutions and the path of the page
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["build/rehearsal/index.html", played.record.verdict]
     assert any("AWS::X" in line for line in lines)
@@ -161,7 +161,7 @@ def test_a_commit_that_was_not_delivered_is_exit_code_one(played: Played, capsys
         ("ask", None),
     ],
 )
-def test_the_answer_may_be_given_beforehand(played: Played, word: str, answer: ApprovalAnswer | None) -> None:
+def test_the_answer_may_be_given_in_advance(played: Played, word: str, answer: ApprovalAnswer | None) -> None:
     main(["rehearse", "--approve", word])
     assert played.call["answers"] is answer
 
@@ -171,7 +171,7 @@ def test_a_fault_brings_its_own_answer_and_rate(played: Played) -> None:
     fault = played.call["fault"]
     assert fault.name == "error-rate=5%"
     assert played.call["answers"] is fault.answer
-    # And it is in prod alone: the others get what passes the time
+    # Only prod uses the fault's rate; the others only get enough requests for time to pass
     assert played.call["options"].requests_a_minute == {
         "dev": faults.FEW,
         "staging": faults.FEW,
@@ -189,14 +189,14 @@ def test_another_commit_and_another_base_may_be_named(played: Played) -> None:
     )
 
 
-def test_a_dirty_tree_is_said_and_not_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dirty_tree_is_reported_and_not_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     write(played.root, {"a": "dirty", "new": ""})
     assert main(["rehearse"]) == 0
     assert "2 changes are not committed and will not be delivered; SNAPSHOT=yes" in capsys.readouterr().out
     assert played.call["commit"].sha == played.head
 
 
-def test_a_clean_tree_says_nothing_of_it(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_clean_tree_is_not_mentioned(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     main(["rehearse"])
     said = capsys.readouterr().out
     assert "not committed" not in said
@@ -204,21 +204,21 @@ def test_a_clean_tree_says_nothing_of_it(played: Played, capsys: pytest.CaptureF
 
 
 def test_a_snapshot_delivers_the_tree_and_touches_nothing(played: Played) -> None:
-    # Given a tree with a change, a new file, a removed one, and something staged
+    # Given a tree with a changed, a new, a deleted and a staged file
     write(played.root, {"a": "dirty", "new": "new", "staged": "staged"})
     (played.root / "services" / "intake" / "infrastructure.py").unlink()
     git(played.root, "add", "staged")
     before = git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")
-    # When it is rehearsed as it is
+    # When it is rehearsed with --snapshot
     assert main(["rehearse", "--snapshot"]) == 0
-    # Then what is delivered is the tree
+    # Then the tree is delivered
     delivered = played.call["commit"]
     assert git(played.root, "show", f"{delivered.sha}:a") == "dirty"
     files = git(played.root, "ls-tree", "-r", "--name-only", delivered.sha).splitlines()
     assert {"new", "staged"} <= set(files)
     assert "services/intake/infrastructure.py" not in files
     assert git(played.root, "rev-parse", f"{delivered.sha}^") == played.head
-    # And neither the index nor the branch knows of it
+    # And neither the index nor the branch has changed
     assert (git(played.root, "status", "--porcelain"), git(played.root, "rev-parse", "HEAD")) == before
 
 
@@ -235,7 +235,7 @@ def test_snapshot_needs_no_git_identity(played: Played, tmp_path: Path, monkeypa
     assert git(played.root, "show", f"{played.call['commit'].sha}:a") == "dirty"
 
 
-def test_a_detached_head_is_said_and_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_detached_head_is_reported_and_delivered(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     git(played.root, "checkout", "--quiet", "--detach", "HEAD~1")
     assert main(["rehearse"]) == 0
     assert "the head is detached: its commit is delivered as if it were pushed" in capsys.readouterr().out
@@ -262,7 +262,7 @@ def test_a_shallow_clone_is_wrong_input(
     assert played.calls == []
 
 
-# A push
+# --- Pushes ---
 
 
 def test_a_push_to_the_remote_calls_the_player(
@@ -273,14 +273,14 @@ def test_a_push_to_the_remote_calls_the_player(
     assert main(["remote"]) == 0
     assert "git push rehearsal main" in capfd.readouterr().out
     assert git(played.root, "remote", "get-url", "rehearsal") == str(verbs.REMOTE)
-    # When somebody pushes to it
+    # When a branch is pushed to it
     told = tmp_path / "told"
     python = played.root / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\n(echo "$*"; pwd; echo "${{GIT_DIR-none}}"; cat) >{told}\n')
     python.chmod(0o755)
     git(played.root, "push", "--quiet", "rehearsal", "main")
-    # Then the player is called in the checkout, with what was pushed
+    # Then the player is started in the checkout, with the pushed refs
     assert told.read_text().splitlines() == [
         "-m slipway receive",
         str(played.root),
@@ -307,7 +307,7 @@ def test_remote_of_another_work_tree_stays(
     assert f"git push {verbs.REMOTE} main" in capsys.readouterr().out
 
 
-def test_remote_that_leads_nowhere_is_replaced(played: Played) -> None:
+def test_broken_remote_is_replaced(played: Played) -> None:
     git(played.root, "remote", "add", "rehearsal", str(played.root / "moved"))
 
     assert main(["remote"]) == 0
@@ -330,7 +330,7 @@ def test_a_checkout_of_any_name_has_a_remote(played: Played, tmp_path: Path, mon
 
 
 def _receive(played: Played, monkeypatch: pytest.MonkeyPatch, *lines: str) -> int:
-    """What the hook does once somebody has pushed."""
+    """Run what the hook runs after a push."""
     main(["remote"])
     (verbs.REMOTE / "hooks" / "post-receive").unlink()
     git(played.root, "push", "--quiet", "rehearsal", "main")
@@ -338,14 +338,14 @@ def _receive(played: Played, monkeypatch: pytest.MonkeyPatch, *lines: str) -> in
     return main(["receive"])
 
 
-def test_what_was_pushed_is_played_after_the_one_before_it(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pushed_commit_waits_for_the_earlier_rehearsal(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPROVE", "yes")
     assert _receive(played, monkeypatch, f"{played.first} {played.head} refs/heads/main") == 0
     assert (played.call["commit"].sha, played.call["commit"].repository) == (played.head, verbs.REMOTE)
     assert (played.call["answers"], played.call["wait"]) == (ApprovalAnswer.APPROVED, -1)
 
 
-def test_of_two_branches_the_pipelines_own_is_played(
+def test_only_the_pipelines_branch_is_played(
     played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pushed = f"{'0' * 40} {played.first} refs/heads/other", f"{'0' * 40} {played.head} refs/heads/main"
@@ -370,7 +370,7 @@ def test_other_pushes_start_nothing(
     assert played.calls == []
 
 
-def test_a_push_with_an_answer_that_is_none_is_refused(
+def test_a_push_with_an_unknown_answer_is_refused(
     played: Played, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("APPROVE", "perhaps")
@@ -379,11 +379,11 @@ def test_a_push_with_an_answer_that_is_none_is_refused(
     assert played.calls == []
 
 
-# An answer
+# --- Answers ---
 
 
 class Terminal:
-    """A pipeline with an approval, and CodePipeline's API where `make approve` asks for it."""
+    """A pipeline with an approval, and CodePipeline's API where `make approve` calls it."""
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         accounts = Options(home=home).scope / "accounts"
@@ -412,10 +412,10 @@ def terminal(played: Played, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         (["reject", "--says", "not today"], ApprovalAnswer.REJECTED, "not today"),
     ],
 )
-def test_what_waits_is_answered_from_another_terminal(
+def test_an_approval_is_answered_from_another_terminal(
     terminal: Terminal, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: ApprovalAnswer, says: str
 ) -> None:
-    # Given an approval that waits
+    # Given an approval that is waiting
     found: list[ApprovalAnswer | None] = []
     pending = Pending("prod-approval", "Approve", "Go?", "")
     thread = threading.Thread(target=lambda: found.append(terminal.approvals.wait(pending)), daemon=True)
@@ -424,14 +424,14 @@ def test_what_waits_is_answered_from_another_terminal(
         time.sleep(0.01)
     # When it is answered
     assert main(arguments) == 0
-    # Then whoever waits goes on
+    # Then the waiting thread gets the answer
     thread.join(10)
     assert (found, pending.summary) == ([answer], says)
     assert capsys.readouterr().out == f"prod-approval/Approve: {answer.value.lower()}\n"
 
 
 @pytest.mark.usefixtures("terminal")
-def test_where_nothing_waits_it_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_answering_without_an_approval_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["approve"]) == 1
     assert capsys.readouterr().err == "no approval waits\n"
 
@@ -443,20 +443,20 @@ def _shown() -> tuple[Show, io.StringIO]:
 
 @pytest.fixture
 def typed() -> Iterator[tuple[TextIO, TextIO]]:
-    """A terminal, and the hands of whoever sits at it."""
+    """Create a terminal, and the stream to type into it."""
     reads, writes = os.pipe()
     with os.fdopen(reads) as terminal, os.fdopen(writes, "w") as hands:
         yield terminal, hands
 
 
-PENDING = Pending("prod-approval", "Approve-prod", "Deploy? [/] mend [red] things", "")
+PENDING = Pending("prod-approval", "Approve-prod", "Deploy? [/] fix [red] things", "")
 
 
-def test_there_is_only_one_question() -> None:
+def test_the_question_is_asked_once() -> None:
     show, file = _shown()
     ask = verbs._asker(show, None, None)
     assert [ask(PENDING), ask(PENDING)] == [None, None]
-    assert file.getvalue().count("Approve-prod waits: Deploy? [/] mend [red] things") == 1
+    assert file.getvalue().count("Approve-prod waits: Deploy? [/] fix [red] things") == 1
     assert "make approve" in file.getvalue()
     assert "y or n" not in file.getvalue()
 
@@ -471,14 +471,14 @@ def test_an_answer_may_be_typed_at_the_terminal(
     show, file = _shown()
     terminal, hands = typed
     ask = verbs._asker(show, None, terminal)
-    # Given that nothing was typed, and then something that is no answer
+    # Given no input, and then input that is not an answer
     assert ask(PENDING) is None
     print("perhaps", file=hands, flush=True)
     assert ask(PENDING) is None
     assert file.getvalue().count("y or n") == 2
-    # When it is one
+    # When a valid answer is typed
     print(word, file=hands, flush=True)
-    # Then it counts
+    # Then it is returned
     assert ask(PENDING) is answer
 
 
@@ -491,13 +491,13 @@ def test_a_closed_terminal_is_not_asked_again(typed: tuple[TextIO, TextIO]) -> N
     assert file.getvalue().count("y or n") == 1
 
 
-def test_an_answer_given_beforehand_needs_no_question() -> None:
+def test_an_answer_given_in_advance_needs_no_question() -> None:
     show, file = _shown()
     assert verbs._asker(show, ApprovalAnswer.REJECTED, None)(PENDING) is ApprovalAnswer.REJECTED
     assert not file.getvalue()
 
 
-# A drill
+# --- Drills ---
 
 
 def _rejected(*, by: str = "rejected: not today") -> Rehearsal:
@@ -522,7 +522,7 @@ def test_a_drill_plays_each_fault_and_judges_it(played: Played, capsys: pytest.C
     assert (row["fault"], row["as_it_has_to"], row["said"]) == (fault.name, True, played.record.verdict)
 
 
-def test_drill_with_a_wrong_end_fails(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
+def test_drill_with_a_wrong_outcome_fails(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     played.record = _rejected(by="something else")
     assert main(["drill", "--fault", "approval-rejected", "--fault", "test-fails"]) == 1
     assert [call["fault"].name for call in played.calls] == ["approval-rejected", "test-fails"]
@@ -540,11 +540,11 @@ def test_each_fault_of_a_drill_has_its_page(played: Played, monkeypatch: pytest.
     assert all(
         folder.parent == played.folder / "drill" and folder.name.replace("-", "").isalnum() for folder in folders
     )
-    # And the one with a kill is begun and killed before
+    # The fault that needs a kill was started and killed before
     assert killed == [fault.name for fault in (call["fault"] for call in played.calls) if fault.kills]
 
 
-# The end
+# --- Deleting accounts ---
 
 
 def test_forgotten_accounts_are_deleted(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
@@ -560,9 +560,7 @@ def test_forgotten_accounts_are_deleted(played: Played, capsys: pytest.CaptureFi
     assert (other / "accounts" / "codepipeline.json").exists()
 
 
-def test_while_another_rehearsal_is_at_work_nothing_is_forgotten(
-    played: Played, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_accounts_are_deleted_during_another_rehearsal(played: Played, capsys: pytest.CaptureFixture[str]) -> None:
     settings, options = specimen.SETTINGS, Options(home=played.folder)
     with no_ports():
         stand = Stand(settings, options, _shown()[0], lambda _: None, threading.Event())

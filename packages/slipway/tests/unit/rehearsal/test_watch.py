@@ -1,4 +1,4 @@
-"""What is saved of a service goes live, unless it cannot be imported."""
+"""Saved code of a service goes live, unless it cannot be imported."""
 
 # ruff: noqa: N803 - the arguments are named as those of boto3
 
@@ -23,7 +23,7 @@ API = "import os\nTABLE = os.environ['TABLE']\ndef handler(event, context):\n   
 
 
 class FakeLambda:
-    """Functions with versions and aliases, as far as the watch asks."""
+    """Functions with versions and aliases, limited to what the watch calls."""
 
     def __init__(self, *handlers: str) -> None:
         self.functions: dict[str, dict[str, Any]] = {
@@ -84,7 +84,7 @@ class FakeEmulator:
 
 
 class Desk:
-    """A project with one service, and what a watch of it says."""
+    """A project with one service, and the output of a watch."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -119,7 +119,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
 def wait_for(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < end, "it never came"
+        assert time.monotonic() < end, "the condition was not met in time"
         time.sleep(0.05)
 
 
@@ -148,7 +148,7 @@ def test_code_that_cannot_be_imported_is_shown(desk: Desk) -> None:
 @pytest.mark.parametrize(
     "text", ["def broken(:\n", "import nowhere\n", "import os\nos.environ['ABSENT']\n", "raise SystemExit(3)\n"]
 )
-def test_what_cannot_be_imported_leaves_what_runs(desk: Desk, text: str) -> None:
+def test_code_that_cannot_be_imported_is_not_deployed(desk: Desk, text: str) -> None:
     desk.save("worker.py", text)
 
     assert not desk.update()
@@ -163,7 +163,7 @@ def test_an_import_that_kills_its_process_is_shown(desk: Desk) -> None:
     assert desk.said[0] == "the import ended with 7"
 
 
-def test_only_the_last_version_of_a_watch_stays(desk: Desk) -> None:
+def test_only_the_last_version_of_a_watch_is_kept(desk: Desk) -> None:
     desk.update()
     desk.update()
 
@@ -176,7 +176,7 @@ def test_a_save_goes_live_while_watched(desk: Desk) -> None:
     thread.start()
     try:
         wait_for(lambda: any(line.startswith("watching") for line in desk.said))
-        # The watcher starts after it has said so: save until it sees one.
+        # The watcher starts after it has printed this: save until it notices
         changed = f"{API}# changed\n"
 
         def seen() -> bool:
@@ -216,12 +216,12 @@ def test_a_debugger_can_be_attached_and_ends(desk: Desk, monkeypatch: pytest.Mon
     assert desk.client.aliases["dev-api"]["live"] == desk.client.versions["dev-api"][-1]
 
 
-def test_a_function_that_is_not_there_is_named(desk: Desk) -> None:
+def test_a_missing_function_is_named(desk: Desk) -> None:
     with pytest.raises(RehearsalError, match="shop has no function 'web'; choose from api, worker"):
         desk.watch.run(debug="web")
 
 
-def test_a_service_that_is_not_deployed_says_what_to_do(desk: Desk) -> None:
+def test_an_undeployed_service_is_reported_with_a_fix(desk: Desk) -> None:
     desk.client.functions.clear()
 
     with pytest.raises(RehearsalError, match="shop is not deployed in dev: run `make up` first"):

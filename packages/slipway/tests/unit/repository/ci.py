@@ -1,4 +1,4 @@
-"""The one line of the pipeline's build, run with a `make` that writes down what it is asked for."""
+"""Runs the pipeline build's single command with a fake `make` that records its arguments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RUN = ROOT / ".ci" / "run"
 def ran(
     folder: Path, verbs: str | None, *, failing: str = "none", script: Path | str = RUN, **variables: str
 ) -> tuple[int, list[str]]:
-    """Exit code and the verbs that it ran, with their words, by a `make` that writes them down."""
+    """Return the exit code and the verbs that ran, with their arguments, as recorded by a fake `make`."""
     program = folder / "make"
     program.write_text(f'#!/bin/sh\necho "$*" >> "{folder}/verbs"\n[ "$1" != {failing} ]\n', encoding="utf-8")
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""What runs at a commit and in the build: the lists in `.pre-commit-config.yaml` and `.ci/run` hold what is claimed."""
+"""The commands in `.pre-commit-config.yaml` and `.ci/run` include the checks that the documentation claims."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ ASKS = r"cdk synth|\(SLIPWAY\) gates$"
 
 
 def _verbs_of_the_makefile() -> dict[str, str]:
-    """Verb → its commands."""
+    """Return the commands by verb."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     return dict(re.findall(r"^([a-z-]+):.* ## .*\n((?:\t.*\n)*)", makefile, flags=re.MULTILINE))
 
 
 def test_commits_are_checked_by_the_repositorys_own_tools() -> None:
-    # Given the hooks, which `pre-commit install` puts in place
+    # Given the hooks that `pre-commit install` sets up
     configuration = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
 
-    # Then each is local, so that nothing is fetched, and together they format, lint, type and test
+    # Then each is local, so that nothing is downloaded, and together they format, lint, type-check and test
     hooks = [hook for repo in configuration["repos"] for hook in repo["hooks"]]
     assert {repo["repo"] for repo in configuration["repos"]} == {"local"}
     assert {hook["language"] for hook in hooks} == {"system"}
@@ -52,12 +52,12 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
 
 
 def test_example_of_help_hands_over_its_json() -> None:
-    # Given the example that `make help` shows for a call
+    # Given the example of a call in `make help`
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     (example,) = re.findall(r"^call: .*?: (make call .*)$", makefile, flags=re.MULTILINE)
     _, *words = shlex.split(example)
 
-    # When make is asked for the command, without running it
+    # When make prints its command without running it
     shown = subprocess.run(["make", "--dry-run", *words], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
     command = next(line for line in shown.splitlines() if " -m slipway call " in line)
@@ -65,7 +65,7 @@ def test_example_of_help_hands_over_its_json() -> None:
 
 
 def test_synthesis_finds_no_credentials() -> None:
-    # Given the verbs that run the CDK CLI, which asks STS about any credentials that it finds
+    # Given the verbs that run the CDK CLI, which calls STS with any credentials that it finds
     commands = _verbs_of_the_makefile()
 
     asking = [line for command in commands.values() for line in command.splitlines() if re.search(ASKS, line)]

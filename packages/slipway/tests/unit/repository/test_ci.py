@@ -1,6 +1,6 @@
-"""The one line of the pipeline's build: it ends at the first verb that fails, leaves an assembly, keeps the reports.
+"""The pipeline build's command stops at the first failing verb, leaves an assembly, and keeps the reports.
 
-The page of evidence is made of whatever there is.
+The evidence page is written from the reports that exist.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ REVIEW, IN_FLIGHT = "review HEAD=cdk.out", "in-flight"
         ("review", ["synth", REVIEW, IN_FLIGHT, "handover", "publish"]),
     ],
 )
-def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | None, expected: list[str]) -> None:
+def test_build_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | None, expected: list[str]) -> None:
     assert ran(tmp_path, verbs) == (0, expected)
 
 
@@ -40,7 +40,7 @@ def test_it_runs_the_verbs_and_leaves_an_assembly(tmp_path: Path, verbs: str | N
         ("evidence", ["check", "test", "gates", REVIEW, IN_FLIGHT, "handover", "evidence", "publish"]),
     ],
 )
-def test_first_failing_verb_ends_it_and_keeps_reports(tmp_path: Path, failing: str, expected: list[str]) -> None:
+def test_first_failing_verb_ends_the_build_and_keeps_reports(tmp_path: Path, failing: str, expected: list[str]) -> None:
     code, verbs = ran(tmp_path, None, failing=failing)
 
     assert code != 0
@@ -52,10 +52,10 @@ def test_outside_the_pipeline_the_browser_is_installed_first(tmp_path: Path) -> 
 
 
 def test_an_untrusted_checkout_is_still_reviewed(tmp_path: Path) -> None:
-    # Given a checkout that git refuses to read, since it belongs to somebody else
+    # Given a checkout that git refuses to read because it belongs to another user
     seen = ran(tmp_path, "review", CODEBUILD_BUILD_ID="", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
 
-    # Then the review is run, and is what says so
+    # Then the review still runs, and reports the reason
     assert seen == (0, ["synth", REVIEW, IN_FLIGHT, "handover", "publish"])
 
 

@@ -1,6 +1,6 @@
 """The import arrow of the layout: app → pipeline → stage → stack → service → block → resource.
 
-import-linter holds the contracts between packages (`pyproject.toml`); here is what it cannot say.
+import-linter checks the contracts between packages (`pyproject.toml`); these tests check the rest.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ TOOL = ROOT / "packages" / "slipway" / "src" / "slipway"
 RUNTIME = ROOT / "packages" / "slipway-runtime" / "src" / "slipway_runtime"
 TOOLS_TESTS = ROOT / "packages" / "slipway" / "tests"
 IMPORTED_FROM = (TOOL.parent, RUNTIME.parent, TOOLS_TESTS, ROOT)
-"""Folders on the path, the innermost first."""
+"""Folders on the path, innermost first."""
 
 OURS = {"app", "pipeline", "services", "slipway", "slipway_runtime", "stacks", "stages", "tests"}
 
-# What the Lambda runtime and the layer hold besides the standard library.
+# Packages in the Lambda runtime and the layer, besides the standard library
 IN_LAMBDA = {
     "aws_lambda_powertools",
     "aws_xray_sdk",
@@ -96,8 +96,8 @@ def test_functions_import_themselves_and_the_shared_runtime(folder: Path) -> Non
 
 
 @pytest.mark.parametrize("folder", RUNTIMES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_functions_import_what_lambda_holds(folder: Path) -> None:
-    # Given the packages of the layer, boto3 of the runtime, and the standard library: no CDK among them
+def test_functions_import_what_lambda_has(folder: Path) -> None:
+    # Given the layer's packages, the runtime's boto3 and the standard library, without CDK
     allowed = IN_LAMBDA | OURS | set(sys.stdlib_module_names)
     for path in _files(folder):
         for name in _imports(path, at_run_time_only=True):
@@ -111,10 +111,10 @@ def test_only_the_app_imports_infrastructure() -> None:
 
 
 COMMANDS = {"anywhere.py", "command.py", "given.py", "included.py"}
-"""Modules of `nag` that ask it about an assembly which the rest of the tool read."""
+"""Modules of `nag` that pass it an assembly which the rest of the tool has read."""
 
 
-def test_nag_can_be_lifted_out() -> None:
+def test_nag_does_not_depend_on_the_rest() -> None:
     allowed = {"aws_cdk", "cdk_nag", "constructs", "jinja2", "jsii", "pydantic", "rich"} | set(sys.stdlib_module_names)
     own = tuple(f"slipway.{part}." for part in ("assembly", "kernel", "nag", "process", "waivers"))
     for path in _files(TOOL / "nag"):
@@ -126,7 +126,7 @@ def test_nag_can_be_lifted_out() -> None:
 
 @pytest.mark.parametrize("gate", ["nag", "rules", "review", "supply", "cost", "evidence", "drawing", "gates"])
 def test_gates_judge_without_cdk(gate: str) -> None:
-    # Given that only the registration, the acknowledgements and the plug-ins meet CDK
+    # Given that only registration, acknowledgements and plug-ins may import CDK
     names = ("acknowledge", "included", "packs", "template_checks", "template_engine")
     meets_cdk = {f"nag/{name}.py" for name in names}
     for path in _files(TOOL / gate):
@@ -134,8 +134,8 @@ def test_gates_judge_without_cdk(gate: str) -> None:
             assert path.relative_to(TOOL).as_posix() in meets_cdk, path
 
 
-def test_no_folder_hides_a_package() -> None:
-    # Given that a folder of the root comes first on the path
+def test_no_folder_shadows_a_package() -> None:
+    # Given that the root's folders come first on the path
     folders = {path.name for path in ROOT.iterdir() if path.is_dir()}
     assert not folders & {"constructs", "aws_cdk", "cdk_nag", "jsii", "pydantic", "boto3"}
     assert not folders & set(sys.stdlib_module_names)
@@ -148,14 +148,14 @@ def _tests(*, tools: bool = False) -> list[Path]:
 
 
 def _divided(node: ast.AST) -> list[ast.expr]:
-    """Return the parts of a path that is put together with `/`."""
+    """Return the parts of a path that is joined with `/`."""
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
         return [*_divided(node.left), node.right]
     return [node] if isinstance(node, ast.expr) else []
 
 
 def _meets_the_app(path: Path) -> Iterator[str]:
-    """Yield what a module imports of the app's services, or reads of its configuration."""
+    """Yield the modules of the app's services that a module imports, and the configuration that it reads."""
     yield from (name for name in _imports(path) if _top(name) in {"app", "services", "tests"})
     shared = [folder / "conftest.py" for folder in path.parents if folder.is_relative_to(TOOLS_TESTS)]
     texts = [file.read_text(encoding="utf-8") for file in shared if file.is_file()]
@@ -173,7 +173,7 @@ def _meets_the_app(path: Path) -> Iterator[str]:
 
 
 def test_no_test_module_imports_another() -> None:
-    # Given that code which ships may be called so, too
+    # Code that ships may have a name that starts with `test_` too
     tests = {path.stem for path in _tests() if path.stem.startswith("test_") and "runtime" not in path.parts}
     for path in _tests():
         for name in _imports(path):
@@ -181,15 +181,15 @@ def test_no_test_module_imports_another() -> None:
 
 
 PLAYS_THE_APP = {
-    # What it takes to the end is the pipeline that there is.
+    # Delivers the existing pipeline end to end
     "local/test_rehearsal.py",
-    # What is measured is the app that there is.
+    # Measures the existing app
     "bench/growth.py",
     "bench/worst.py",
-    # In the copy that `specimen.checkout` makes, `services` are the specimen's own.
+    # In the copy made by `specimen.checkout`, `services` are the specimen's own
     "specimen/app.py",
 }
-"""Tests of the tool that meet the app around them."""
+"""Tests of the tool that use the app around them."""
 
 
 def test_tools_tests_know_no_service_of_the_app() -> None:

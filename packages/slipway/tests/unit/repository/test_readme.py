@@ -1,4 +1,4 @@
-"""The README says what is there."""
+"""The README and the other pages match the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _verbs_of_the_makefile() -> set[str]:
 
 
 def test_the_page_about_substitutions_shows_every_one() -> None:
-    # Given the table in code, when the page is read, then it shows the same
+    # Given the substitutions in code, when the page is read, then it lists the same
     page = (ROOT / "docs" / "substitutions.md").read_text(encoding="utf-8")
     assert _between("substitutions", page) == substitutions_markdown()
 
@@ -29,7 +29,7 @@ def test_the_page_about_substitutions_shows_every_one() -> None:
 def test_every_verb_that_a_page_names_exists() -> None:
     # Given the verbs of the Makefile, which docs/reference/verbs.md lists
     verbs = _verbs_of_the_makefile()
-    # When the pages are read, then each verb that they name is one of those
+    # When the pages are read, then every verb that they mention exists
     unknown = {
         f"{document.relative_to(ROOT)}: make {verb}"
         for document in DOCUMENTS
@@ -41,8 +41,8 @@ def test_every_verb_that_a_page_names_exists() -> None:
     assert unknown == set()
 
 
-def test_every_link_leads_somewhere() -> None:
-    # Given every document, when its links within the repository are followed, then each leads to something
+def test_every_link_has_a_target() -> None:
+    # Given every document, when its links within the repository are resolved, then each target exists
     for document in DOCUMENTS:
         for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), f"{document.relative_to(ROOT)}: {target}"

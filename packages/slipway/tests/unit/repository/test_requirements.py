@@ -1,4 +1,4 @@
-"""Every requirement and every answer of a checklist is shown by a test, and every test that is marked shows one."""
+"""Every requirement and every checklist answer has a test, and every marked test belongs to one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from slipway.evidence.sources import Sources
 from slipway.project import ROOT
 
 
-def test_every_requirement_is_shown() -> None:
+def test_every_requirement_has_a_test() -> None:
     assert requirements.problems(requirements.read_requirements(ROOT)) == ()
 
 

@@ -1,4 +1,4 @@
-"""The page about growth: what its table and its picture say of figures."""
+"""The scaling page: its table and picture are computed from measured sizes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_picture_shows_the_quota_that_is_passed() -> None:
     assert "quota" not in small
 
 
-def test_linear_growth_is_one_and_more_is_more() -> None:
+def test_growth_exponent_of_linear_figures_is_one() -> None:
     linear = {row.name: row.value for row in rows(SIZES)}
     steep = {row.name: row.value for row in rows([*SIZES[:2], size(30, review_seconds=22.5)])}
 

@@ -1,4 +1,4 @@
-"""Outside of its folder a service is named in `app.py` and in the tables of `config/` alone.
+"""Outside its folder, a service is only named in `app.py` and in the tables of `config/`.
 
 The documentation may show the example's services, and so may the README: `make docs` writes what follows from the code
 again, and `slipway service remove` lists the rest.
@@ -18,7 +18,7 @@ from slipway.scaffold.mentions import mentions, naming
 from slipway.scaffold.plan import apply, remove
 
 SERVICES = sorted(file.parent.name for file in ROOT.glob("services/*/infrastructure.py"))
-"""The services that there are, whichever a team has."""
+"""The services of the app."""
 
 CODE = ("packages/*/src", "pipeline", "stacks", "stages", ".ci", "Makefile", "cdk.json")
 SUFFIXES = {"", ".py", ".j2", ".json", ".toml", ".yaml", ".yml"}
@@ -58,7 +58,7 @@ def test_only_app_and_tables_name_a_service(service: str) -> None:
         'SERVICE = "orders"',
     ],
 )
-def test_each_way_to_name_a_service_is_seen(line: str) -> None:
+def test_each_way_to_name_a_service_is_found(line: str) -> None:
     assert _named_in(line, "orders")
 
 
@@ -68,7 +68,7 @@ def test_other_words_name_no_service(line: str) -> None:
 
 
 PROSE = {".md", ".svg", ".png"}
-"""Suffixes of what people rewrite: sentences that take a service as their example, and recorded pictures."""
+"""Suffixes of files that people rewrite: prose that uses a service as an example, and recorded pictures."""
 
 
 @pytest.mark.skipif(len(SERVICES) < 2, reason="the only service is not removed")

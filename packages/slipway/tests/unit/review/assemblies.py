@@ -1,4 +1,4 @@
-"""Assemblies in a line or two, in memory and on disk."""
+"""Builds assemblies for tests in a line or two, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Template = Mapping[str, Any]
 
 
 def resource(kind: str, properties: Mapping[str, Any] | None = None, **attributes: Any) -> dict[str, Any]:
-    """A resource as a template holds it."""
+    """Return a resource as it appears in a template."""
     return {"Type": kind, "Properties": dict(properties or {}), **attributes}
 
 
 def template(resources: Mapping[str, Any], **sections: Any) -> dict[str, Any]:
-    """A template of some resources."""
+    """Return a template with these resources."""
     return {"Resources": dict(resources), **sections}
 
 
@@ -38,7 +38,7 @@ def stack(
     assets: frozenset[str] = frozenset(),
     **sections: Any,
 ) -> ReviewedStack:
-    """A stack of some resources, each of which is a construct of the stack."""
+    """Return a stack with these resources, each a construct of the stack."""
     path = f"Pipeline/{stage}/{name.rpartition('-')[2].title()}"
     return ReviewedStack(
         key=StackKey(account, REGION, name),
@@ -52,7 +52,7 @@ def stack(
 
 
 def nested(parent: ReviewedStack, logical_id: str, resources: Mapping[str, Any], **sections: Any) -> ReviewedStack:
-    """A nested stack of some resources."""
+    """Return a nested stack with these resources."""
     path = f"{parent.path}/{logical_id}"
     return ReviewedStack(
         key=parent.key.nested(logical_id),
@@ -67,28 +67,28 @@ def nested(parent: ReviewedStack, logical_id: str, resources: Mapping[str, Any],
 
 
 def assembly(*stacks: ReviewedStack) -> Assembly:
-    """An assembly of some stacks."""
+    """Return an assembly with these stacks."""
     return Assembly(stacks=stacks)
 
 
 def of(resources: Mapping[str, Any], **options: Any) -> Assembly:
-    """An assembly of one stack, beside one of the tools account, which nothing changes."""
+    """Return an assembly of one stack, plus an unchanged stack of the tools account."""
     tools = stack({"Topic": resource("AWS::SNS::Topic")}, name="slipway-pipeline", stage="pipeline", account=TOOLS)
     return assembly(stack(resources, **options), tools)
 
 
 def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
-    """What the change of some resources to others does."""
+    """Compare two sets of resources."""
     return compare(of(before), of(after))
 
 
 def found(before: Mapping[str, Any], after: Mapping[str, Any], kind: str | None = None) -> list[ChangeFinding]:
-    """The findings of that change, of one kind or of all."""
+    """Return the findings of a change, of one kind or of all."""
     return [finding for finding in changed(before, after).findings if kind in {None, finding.kind}]
 
 
 def write(folder: Path, templates: Mapping[str, Template], *, version: str = "55.0.0", **manifest: Any) -> Path:
-    """An assembly on disk: one stack a template, by name."""
+    """Write an assembly with one stack per template, by name."""
     folder.mkdir(parents=True, exist_ok=True)
     artifacts: dict[str, Any] = {}
     for name, content in templates.items():

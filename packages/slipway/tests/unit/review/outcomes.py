@@ -1,4 +1,4 @@
-"""How reviews end."""
+"""Review outcomes for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ GONE = "stateful-removed:Pipeline/prod-items/Data/Table"
 
 
 def outcome(waivers: str = "", *, changed: bool = True) -> ReviewOutcome:
-    """A table that goes and a role that may do more."""
+    """Return the outcome for a deleted table and a role with more permissions."""
     before = of({**TABLE, **role(READ)})
     comparison = compare(before, of(role(allow("s3:*"))) if changed else before)
     return ReviewOutcome(

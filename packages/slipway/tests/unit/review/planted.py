@@ -1,4 +1,4 @@
-"""A change that turns each kind of finding red, and the mend that turns it green."""
+"""A planted change for each kind of finding, and the fix that avoids the finding."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class Case:
     """A planted change.
 
     Args:
-        kind: the kind of finding that it has to give.
-        severity: how grave it has to be.
-        name: what is planted.
-        before: what is deployed.
-        after: with the fault.
-        mend: what the change should have been, which gives no finding of that kind. Default: the change the other way
-            round, which tightens what the planted one loosens.
-        has_file: whether the commit has a file. Default: that is not known.
-        protected: types that a stack policy protects. Default: none.
+        kind: Kind of the expected finding.
+        severity: Expected severity.
+        name: Short description of the change.
+        before: The deployed assembly.
+        after: The assembly with the planted change.
+        fix: Correct version of the change, without a finding of that kind. Default: the reverse change, which
+            tightens what the planted one loosens.
+        has_file: Returns whether the commit has a file. Default: unknown.
+        protected: Resource types that a stack policy protects. Default: none.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Case:
     name: str
     before: Assembly
     after: Assembly
-    mend: Assembly | None = None
+    fix: Assembly | None = None
     has_file: Callable[[str], bool] | None = None
     protected: frozenset[str] = frozenset()
 
@@ -50,13 +50,13 @@ CASES: Final[list[Case]] = []
 
 
 def _case(
-    kind: str, severity: Severity, name: str, before: Resources, after: Resources, *, mend: Resources | None = None
+    kind: str, severity: Severity, name: str, before: Resources, after: Resources, *, fix: Resources | None = None
 ) -> None:
-    CASES.append(Case(kind, severity, name, of(before), of(after), of(mend) if mend is not None else None))
+    CASES.append(Case(kind, severity, name, of(before), of(after), of(fix) if fix is not None else None))
 
 
 def _edited(resources: Resources, path: str, value: Any) -> Resources:
-    """The resources with one place changed: `Table.Properties.TableName`; without a value it goes."""
+    """Return the resources with one value changed, given as `Table.Properties.TableName`; None deletes it."""
     edited = copy.deepcopy(resources)
     *way, last = path.split(".")
     place: Any = edited
@@ -73,7 +73,7 @@ def _edited(resources: Resources, path: str, value: Any) -> Resources:
 def _set(  # noqa: PLR0917 - a row of a table
     kind: str, severity: Severity, name: str, resources: Resources, path: str, value: Any
 ) -> None:
-    """A case in which one place changes; back again is the mend."""
+    """Add a case in which one value changes; changing it back is the fix."""
     _case(kind, severity, name, resources, _edited(resources, path, value))
 
 
@@ -142,7 +142,7 @@ BUCKET = {
 
 
 def role(*statements: Mapping[str, Any], trust: Mapping[str, Any] | None = None, **properties: Any) -> Resources:
-    """A role with a policy of some statements."""
+    """Return a role whose policy has these statements."""
     trusted = trust or {"Service": "lambda.amazonaws.com"}
     return {
         "Role": resource(
@@ -163,12 +163,12 @@ def role(*statements: Mapping[str, Any], trust: Mapping[str, Any] | None = None,
 
 
 def allow(action: str | list[str], on: Any = "arn:aws:s3:::a-bucket/*", **more: Any) -> dict[str, Any]:
-    """A statement that allows."""
+    """Return a statement that allows actions."""
     return {"Effect": "Allow", "Action": action, "Resource": on, **more}
 
 
 def policy_of_bucket(*statements: Mapping[str, Any]) -> Resources:
-    """A bucket's policy."""
+    """Return a bucket policy."""
     return {
         **BUCKET,
         "BucketPolicy": resource(
@@ -186,18 +186,18 @@ TLS_ONLY = {
 }
 READ = allow("s3:GetObject")
 
-# Replacement and removal
-# -----------------------
+# Replacement and deletion
+# ------------------------
 
 WITH_NAME = _edited(TABLE, "Table.Properties.TableName", "a-name")
-_case("stateful-replaced", CRITICAL, "a table gets a name", TABLE, WITH_NAME, mend=TABLE)
+_case("stateful-replaced", CRITICAL, "a table gets a name", TABLE, WITH_NAME, fix=TABLE)
 _case(
     "stateful-replaced",
     CRITICAL,
-    "a table gets another key",
+    "a table's key changes",
     TABLE,
     _edited(TABLE, "Table.Properties.KeySchema.0.AttributeName", "other"),
-    mend=_edited(TABLE, "Table.Properties.Tags", [{"Key": "a", "Value": "b"}]),
+    fix=_edited(TABLE, "Table.Properties.Tags", [{"Key": "a", "Value": "b"}]),
 )
 _case(
     "stateful-may-be-replaced",
@@ -205,22 +205,24 @@ _case(
     "an attribute of a table gets another type",
     TABLE,
     _edited(TABLE, "Table.Properties.AttributeDefinitions.0.AttributeType", "N"),
-    mend=_edited(
+    fix=_edited(
         TABLE,
         "Table.Properties.AttributeDefinitions",
         [{"AttributeName": "id", "AttributeType": "S"}, {"AttributeName": "new", "AttributeType": "S"}],
     ),
 )
-_case("stateful-removed", CRITICAL, "a retained table goes", {**TABLE, **KEY}, KEY, mend={**TABLE, **KEY})
-_case("stateful-removed", CRITICAL, "a bucket that is not retained goes", {**BUCKET, **KEY}, KEY, mend=BUCKET | KEY)
+_case("stateful-removed", CRITICAL, "a retained table is removed", {**TABLE, **KEY}, KEY, fix={**TABLE, **KEY})
+_case(
+    "stateful-removed", CRITICAL, "a bucket that is not retained is deleted", {**BUCKET, **KEY}, KEY, fix=BUCKET | KEY
+)
 API = {"Api": resource("AWS::ApiGatewayV2::Api", {"Name": "api", "ProtocolType": "HTTP"})}
 _case(
     "address-replaced",
     HIGH,
-    "an API speaks another protocol",
+    "an API changes its protocol",
     API,
     _edited(API, "Api.Properties.ProtocolType", "WEBSOCKET"),
-    mend=_edited(API, "Api.Properties.Name", "another"),
+    fix=_edited(API, "Api.Properties.Name", "another"),
 )
 POLICY = {
     "Policy": resource("AWS::IAM::ManagedPolicy", {"Description": "one", "PolicyDocument": {"Statement": [READ]}})
@@ -228,19 +230,19 @@ POLICY = {
 _case(
     "replaced",
     LOW,
-    "a managed policy gets another description",
+    "a managed policy's description changes",
     POLICY,
     _edited(POLICY, "Policy.Properties.Description", "two"),
-    mend=POLICY,
+    fix=POLICY,
 )
 RULE = {"Rule": resource("AWS::Events::Rule", {"EventBusName": "one", "State": "ENABLED"})}
 _case(
     "may-be-replaced",
     LOW,
-    "a rule goes to another bus",
+    "a rule moves to another bus",
     RULE,
     _edited(RULE, "Rule.Properties.EventBusName", "two"),
-    mend=_edited(RULE, "Rule.Properties.Description", "two"),
+    fix=_edited(RULE, "Rule.Properties.Description", "two"),
 )
 NAMED = _edited(_edited(BUCKET, "Bucket.Properties.BucketName", "a-name"), "Bucket.Properties.Tags", [])
 _case(
@@ -249,20 +251,20 @@ _case(
     "a named bucket has to be replaced",
     NAMED,
     _edited(NAMED, "Bucket.Properties.ObjectLockEnabled", True),
-    mend=_edited(
+    fix=_edited(
         _edited(NAMED, "Bucket.Properties.ObjectLockEnabled", True), "Bucket.Properties.BucketName", "another-name"
     ),
 )
 _case(
     "type-changed",
     HIGH,
-    "a topic becomes a queue",
+    "a topic is changed to a queue",
     {"It": resource("AWS::SNS::Topic")},
     {"It": resource("AWS::SQS::Queue")},
-    mend={"It": resource("AWS::SNS::Topic"), "Other": resource("AWS::SQS::Queue")},
+    fix={"It": resource("AWS::SNS::Topic"), "Other": resource("AWS::SQS::Queue")},
 )
 KEPT_LAYER = {"Layer": resource("AWS::Lambda::LayerVersion", {"LayerName": "a"}, DeletionPolicy="Retain")}
-_case("orphaned", LOW, "a retained layer version goes", {**KEPT_LAYER, **API}, API, mend={**KEPT_LAYER, **API})
+_case("orphaned", LOW, "a retained layer version is removed", {**KEPT_LAYER, **API}, API, fix={**KEPT_LAYER, **API})
 CASES.append(
     Case(
         "stack-removed",
@@ -276,22 +278,22 @@ CASES.append(
 _case(
     "renamed",
     LOW,
-    "a function is called otherwise",
+    "a function is renamed",
     {"One": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 128})},
     {"Two": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 128})},
-    mend={"One": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 256})},
+    fix={"One": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 256})},
 )
 _case(
     "unknown-type",
     MEDIUM,
-    "a type that the registry does not know",
+    "a type missing in the registry",
     {"It": resource("Somebody::Elses::Type", {"A": 1})},
     {"It": resource("Somebody::Elses::Type", {"A": 2})},
-    mend={"It": resource("Somebody::Elses::Type", {"A": 1})},
+    fix={"It": resource("Somebody::Elses::Type", {"A": 1})},
 )
 
-# What cannot be read
-# -------------------
+# Unreadable values
+# -----------------
 
 NESTED = {
     "Nested": resource("AWS::CloudFormation::Stack", {"TemplateURL": "https://s3.amazonaws.com/elsewhere/one.json"})
@@ -299,37 +301,37 @@ NESTED = {
 _case(
     "nested-unread",
     HIGH,
-    "a nested stack gets another template from elsewhere",
+    "a nested stack's external template changes",
     NESTED,
     _edited(NESTED, "Nested.Properties.TemplateURL", "https://s3.amazonaws.com/elsewhere/two.json"),
-    mend=NESTED,
+    fix=NESTED,
 )
 SET = {"Set": resource("AWS::CloudFormation::StackSet", {"StackSetName": "a", "TemplateURL": "https://a/one.json"})}
 _case(
     "nested-unread",
     HIGH,
-    "a stack set gets another template",
+    "a stack set's template changes",
     SET,
     _edited(SET, "Set.Properties.TemplateURL", "https://a/two.json"),
-    mend=SET,
+    fix=SET,
 )
-_case("nested-unread", HIGH, "a nested stack from elsewhere comes", KEY, {**KEY, **NESTED}, mend=KEY)
-_case("nested-unread", CRITICAL, "a nested stack from elsewhere goes", {**KEY, **NESTED}, KEY, mend={**KEY, **NESTED})
+_case("nested-unread", HIGH, "an external nested stack is added", KEY, {**KEY, **NESTED}, fix=KEY)
+_case("nested-unread", CRITICAL, "an external nested stack is removed", {**KEY, **NESTED}, KEY, fix={**KEY, **NESTED})
 _case(
     "unresolved",
     HIGH,
-    "a table's protection comes from elsewhere",
+    "a table's protection is imported",
     TABLE,
     _edited(TABLE, "Table.Properties.DeletionProtectionEnabled", {"Fn::ImportValue": "elsewhere"}),
-    mend=TABLE,
+    fix=TABLE,
 )
 _case(
     "unresolved",
     MEDIUM,
-    "a rule's state is read at the deployment",
+    "a rule's state is resolved at deployment",
     RULE,
     _edited(RULE, "Rule.Properties.State", "{{resolve:ssm:/state}}"),
-    mend=RULE,
+    fix=RULE,
 )
 CASES.append(
     Case(
@@ -344,7 +346,7 @@ CASES.append(
 
 
 def _many_conditions(number: int) -> Assembly:
-    """A table whose protection depends on several parameters that nobody gives a value."""
+    """Return a table whose protection depends on several parameters without a value."""
     names = [f"P{index}" for index in range(number)]
     conditions = {f"If{name}": {"Fn::Equals": [{"Ref": name}, "on"]} for name in names}
     tags = [{"Key": name, "Value": {"Fn::If": [f"If{name}", "a", "b"]}} for name in names]
@@ -383,34 +385,34 @@ CASES.append(
 # -----------
 
 _case("access-widened", HIGH, "a wildcard", role(READ), role(allow("s3:*")))
-_case("access-widened", MEDIUM, "one action more", role(READ), role(allow(["s3:GetObject", "s3:PutObject"])))
+_case("access-widened", MEDIUM, "one more action", role(READ), role(allow(["s3:GetObject", "s3:PutObject"])))
 _case("access-widened", CRITICAL, "everything", role(READ), role(allow("*", on="*")))
-_case("access-widened", CRITICAL, "a way to more", role(READ), role(READ, allow("iam:PassRole", on="*")))
+_case("access-widened", CRITICAL, "privilege escalation", role(READ), role(READ, allow("iam:PassRole", on="*")))
 _case(
     "access-widened",
     HIGH,
-    "a denial goes",
+    "a denial is removed",
     role(READ, {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::a-bucket/secret/*"}),
     role(READ),
 )
 _case(
     "access-widened",
     CRITICAL,
-    "AWS's policy for administrators",
+    "the AdministratorAccess policy",
     role(READ),
     role(READ, ManagedPolicyArns=["arn:aws:iam::aws:policy/AdministratorAccess"]),
 )
-_case("access-added", LOW, "a role comes", KEY, {**KEY, **role(READ)}, mend=KEY)
-_case("access-narrowed", INFO, "one action less", role(allow("s3:*")), role(READ))
+_case("access-added", LOW, "a role is added", KEY, {**KEY, **role(READ)}, fix=KEY)
+_case("access-narrowed", INFO, "fewer actions", role(allow("s3:*")), role(READ))
 _case(
     "trust-widened",
     CRITICAL,
-    "a stranger's account",
+    "another account",
     role(READ),
     role(READ, trust={"AWS": f"arn:aws:iam::{STRANGER}:root"}),
-    mend=role(allow("s3:ListBucket")),
+    fix=role(allow("s3:ListBucket")),
 )
-_case("trust-widened", CRITICAL, "everybody", role(READ), role(READ, trust={"AWS": "*"}), mend=role(READ))
+_case("trust-widened", CRITICAL, "everyone", role(READ), role(READ, trust={"AWS": "*"}), fix=role(READ))
 _case(
     "trust-widened",
     HIGH,
@@ -422,7 +424,7 @@ OPEN_BUCKET = {**READ, "Principal": "*"}
 _case(
     "resource-policy-widened",
     CRITICAL,
-    "a bucket for everybody",
+    "a public bucket",
     policy_of_bucket(TLS_ONLY),
     policy_of_bucket(TLS_ONLY, OPEN_BUCKET),
 )
@@ -433,7 +435,7 @@ _case(
     policy_of_bucket(TLS_ONLY, READ | {"Principal": {"AWS": TOOLS}}),
     policy_of_bucket(READ | {"Principal": {"AWS": TOOLS}}),
 )
-_case("resource-policy-widened", HIGH, "the policy that enforces TLS goes", policy_of_bucket(TLS_ONLY), BUCKET)
+_case("resource-policy-widened", HIGH, "the policy that enforces TLS is removed", policy_of_bucket(TLS_ONLY), BUCKET)
 INVOKE = {
     "Permission": resource(
         "AWS::Lambda::Permission",
@@ -461,7 +463,7 @@ KEY_STATEMENT = {
 _case(
     "key-policy-widened",
     HIGH,
-    "a service more",
+    "one more service",
     KEY,
     _edited(
         KEY, "Key.Properties.KeyPolicy.Statement", [*KEY["Key"]["Properties"]["KeyPolicy"]["Statement"], KEY_STATEMENT]
@@ -470,17 +472,17 @@ _case(
 _case(
     "boundary-loosened",
     CRITICAL,
-    "the boundary goes",
+    "the boundary is removed",
     role(READ),
     _edited(role(READ), "Role.Properties.PermissionsBoundary", None),
 )
 _case(
     "boundary-loosened",
     HIGH,
-    "another boundary",
+    "a different boundary",
     role(READ),
     role(READ, PermissionsBoundary="arn:aws:iam::333333333333:policy/other"),
-    mend=role(READ),
+    fix=role(READ),
 )
 TWO_ROLES = {
     **role(READ),
@@ -494,7 +496,7 @@ TWO_ROLES = {
 _set(
     "other-role",
     MEDIUM,
-    "a function runs as another role",
+    "a function gets another role",
     TWO_ROLES,
     "Function.Properties.Role",
     {"Fn::GetAtt": ["Other", "Arn"]},
@@ -506,12 +508,19 @@ _set(
 _set(
     "public-access",
     CRITICAL,
-    "a block goes off",
+    "a public access block is disabled",
     BUCKET,
     "Bucket.Properties.PublicAccessBlockConfiguration.BlockPublicPolicy",
     False,
 )
-_set("public-access", CRITICAL, "the blocks go", BUCKET, "Bucket.Properties.PublicAccessBlockConfiguration", None)
+_set(
+    "public-access",
+    CRITICAL,
+    "the public access blocks are removed",
+    BUCKET,
+    "Bucket.Properties.PublicAccessBlockConfiguration",
+    None,
+)
 _set("public-access", CRITICAL, "a public ACL", BUCKET, "Bucket.Properties.AccessControl", "PublicRead")
 _set("public-access", HIGH, "ACLs are effective again", BUCKET, "Bucket.Properties.OwnershipControls", None)
 _set("public-access", HIGH, "a website", BUCKET, "Bucket.Properties.WebsiteConfiguration", {"IndexDocument": "i.html"})
@@ -538,7 +547,7 @@ _case(
     "a new function's URL",
     API,
     {**API, **_edited(URL, "Url.Properties.AuthType", "NONE")},
-    mend={**API, **URL},
+    fix={**API, **URL},
 )
 METHOD = {
     "Method": resource(
@@ -558,7 +567,7 @@ OPEN_METHOD = _edited(METHOD, "Method.Properties.AuthorizationType", "NONE")
 _set(
     "key-not-required",
     CRITICAL,
-    "a method that asks nothing else",
+    "a method without other authorization",
     OPEN_METHOD,
     "Method.Properties.ApiKeyRequired",
     False,
@@ -566,10 +575,10 @@ _set(
 _case(
     "authorizer-loosened",
     MEDIUM,
-    "another kind",
+    "a different type",
     METHOD,
     _edited(METHOD, "Method.Properties.AuthorizationType", "CUSTOM"),
-    mend=METHOD,
+    fix=METHOD,
 )
 ROUTE = {
     "Route": resource(
@@ -585,14 +594,14 @@ ROUTE = {
 }
 _set("open-route", CRITICAL, "a route", ROUTE, "Route.Properties.AuthorizationType", None)
 _set("authorizer-loosened", HIGH, "no scope", ROUTE, "Route.Properties.AuthorizationScopes", None)
-_set("authorizer-loosened", HIGH, "one scope more", ROUTE, "Route.Properties.AuthorizationScopes", ["read", "any"])
+_set("authorizer-loosened", HIGH, "one more scope", ROUTE, "Route.Properties.AuthorizationScopes", ["read", "any"])
 _case(
     "authorizer-loosened",
     MEDIUM,
-    "another authorizer",
+    "a different authorizer",
     ROUTE,
     _edited(ROUTE, "Route.Properties.AuthorizerId", "c"),
-    mend=ROUTE,
+    fix=ROUTE,
 )
 AUTHORIZER = {
     "Authorizer": resource(
@@ -603,7 +612,7 @@ AUTHORIZER = {
 _set(
     "authorizer-loosened",
     HIGH,
-    "an audience more",
+    "one more audience",
     AUTHORIZER,
     "Authorizer.Properties.JwtConfiguration.Audience",
     ["one", "two"],
@@ -611,10 +620,10 @@ _set(
 _case(
     "authorizer-loosened",
     HIGH,
-    "another issuer",
+    "a different issuer",
     AUTHORIZER,
     _edited(AUTHORIZER, "Authorizer.Properties.JwtConfiguration.Issuer", "https://two"),
-    mend=AUTHORIZER,
+    fix=AUTHORIZER,
 )
 CORS = _edited(
     API, "Api.Properties.CorsConfiguration", {"AllowOrigins": ["https://one.example"], "AllowMethods": ["GET"]}
@@ -623,12 +632,14 @@ _set("cors-widened", HIGH, "every origin", CORS, "Api.Properties.CorsConfigurati
 _set(
     "cors-widened",
     MEDIUM,
-    "an origin more",
+    "one more origin",
     CORS,
     "Api.Properties.CorsConfiguration.AllowOrigins",
     ["https://one.example", "https://two.example"],
 )
-_set("cors-widened", MEDIUM, "a method more", CORS, "Api.Properties.CorsConfiguration.AllowMethods", ["GET", "DELETE"])
+_set(
+    "cors-widened", MEDIUM, "one more method", CORS, "Api.Properties.CorsConfiguration.AllowMethods", ["GET", "DELETE"]
+)
 _set("cors-widened", MEDIUM, "credentials", CORS, "Api.Properties.CorsConfiguration.AllowCredentials", True)
 ORIGINS = {
     "Function": resource(
@@ -677,7 +688,7 @@ _set("network-opened", HIGH, "more ports", GROUP, "Group.Properties.SecurityGrou
 _case(
     "network-opened",
     MEDIUM,
-    "a way out",
+    "egress",
     GROUP,
     {
         **GROUP,
@@ -710,9 +721,9 @@ EDGE = {
     )
 }
 _CONFIG = "Edge.Properties.DistributionConfig"
-_set("geo-widened", HIGH, "a country more", EDGE, f"{_CONFIG}.Restrictions.GeoRestriction.Locations", ["DE", "FR"])
+_set("geo-widened", HIGH, "one more country", EDGE, f"{_CONFIG}.Restrictions.GeoRestriction.Locations", ["DE", "FR"])
 _set("geo-widened", HIGH, "every country", EDGE, f"{_CONFIG}.Restrictions.GeoRestriction", {"RestrictionType": "none"})
-_set("waf-loosened", HIGH, "the edge's firewall goes", EDGE, f"{_CONFIG}.WebACLId", None)
+_set("waf-loosened", HIGH, "the edge's firewall is removed", EDGE, f"{_CONFIG}.WebACLId", None)
 _set(
     "tls-lowered", HIGH, "an older protocol", EDGE, f"{_CONFIG}.ViewerCertificate.MinimumProtocolVersion", "TLSv1_2016"
 )
@@ -736,7 +747,7 @@ _set(
 _set(
     "open-route",
     CRITICAL,
-    "requests that are not signed",
+    "unsigned requests",
     EDGE,
     f"{_CONFIG}.DefaultCacheBehavior.TrustedKeyGroups",
     None,
@@ -762,10 +773,10 @@ FIREWALL = {
     ),
     "Association": resource("AWS::WAFv2::WebACLAssociation", {"ResourceArn": "arn:aws:apigateway:a", "WebACLArn": "b"}),
 }
-_set("waf-loosened", HIGH, "the association goes", FIREWALL, "Association", None)
-_set("waf-loosened", CRITICAL, "what no rule names", FIREWALL, "Acl.Properties.DefaultAction", {"Allow": {}})
-_set("waf-loosened", HIGH, "a rule goes", FIREWALL, "Acl.Properties.Rules.1", None)
-_set("waf-loosened", HIGH, "a rule counts only", FIREWALL, "Acl.Properties.Rules.1.Action", {"Count": {}})
+_set("waf-loosened", HIGH, "the association is removed", FIREWALL, "Association", None)
+_set("waf-loosened", CRITICAL, "the default action", FIREWALL, "Acl.Properties.DefaultAction", {"Allow": {}})
+_set("waf-loosened", HIGH, "a rule is removed", FIREWALL, "Acl.Properties.Rules.1", None)
+_set("waf-loosened", HIGH, "a rule only counts", FIREWALL, "Acl.Properties.Rules.1.Action", {"Count": {}})
 _set(
     "waf-loosened", HIGH, "a higher limit", FIREWALL, "Acl.Properties.Rules.1.Statement.RateBasedStatement.Limit", 1000
 )
@@ -779,7 +790,7 @@ _case(
         "Acl.Properties.Rules.0.Statement.ManagedRuleGroupStatement.RuleActionOverrides",
         [{"Name": "Size", "ActionToUse": {"Count": {}}}],
     ),
-    mend=FIREWALL,
+    fix=FIREWALL,
 )
 USERS = {
     "Users": resource(
@@ -822,24 +833,29 @@ _set(
 )
 _set("sign-in-loosened", HIGH, "no second factor", USERS, "Users.Properties.MfaConfiguration", "OPTIONAL")
 _set("sign-in-loosened", HIGH, "no threat protection", USERS, "Users.Properties.UserPoolAddOns", None)
-_set(
-    "sign-in-loosened", HIGH, "addresses that are not verified", USERS, "Users.Properties.AutoVerifiedAttributes", None
-)
+_set("sign-in-loosened", HIGH, "unverified addresses", USERS, "Users.Properties.AutoVerifiedAttributes", None)
 _set(
     "sign-in-loosened",
     HIGH,
-    "the password itself",
+    "the password flow",
     USERS,
     "Client.Properties.ExplicitAuthFlows",
     ["ALLOW_USER_SRP_AUTH", "ALLOW_USER_PASSWORD_AUTH"],
 )
 _set("sign-in-loosened", MEDIUM, "longer tokens", USERS, "Client.Properties.AccessTokenValidity", 600)
-_set("sign-in-loosened", HIGH, "telling who is there", USERS, "Client.Properties.PreventUserExistenceErrors", "LEGACY")
-_set("sign-in-loosened", HIGH, "tokens that cannot be revoked", USERS, "Client.Properties.EnableTokenRevocation", False)
 _set(
     "sign-in-loosened",
     HIGH,
-    "another place for tokens",
+    "revealing which users exist",
+    USERS,
+    "Client.Properties.PreventUserExistenceErrors",
+    "LEGACY",
+)
+_set("sign-in-loosened", HIGH, "irrevocable tokens", USERS, "Client.Properties.EnableTokenRevocation", False)
+_set(
+    "sign-in-loosened",
+    HIGH,
+    "a different token location",
     USERS,
     "Client.Properties.CallbackURLs",
     ["https://other.example"],
@@ -872,10 +888,10 @@ PLAN = {"Plan": resource("AWS::ApiGateway::UsagePlan", {"Quota": {"Limit": 10, "
 _set("throttle-raised", MEDIUM, "no quota", PLAN, "Plan.Properties.Quota", None)
 TRAIL = {"Trail": resource("AWS::CloudTrail::Trail", {"IsLogging": True, "S3BucketName": "a"}), **API}
 _set("logging-dropped", HIGH, "the trail stops", TRAIL, "Trail.Properties.IsLogging", False)
-_set("logging-dropped", MEDIUM, "the trail goes", TRAIL, "Trail", None)
+_set("logging-dropped", MEDIUM, "the trail is removed", TRAIL, "Trail", None)
 
-# What watches
-# ------------
+# Monitoring
+# ----------
 
 ALARM = {
     "Alarm": resource(
@@ -896,7 +912,7 @@ ALARM = {
     ),
     **API,
 }
-_set("alarm-removed", HIGH, "it goes", ALARM, "Alarm", None)
+_set("alarm-removed", HIGH, "it is removed", ALARM, "Alarm", None)
 for name, where, value in (
     ("a higher threshold", "Threshold", 50),
     ("a longer period", "Period", 300),
@@ -905,43 +921,43 @@ for name, where, value in (
     ("missing data is fine", "TreatMissingData", "notBreaching"),
     ("above instead of at", "ComparisonOperator", "GreaterThanThreshold"),
 ):
-    # A shorter period holds fewer events, so that the way back is looser as well.
-    way_back = {} if where != "Period" else {"mend": ALARM}
+    # A shorter period holds fewer events, so changing it back also loosens the alarm
+    way_back = {} if where != "Period" else {"fix": ALARM}
     _case("alarm-loosened", MEDIUM, name, ALARM, _edited(ALARM, f"Alarm.Properties.{where}", value), **way_back)
 _case(
     "alarm-loosened",
     MEDIUM,
-    "another metric",
+    "a different metric",
     ALARM,
     _edited(ALARM, "Alarm.Properties.MetricName", "Duration"),
-    mend=ALARM,
+    fix=ALARM,
 )
 _case(
     "alarm-loosened",
     MEDIUM,
-    "the other way round",
+    "the inverted comparison",
     ALARM,
     _edited(ALARM, "Alarm.Properties.ComparisonOperator", "LessThanThreshold"),
-    mend=ALARM,
+    fix=ALARM,
 )
 LOW_ALARM = _edited(ALARM, "Alarm.Properties.ComparisonOperator", "LessThanThreshold")
 _set(
     "alarm-loosened",
     MEDIUM,
-    "a lower threshold of an alarm that looks down",
+    "a lower threshold of a lower-bound alarm",
     LOW_ALARM,
     "Alarm.Properties.Threshold",
     1,
 )
 _set("alarm-silenced", HIGH, "its actions are off", ALARM, "Alarm.Properties.ActionsEnabled", False)
-_set("alarm-silenced", HIGH, "it calls nobody", ALARM, "Alarm.Properties.AlarmActions", None)
+_set("alarm-silenced", HIGH, "it has no actions", ALARM, "Alarm.Properties.AlarmActions", None)
 _case(
     "alarm-silenced",
     MEDIUM,
-    "it calls somebody else",
+    "it has a different action",
     ALARM,
     _edited(ALARM, "Alarm.Properties.AlarmActions", ["arn:aws:sns:us-east-1:333333333333:other"]),
-    mend=_edited(ALARM, "Alarm.Properties.AlarmActions", ["arn:aws:sns:us-east-1:333333333333:topic", "a:b"]),
+    fix=_edited(ALARM, "Alarm.Properties.AlarmActions", ["arn:aws:sns:us-east-1:333333333333:topic", "a:b"]),
 )
 SUBSCRIPTION = {
     "Mail": resource(
@@ -959,17 +975,17 @@ _set("subscriber-removed", MEDIUM, "a mail address", SUBSCRIPTION, "Mail", None)
 _case(
     "subscriber-removed",
     MEDIUM,
-    "another mail address",
+    "a different mail address",
     SUBSCRIPTION,
     _edited(SUBSCRIPTION, "Mail.Properties.Endpoint", "b@example.com"),
-    mend=SUBSCRIPTION,
+    fix=SUBSCRIPTION,
 )
 TARGETED = _edited(RULE, "Rule.Properties.Targets", [{"Id": "one", "Arn": "a:b", "DeadLetterConfig": {"Arn": "c"}}])
 _set("subscriber-removed", MEDIUM, "a rule is disabled", TARGETED, "Rule.Properties.State", "DISABLED")
 _set("subscriber-removed", MEDIUM, "a rule's target", TARGETED, "Rule.Properties.Targets", None)
 
-# What a new version goes through
-# -------------------------------
+# Deployment of a new version
+# ---------------------------
 
 DEPLOYMENT = {
     "Deployment": resource(
@@ -1024,26 +1040,26 @@ _set(
 _case(
     "canary-loosened",
     HIGH,
-    "a larger share at first",
+    "a larger first share",
     DEPLOYMENT,
     _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", "CodeDeployDefault.LambdaLinear20PercentEvery2Minutes"),
-    mend=DEPLOYMENT,
+    fix=DEPLOYMENT,
 )
 _case(
     "canary-loosened",
     HIGH,
-    "an own configuration with less time",
+    "a custom configuration with less time",
     DEPLOYMENT,
     _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", {"Ref": "Own"}) | _own_canary(10, 3),
-    mend=DEPLOYMENT,
+    fix=DEPLOYMENT,
 )
 _case(
     "canary-loosened",
     HIGH,
-    "an own configuration moves more",
+    "a custom configuration moves more",
     _own_canary(5, 15),
     _own_canary(20, 15),
-    mend=_own_canary(5, 15),
+    fix=_own_canary(5, 15),
 )
 _case(
     "canary-loosened",
@@ -1051,9 +1067,9 @@ _case(
     "a custom CodeDeploy configuration",
     DEPLOYMENT,
     _edited(DEPLOYMENT, f"{_GROUP}.DeploymentConfigName", "Mine"),
-    mend=DEPLOYMENT,
+    fix=DEPLOYMENT,
 )
-_set("canary-loosened", HIGH, "CodeDeploy moves the alias no more", DEPLOYMENT, "Live.UpdatePolicy", None)
+_set("canary-loosened", HIGH, "CodeDeploy no longer moves the alias", DEPLOYMENT, "Live.UpdatePolicy", None)
 PACE = {
     "Pace": resource(
         "AWS::CodeDeploy::DeploymentConfig",
@@ -1063,17 +1079,17 @@ PACE = {
 _case(
     "canary-loosened",
     MEDIUM,
-    "one's own pace changes",
+    "a custom pace changes",
     PACE,
     _edited(PACE, "Pace.Properties.TrafficRoutingConfig.Type", "AllAtOnce"),
-    mend=PACE,
+    fix=PACE,
 )
-_set("rollback-loosened", HIGH, "an alarm less", DEPLOYMENT, f"{_GROUP}.AlarmConfiguration.Alarms.1", None)
+_set("rollback-loosened", HIGH, "one alarm fewer", DEPLOYMENT, f"{_GROUP}.AlarmConfiguration.Alarms.1", None)
 _set("rollback-loosened", HIGH, "alarms off", DEPLOYMENT, f"{_GROUP}.AlarmConfiguration.Enabled", False)
 _set(
     "rollback-loosened",
     HIGH,
-    "alarms that cannot be read",
+    "alarms whose polling may fail",
     DEPLOYMENT,
     f"{_GROUP}.AlarmConfiguration.IgnorePollAlarmFailure",
     True,
@@ -1082,12 +1098,12 @@ _set("rollback-loosened", HIGH, "rollback off", DEPLOYMENT, f"{_GROUP}.AutoRollb
 _set(
     "rollback-loosened",
     HIGH,
-    "an event less",
+    "one event fewer",
     DEPLOYMENT,
     f"{_GROUP}.AutoRollbackConfiguration.Events",
     ["DEPLOYMENT_FAILURE"],
 )
-_set("rollback-loosened", HIGH, "the group goes", DEPLOYMENT, "Deployment", None)
+_set("rollback-loosened", HIGH, "the group is removed", DEPLOYMENT, "Deployment", None)
 _set(
     "hook-removed",
     HIGH,
@@ -1099,10 +1115,10 @@ _set(
 _case(
     "hook-removed",
     MEDIUM,
-    "another hook",
+    "a different hook",
     DEPLOYMENT,
     _edited(DEPLOYMENT, "Live.UpdatePolicy.CodeDeployLambdaAliasUpdate.BeforeAllowTrafficHook", "other"),
-    mend=DEPLOYMENT,
+    fix=DEPLOYMENT,
 )
 _set(
     "concurrency-dropped",
@@ -1113,13 +1129,13 @@ _set(
     None,
 )
 
-# What keeps data
-# ---------------
+# Retention and encryption
+# ------------------------
 
 LOGS = {"Logs": resource("AWS::Logs::LogGroup", {"RetentionInDays": 90, "KmsKeyId": "one"})}
 _set("retention-shortened", HIGH, "a log group", LOGS, "Logs.Properties.RetentionInDays", 7)
 FOREVER = _edited(LOGS, "Logs.Properties.RetentionInDays", None)
-_set("retention-shortened", HIGH, "a log group that was kept for ever", FOREVER, "Logs.Properties.RetentionInDays", 365)
+_set("retention-shortened", HIGH, "a log group without an expiry", FOREVER, "Logs.Properties.RetentionInDays", 365)
 QUEUE = {
     "Queue": resource(
         "AWS::SQS::Queue",
@@ -1133,7 +1149,7 @@ _set("retention-shortened", HIGH, "a database's backups", DATABASE, "Db.Properti
 _set(
     "retention-shortened",
     CRITICAL,
-    "items begin to expire",
+    "items start to expire",
     TABLE,
     "Table.Properties.TimeToLiveSpecification",
     {"Enabled": True, "AttributeName": "ttl"},
@@ -1149,7 +1165,7 @@ _set(
 _set(
     "retention-shortened",
     CRITICAL,
-    "objects begin to expire",
+    "objects start to expire",
     BUCKET,
     "Bucket.Properties.LifecycleConfiguration.Rules.0.ExpirationInDays",
     30,
@@ -1161,7 +1177,7 @@ _case(
     "a rule reaches more objects",
     PREFIXED,
     BUCKET,
-    mend=PREFIXED,
+    fix=PREFIXED,
 )
 BACKUP = {
     "Backup": resource(
@@ -1203,7 +1219,7 @@ _set(
 )
 _set("encryption-dropped", HIGH, "a queue", QUEUE, "Queue.Properties.SqsManagedSseEnabled", False)
 _set("encryption-dropped", HIGH, "a database", DATABASE, "Db.Properties.StorageEncrypted", False)
-_case("key-changed", MEDIUM, "a log group's key", LOGS, _edited(LOGS, "Logs.Properties.KmsKeyId", "two"), mend=LOGS)
+_case("key-changed", MEDIUM, "a log group's key", LOGS, _edited(LOGS, "Logs.Properties.KmsKeyId", "two"), fix=LOGS)
 _set(
     "protection-dropped",
     HIGH,
@@ -1316,10 +1332,10 @@ CASES.append(
 _case(
     "broken-reference",
     HIGH,
-    "to what is not there",
+    "to a missing resource",
     {**TABLE, "Topic": resource("AWS::SNS::Topic", {"DisplayName": {"Ref": "Table"}})},
     {"Topic": resource("AWS::SNS::Topic", {"DisplayName": {"Ref": "Table"}})},
-    mend={"Topic": resource("AWS::SNS::Topic", {"DisplayName": "x"})},
+    fix={"Topic": resource("AWS::SNS::Topic", {"DisplayName": "x"})},
 )
 
 # The pipeline
@@ -1327,7 +1343,7 @@ _case(
 
 
 def action(category: str, name: str, order: int = 1, **configuration: Any) -> dict[str, Any]:
-    """An action of a stage."""
+    """Return an action of a stage."""
     return {
         "ActionTypeId": {"Category": category, "Provider": "any"},
         "Name": name,
@@ -1372,11 +1388,11 @@ PIPELINE = {
     ),
 }
 _STAGES = "Pipeline.Properties.Stages"
-_set("approval-removed", CRITICAL, "it goes", PIPELINE, f"{_STAGES}.2", None)
+_set("approval-removed", CRITICAL, "it is removed", PIPELINE, f"{_STAGES}.2", None)
 _case(
     "approval-removed",
     CRITICAL,
-    "it comes after what it guarded",
+    "it moves behind what it guarded",
     PIPELINE,
     _edited(PIPELINE, _STAGES, [PIPELINE["Pipeline"]["Properties"]["Stages"][index] for index in (0, 1, 3, 2)]),
 )
@@ -1389,31 +1405,36 @@ _case(
     "its time",
     PIPELINE,
     _edited(PIPELINE, f"{_STAGES}.2.Actions.0.TimeoutInMinutes", 6),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _set(
-    "approval-changed", MEDIUM, "nobody is told", PIPELINE, f"{_STAGES}.2.Actions.0.Configuration.NotificationArn", None
+    "approval-changed",
+    MEDIUM,
+    "nobody is notified",
+    PIPELINE,
+    f"{_STAGES}.2.Actions.0.Configuration.NotificationArn",
+    None,
 )
 _set("stage-removed", HIGH, "a stage", PIPELINE, f"{_STAGES}.1", None)
 _set("stage-removed", HIGH, "a test", PIPELINE, f"{_STAGES}.1.Actions.1", None)
 _set("stage-removed", MEDIUM, "a deployment", PIPELINE, f"{_STAGES}.1.Actions.0", None)
-_set("condition-loosened", HIGH, "the bake goes", PIPELINE, f"{_STAGES}.3.OnSuccess", None)
+_set("condition-loosened", HIGH, "the bake is removed", PIPELINE, f"{_STAGES}.3.OnSuccess", None)
 _case(
     "condition-loosened",
     MEDIUM,
-    "another bake",
+    "a different bake",
     PIPELINE,
     _edited(PIPELINE, f"{_STAGES}.3.OnSuccess.Conditions.0.Rules.0.Configuration.Wait", 1),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _set("condition-loosened", HIGH, "no rollback", PIPELINE, f"{_STAGES}.3.OnFailure.Result", "RETRY")
 _case(
     "source-changed",
     HIGH,
-    "another branch",
+    "a different branch",
     PIPELINE,
     _edited(PIPELINE, f"{_STAGES}.0.Actions.0.Configuration.BranchName", "other"),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _case(
     "source-changed",
@@ -1421,13 +1442,20 @@ _case(
     "other pushes",
     PIPELINE,
     _edited(PIPELINE, "Pipeline.Properties.Triggers", []),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
-_set("transition-enabled", MEDIUM, "a thaw", PIPELINE, "Pipeline.Properties.DisableInboundStageTransitions", None)
+_set(
+    "transition-enabled",
+    MEDIUM,
+    "an enabled transition",
+    PIPELINE,
+    "Pipeline.Properties.DisableInboundStageTransitions",
+    None,
+)
 _set(
     "pipeline-loosened",
     MEDIUM,
-    "executions overtake each other",
+    "executions may overtake each other",
     PIPELINE,
     "Pipeline.Properties.ExecutionMode",
     "SUPERSEDED",
@@ -1435,7 +1463,7 @@ _set(
 _set(
     "pipeline-loosened",
     MEDIUM,
-    "the old pipeline goes on",
+    "the old pipeline continues",
     PIPELINE,
     "Pipeline.Properties.RestartExecutionOnUpdate",
     False,
@@ -1443,27 +1471,27 @@ _set(
 _case(
     "pipeline-loosened",
     HIGH,
-    "another order",
+    "a different order",
     PIPELINE,
     _edited(PIPELINE, _STAGES, [PIPELINE["Pipeline"]["Properties"]["Stages"][index] for index in (0, 2, 1, 3)]),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _set("build-changed", HIGH, "privileges", PIPELINE, "Build.Properties.Environment.PrivilegedMode", True)
 _case(
     "build-changed",
     HIGH,
-    "another command",
+    "a different command",
     PIPELINE,
     _edited(PIPELINE, "Build.Properties.Source.BuildSpec", '{"phases": {"build": {"commands": ["true"]}}}'),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _case(
     "build-changed",
     MEDIUM,
-    "another image",
+    "a different image",
     PIPELINE,
     _edited(PIPELINE, "Build.Properties.Environment.Image", "two"),
-    mend=PIPELINE,
+    fix=PIPELINE,
 )
 _set(
     "encryption-dropped", HIGH, "the artifacts' key", PIPELINE, "Pipeline.Properties.ArtifactStore.EncryptionKey", None
@@ -1474,7 +1502,7 @@ _case(
     "one more action",
     PIPELINE,
     _edited(PIPELINE, f"{_STAGES}.1.Actions", [action("Deploy", "deploy"), action("Build", "Another", 2)]),
-    mend=_edited(PIPELINE, "Pipeline.Properties.Tags", [{"Key": "Owner", "Value": "another"}]),
+    fix=_edited(PIPELINE, "Pipeline.Properties.Tags", [{"Key": "Owner", "Value": "another"}]),
 )
 CASES.append(
     Case(
@@ -1508,7 +1536,7 @@ CASES.append(
     )
 )
 
-# What stays as it is beside a resource that is replaced
+# Resources that stay unchanged next to one that is replaced
 _FUNCTION = {
     "Function": resource("AWS::Lambda::Function", {"Environment": {"Variables": {"TABLE_NAME": {"Ref": "Table"}}}}),
     "Version1": resource("AWS::Lambda::Version", {"FunctionName": {"Ref": "Function"}}),
@@ -1523,10 +1551,10 @@ _RENEWED = _edited(_REPLACED, "Function.Properties.Description", "reads orders b
 _case(
     "version-not-renewed",
     HIGH,
-    "a table is replaced under its id, and the function that uses it is not touched",
+    "a replaced table whose function is unchanged",
     {**TABLE, **_FUNCTION},
     _REPLACED,
-    mend={
+    fix={
         ("Version2" if name == "Version1" else name): body
         for name, body in _edited(
             _RENEWED, "Live.Properties.FunctionVersion", {"Fn::GetAtt": ["Version2", "Version"]}
@@ -1561,8 +1589,8 @@ CASES.append(
     )
 )
 
-# Where data goes, and whether it is answered
-# -------------------------------------------
+# Destinations of data, and requests
+# ----------------------------------
 
 METHOD = {
     "Method": resource(
@@ -1589,10 +1617,10 @@ FOREIGN_FUNCTION = f"arn:aws:lambda:us-east-1:{STRANGER}:function:theirs"
 _case(
     "destination-changed",
     CRITICAL,
-    "requests go to a stranger's function",
+    "requests go to another account's function",
     METHOD,
     _edited(METHOD, _URI, f"arn:aws:apigateway:us-east-1:lambda:path/functions/{FOREIGN_FUNCTION}/invocations"),
-    mend=METHOD,
+    fix=METHOD,
 )
 _case(
     "destination-changed",
@@ -1600,12 +1628,12 @@ _case(
     "requests go to another function",
     METHOD,
     _edited(METHOD, _URI, {"Fn::Sub": "arn:aws:apigateway:us-east-1:lambda:path/functions/${Other.Arn}/invocations"}),
-    mend=METHOD,
+    fix=METHOD,
 )
 _case(
     "destination-changed",
     CRITICAL,
-    "a stranger's queue is told from now on",
+    "another account's queue is subscribed",
     METHOD,
     {
         **METHOD,
@@ -1613,7 +1641,7 @@ _case(
             "AWS::SNS::Subscription", {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:{STRANGER}:theirs"}
         ),
     },
-    mend={
+    fix={
         **METHOD,
         "Further": resource(
             "AWS::SNS::Subscription", {"Protocol": "sqs", "Endpoint": f"arn:aws:sqs:us-east-1:{ACCOUNT}:ours"}
@@ -1649,44 +1677,44 @@ _DISTRIBUTION = "Edge.Properties.DistributionConfig"
 _case(
     "destination-changed",
     CRITICAL,
-    "an origin is another host, and gets its secret",
+    "another origin host receives the secret",
     ORIGIN,
     _edited(ORIGIN, f"{_DISTRIBUTION}.Origins.0.DomainName", "evil.example"),
-    mend=ORIGIN,
+    fix=ORIGIN,
 )
 _case(
     "destination-changed",
     CRITICAL,
-    "a variable names a stranger's queue",
+    "a variable names another account's queue",
     METHOD,
     _edited(
         METHOD,
         "Function.Properties.Environment",
         {"Variables": {"QUEUE_URL": f"https://sqs.us-east-1.amazonaws.com/{STRANGER}/theirs"}},
     ),
-    mend=METHOD,
+    fix=METHOD,
 )
 _case(
     "destination-changed",
     HIGH,
-    "packages of a stranger",
+    "another account's packages",
     METHOD,
     _edited(METHOD, "Function.Properties.Layers", [f"arn:aws:lambda:us-east-1:{STRANGER}:layer:theirs:1"]),
-    mend=METHOD,
+    fix=METHOD,
 )
 _set("service-stopped", CRITICAL, "a distribution is disabled", ORIGIN, f"{_DISTRIBUTION}.Enabled", False)
 _case(
     "interface-changed",
     MEDIUM,
-    "no headers for browsers",
+    "no security headers",
     ORIGIN,
     _edited(ORIGIN, f"{_DISTRIBUTION}.DefaultCacheBehavior.ResponseHeadersPolicyId", None),
-    mend=ORIGIN,
+    fix=ORIGIN,
 )
 _set(
     "interface-changed",
     HIGH,
-    "the origin's secret goes",
+    "the origin's secret is removed",
     ORIGIN,
     f"{_DISTRIBUTION}.Origins.0.OriginCustomHeaders",
     None,
@@ -1699,7 +1727,7 @@ _case(
     "requests are not validated",
     METHOD,
     _edited(METHOD, "Method.Properties.RequestValidatorId", None),
-    mend=METHOD,
+    fix=METHOD,
 )
 _set(
     "cache-key-narrowed",
@@ -1727,7 +1755,7 @@ CACHE = {
 }
 _KEY = "Cache.Properties.CachePolicyConfig.ParametersInCacheKeyAndForwardedToOrigin"
 _set("cache-key-narrowed", HIGH, "no parameter", CACHE, f"{_KEY}.QueryStringsConfig", {"QueryStringBehavior": "none"})
-_set("cache-key-narrowed", HIGH, "a parameter less", CACHE, f"{_KEY}.QueryStringsConfig.QueryStrings.1", None)
+_set("cache-key-narrowed", HIGH, "one parameter fewer", CACHE, f"{_KEY}.QueryStringsConfig.QueryStrings.1", None)
 _set("cache-key-narrowed", HIGH, "no cookie", CACHE, f"{_KEY}.CookiesConfig.CookieBehavior", "none")
 _case(
     "cache-key-narrowed",
@@ -1735,7 +1763,7 @@ _case(
     "all but some parameters",
     CACHE,
     _edited(CACHE, f"{_KEY}.QueryStringsConfig", {"QueryStringBehavior": "allExcept", "QueryStrings": ["cursor"]}),
-    mend=CACHE,
+    fix=CACHE,
 )
 _set("key-disabled", CRITICAL, "a key", KEY, "Key.Properties.Enabled", False)
 API_KEY = {"ApiKey": resource("AWS::ApiGateway::ApiKey", {"Enabled": True}), **API}
@@ -1743,7 +1771,7 @@ _set("service-stopped", HIGH, "an API key is disabled", API_KEY, "ApiKey.Propert
 _set(
     "service-stopped",
     CRITICAL,
-    "a function may run nowhere",
+    "a function cannot run",
     FUNCTION,
     "Function.Properties.ReservedConcurrentExecutions",
     0,
@@ -1756,20 +1784,20 @@ MAPPING = {
     **API,
 }
 _set("consumer-stopped", HIGH, "a mapping is disabled", MAPPING, "Mapping.Properties.Enabled", False)
-_set("consumer-stopped", HIGH, "a mapping goes", MAPPING, "Mapping", None)
+_set("consumer-stopped", HIGH, "a mapping is removed", MAPPING, "Mapping", None)
 _case(
     "consumer-stopped",
     HIGH,
     "a filter that matches nothing",
     MAPPING,
     _edited(MAPPING, "Mapping.Properties.FilterCriteria", {"Filters": [{"Pattern": '{"a": ["nothing"]}'}]}),
-    mend=MAPPING,
+    fix=MAPPING,
 )
-_set("consumer-stopped", HIGH, "a table's stream goes", TABLE, "Table.Properties.StreamSpecification", None)
+_set("consumer-stopped", HIGH, "a table's stream is removed", TABLE, "Table.Properties.StreamSpecification", None)
 _set(
     "consumer-stopped",
     HIGH,
-    "nobody hears of new objects",
+    "new objects notify nobody",
     _edited(BUCKET, "Bucket.Properties.NotificationConfiguration", {"EventBridgeConfiguration": {}}),
     "Bucket.Properties.NotificationConfiguration",
     None,
@@ -1790,46 +1818,46 @@ _VARIABLES = "Function.Properties.Environment.Variables"
 _case(
     "runtime-changed",
     HIGH,
-    "a layer goes",
+    "a layer is removed",
     SETTINGS,
     _edited(SETTINGS, "Function.Properties.Layers", None),
-    mend=SETTINGS,
+    fix=SETTINGS,
 )
-_set("runtime-changed", HIGH, "a variable that the code reads", SETTINGS, f"{_VARIABLES}.TABLE_NAME", None)
+_set("runtime-changed", HIGH, "a variable read by the code", SETTINGS, f"{_VARIABLES}.TABLE_NAME", None)
 _case(
     "runtime-changed",
     MEDIUM,
-    "another handler",
+    "a different handler",
     SETTINGS,
     _edited(SETTINGS, "Function.Properties.Handler", "c.d"),
-    mend=SETTINGS,
+    fix=SETTINGS,
 )
 _set("limit-lowered", LOW, "less memory", SETTINGS, "Function.Properties.MemorySize", 128)
 _set("limit-lowered", LOW, "memory at AWS's default", SETTINGS, "Function.Properties.MemorySize", None)
 _case(
     "unjudged",
     LOW,
-    "a setting of which nobody knows what it does",
+    "an unknown setting",
     TABLE,
     {
         **TABLE,
         "Table": _edited(TABLE, "Table.Properties.AddedByAwsTomorrow", True)["Table"],
     },
-    mend=_edited(TABLE, "Table.Properties.Tags", [{"Key": "a", "Value": "b"}]),
+    fix=_edited(TABLE, "Table.Properties.Tags", [{"Key": "a", "Value": "b"}]),
 )
 UNKNOWN = {"Thing": resource("AWS::Athena::WorkGroup", {"Name": "a", "State": "ENABLED"}), **API}
 _case(
     "unjudged",
     LOW,
-    "a type of which nobody wrote anything down",
+    "an unknown type",
     UNKNOWN,
     _edited(UNKNOWN, "Thing.Properties.State", "DISABLED"),
-    mend=UNKNOWN,
+    fix=UNKNOWN,
 )
-_set("unjudged", LOW, "such a resource goes", UNKNOWN, "Thing", None)
+_set("unjudged", LOW, "a resource of an unknown type is removed", UNKNOWN, "Thing", None)
 
-# What AWS refuses, and what changes by itself
-# --------------------------------------------
+# Changes that AWS refuses or makes by itself
+# -------------------------------------------
 
 INDEX = {
     "IndexName": "a",
@@ -1842,18 +1870,18 @@ _set("index-removed", CRITICAL, "an index", INDEXED, _INDEX, None)
 _case(
     "update-refused",
     HIGH,
-    "an index gets another name",
+    "an index is renamed",
     INDEXED,
     _edited(INDEXED, f"{_INDEX}.0.IndexName", "b"),
-    mend=TABLE,
+    fix=TABLE,
 )
 _case(
     "update-refused",
     HIGH,
-    "an index holds less",
+    "an index projects less",
     INDEXED,
     _edited(INDEXED, f"{_INDEX}.0.Projection.ProjectionType", "KEYS_ONLY"),
-    mend=_edited(INDEXED, f"{_INDEX}.0.ContributorInsightsSpecification", {"Enabled": True}),
+    fix=_edited(INDEXED, f"{_INDEX}.0.ContributorInsightsSpecification", {"Enabled": True}),
 )
 _case(
     "update-refused",
@@ -1861,7 +1889,7 @@ _case(
     "an attribute of users is required",
     _edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": False}]),
     _edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": True}]),
-    mend=_edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": False}, {"Name": "shoe"}]),
+    fix=_edited(USERS, "Users.Properties.Schema", [{"Name": "email", "Required": False}, {"Name": "shoe"}]),
 )
 SECRET = {
     "Secret": resource(
@@ -1874,22 +1902,22 @@ SECRET = {
 _case(
     "value-regenerated",
     HIGH,
-    "a secret is generated otherwise",
+    "a secret is generated differently",
     SECRET,
     _edited(SECRET, "Secret.Properties.GenerateSecretString.PasswordLength", 64),
-    mend=SECRET,
+    fix=SECRET,
 )
 _set(
     "expiry-dropped",
     LOW,
-    "items that were to expire",
+    "items that were due to expire",
     _edited(TABLE, "Table.Properties.TimeToLiveSpecification", {"Enabled": True, "AttributeName": "ttl"}),
     "Table.Properties.TimeToLiveSpecification",
     None,
 )
 
-# A pipeline that can no longer change itself, or build
-# -----------------------------------------------------
+# Pipelines that can no longer update themselves, or build
+# --------------------------------------------------------
 
 
 def _pipeline(command: str, *stages: str) -> Resources:
@@ -1915,14 +1943,14 @@ WHOLE = _pipeline(".ci/run", "Source", "Build", "UpdatePipeline")
 _case(
     "self-mutation-removed",
     CRITICAL,
-    "nothing changes the pipeline any more",
+    "nothing updates the pipeline any more",
     WHOLE,
     _pipeline(".ci/run", "Source", "Build"),
 )
 _set(
     "self-mutation-removed",
     CRITICAL,
-    "the stage that changes it is closed",
+    "the stage that updates it is disabled",
     WHOLE,
     "Pipeline.Properties.DisableInboundStageTransitions",
     [{"StageName": "UpdatePipeline", "Reason": "a holiday"}],
@@ -1938,15 +1966,15 @@ CASES.append(
     )
 )
 
-# What rolls back
-# ---------------
+# Rollback
+# --------
 
 GUARD = {**DEPLOYMENT, **_edited(ALARM, "Alarm.Properties.AlarmName", "guard")}
 _GUARDED_BY = "Deployment.Properties.AlarmConfiguration.Alarms"
 _set(
     "alarm-loosened",
     HIGH,
-    "a version is rolled back by it",
+    "it rolls back a version",
     _edited(GUARD, _GUARDED_BY, [{"Name": {"Ref": "Alarm"}}]),
     "Alarm.Properties.Threshold",
     1000,
@@ -1954,7 +1982,7 @@ _set(
 _set(
     "alarm-loosened",
     HIGH,
-    "it is a part of what a version is rolled back by",
+    "it is part of an alarm that rolls back a version",
     {
         **_edited(GUARD, _GUARDED_BY, [{"Name": {"Ref": "Whole"}}]),
         "Whole": resource("AWS::CloudWatch::CompositeAlarm", {"AlarmRule": {"Fn::Sub": 'ALARM("${Alarm}")'}}),
@@ -1966,7 +1994,7 @@ _BAKE = "Pipeline.Properties.Stages.3.OnSuccess.Conditions.0.Rules.0.Configurati
 _set(
     "alarm-loosened",
     HIGH,
-    "an environment bakes by it",
+    "an environment's bake depends on it",
     {
         **_edited(ALARM, "Alarm.Properties.AlarmName", "a-bake"),
         "Pipeline": _edited(PIPELINE, _BAKE, {"AlarmName": "a-bake"})["Pipeline"],
@@ -1987,14 +2015,14 @@ def _flags(**flags: Any) -> Resources:
 
 _OFF, _ON = {"default": False, "rules": {}}, {"default": True, "rules": {}}
 _BETA = {"when_match": True, "conditions": [{"action": "EQUALS", "key": "tier", "value": "beta"}]}
-_case("flag-changed", MEDIUM, "one is on", _flags(a=_OFF), _flags(a=_ON), mend=_flags(a=_OFF))
-_case("flag-changed", MEDIUM, "a new one is on", _flags(a=_OFF), _flags(a=_OFF, b=_ON), mend=_flags(a=_OFF, b=_OFF))
+_case("flag-changed", MEDIUM, "one is switched on", _flags(a=_OFF), _flags(a=_ON), fix=_flags(a=_OFF))
+_case("flag-changed", MEDIUM, "a new one is on", _flags(a=_OFF), _flags(a=_OFF, b=_ON), fix=_flags(a=_OFF, b=_OFF))
 _case(
     "flag-changed",
     MEDIUM,
-    "a rule opens it for some",
+    "a rule enables it for some",
     _flags(a=_OFF),
     _flags(a={**_OFF, "rules": {"beta": _BETA}}),
-    mend=_flags(a=_OFF, b=_OFF),
+    fix=_flags(a=_OFF, b=_OFF),
 )
-_case("flag-changed", MEDIUM, "an open one goes", _flags(a=_ON, b=_OFF), _flags(b=_OFF), mend=_flags(a=_ON))
+_case("flag-changed", MEDIUM, "an enabled one is removed", _flags(a=_ON, b=_OFF), _flags(b=_OFF), fix=_flags(a=_ON))

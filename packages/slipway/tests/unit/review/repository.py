@@ -1,4 +1,4 @@
-"""A repository that is synthesised in a moment: its app writes the assembly that a file of it holds."""
+"""A repository that is synthesised quickly: its app writes the assembly described by one of its files."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ TOPIC = {"Topic": resource("AWS::SNS::Topic")}
 
 
 class Repository:
-    """A git repository whose commits say what they deploy."""
+    """A git repository whose commits define what they deploy."""
 
     def __init__(self, root: Path, *, copied: Repository | None = None) -> None:
         self.root = root
@@ -81,38 +81,38 @@ class Repository:
         (root / "config" / "__init__.py").write_text(_CONFIG, encoding="utf-8")
         (root / ".gitignore").write_text("/build/\n/.venv/\n__pycache__/\ninstalled\n", encoding="utf-8")
         (root / "requirements").mkdir()
-        # What tells a project made from our template.
+        # Marks a project created from this template
         (root / "config" / "pipeline.toml").write_text("", encoding="utf-8")
         self.lock("one")
 
     def lock(self, content: str) -> None:
-        """Write the locked packages."""
+        """Write the lock files."""
         (self.root / "requirements" / "dev.txt").write_text(content, encoding="utf-8")
 
     def deploys(self, resources: Mapping[str, Any], **options: Any) -> None:
-        """What the working tree would deploy, not yet committed."""
+        """Set what the working tree deploys, without committing it."""
         content = {"stacks": {"prod-items-data": template(resources)}, **options}
         (self.root / "content.json").write_text(json.dumps(content), encoding="utf-8")
 
     def waives(self, text: str) -> None:
-        """The file of waivers, not yet committed."""
+        """Write the file of waivers, without committing it."""
         (self.root / "config" / "waivers.toml").write_text(text, encoding="utf-8")
 
     def commit(self, date: str = "2026-11-01T12:00:00Z") -> str:
-        """Commit the working tree; returns the digest."""
+        """Commit the working tree and return the commit's id."""
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", "a change", date=date)
         return self._git("rev-parse", "HEAD")
 
     def clone(self, root: Path) -> Repository:
-        """A clone of what its branches have."""
+        """Clone the repository's branches."""
         self._git("clone", "--quiet", "--no-local", str(self.root), str(root))
         cloned = Repository.__new__(Repository)
         cloned.root = root
         return cloned
 
     def worktrees(self) -> list[str]:
-        """The working trees that git knows of besides the repository's own."""
+        """Return the worktrees that git knows, besides the main one."""
         return self._git("worktree", "list").splitlines()[1:]
 
     def _git(self, *arguments: str, date: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""Assemblies are strictly read: what is damaged is refused in one line, and never compared."""
+"""Assemblies are read strictly: a damaged one is refused in one line, and never compared."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_assemblies_within_are_stages(tmp_path: Path) -> None:
     ]
 
 
-def test_the_library_writes_nothing_unknown(tmp_path: Path) -> None:
-    # Given the CDK that is installed: an upgrade that writes something new is seen here first
+def test_every_output_of_the_library_is_known(tmp_path: Path) -> None:
+    # Given the installed CDK: new output of an upgraded version fails this test first
     folder = tmp_path / "cdk.out"
     app = aws_cdk.App(outdir=str(folder))
     stage = aws_cdk.Stage(app, "Prod", env=aws_cdk.Environment(account="333333333333", region="us-east-1"))
@@ -67,7 +67,7 @@ def test_the_library_writes_nothing_unknown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["16.0.0", "31.0.0", "48.0.0", "56.1.0", "99.0.0"])
-def test_any_number_of_schemas_is_read(tmp_path: Path, version: str) -> None:
+def test_different_schema_versions_are_read(tmp_path: Path, version: str) -> None:
     found = read_assembly(write(tmp_path / "cdk.out", TABLES, version=version))
 
     assert len(found.stacks) == 1
@@ -79,8 +79,8 @@ def test_a_schema_without_asset_manifests_is_refused(tmp_path: Path) -> None:
         read_assembly(write(tmp_path / "cdk.out", TABLES, version="1"))
 
 
-def test_what_no_schema_knows_is_a_finding(tmp_path: Path) -> None:
-    # Given an assembly of a CDK to come, with an artifact and properties that nobody knows
+def test_unknown_content_is_a_finding(tmp_path: Path) -> None:
+    # Given an assembly of a future CDK, with an unknown artifact and unknown properties
     before = write(tmp_path / "before", TABLES)
     after = write(tmp_path / "after", TABLES, version="99.0.0", plugins=[])
     _edit(after / "manifest.json", lambda c: c["artifacts"].update(new={"type": "aws:terraform:module"}))
@@ -114,8 +114,8 @@ def _stage(folder: Path, name: str, region: str = "unknown-region") -> dict[str,
     return {"type": "cdk:cloud-assembly", "properties": {"directoryName": f"assembly-{name}", "displayName": name}}
 
 
-def test_stages_without_an_account_keep_their_stacks_apart(tmp_path: Path) -> None:
-    # Given two stages that name neither account nor region, each with a stack called svc
+def test_stages_without_an_account_have_separate_stacks(tmp_path: Path) -> None:
+    # Given two stages without account or region, each with a stack called svc
     folder = write(tmp_path / "cdk.out", {})
     stages = {name: _stage(folder, name) for name in ("dev", "prod")}
     _edit(folder / "manifest.json", lambda c: c["artifacts"].update(stages))
@@ -123,7 +123,7 @@ def test_stages_without_an_account_keep_their_stacks_apart(tmp_path: Path) -> No
     before = read_assembly(folder)
 
     assert [(stack.stage, stack.key.name) for stack in before.stacks] == [("dev", "svc"), ("prod", "svc")]
-    # And one of them that changes is compared with itself
+    # And a changed stack is compared with the one of the same stage
     template_file = folder / "assembly-prod" / "svc.template.json"
     _edit(template_file, lambda c: c["Resources"]["Table"].update(Properties={"TableName": "another"}))
     (finding,) = [one for one in compare(before, read_assembly(folder)).findings if one.severity == "critical"]
@@ -131,7 +131,7 @@ def test_stages_without_an_account_keep_their_stacks_apart(tmp_path: Path) -> No
 
 
 def test_stacks_of_one_name_without_account_coexist(tmp_path: Path) -> None:
-    # Given an app whose stacks are deployed with one profile or another
+    # Given an app whose stacks are deployed with different profiles
     folder = write(tmp_path / "cdk.out", {"one": TABLES["prod-items-data"], "two": TABLES["prod-items-data"]})
 
     def unknown(content: Any) -> None:
@@ -188,9 +188,7 @@ def test_a_folder_without_an_assembly_is_refused(tmp_path: Path) -> None:
         ("prod-items-data.template.json", lambda c: c.update(Outputs=[]), "Outputs is not an object"),
     ],
 )
-def test_what_is_damaged_by_hand_is_named(
-    folder: Path, file: str, change: Callable[[Any], object], message: str
-) -> None:
+def test_damaged_content_is_named(folder: Path, file: str, change: Callable[[Any], object], message: str) -> None:
     _edit(folder / file, change)
 
     with pytest.raises(ReviewError, match=message) as caught:
@@ -200,7 +198,7 @@ def test_what_is_damaged_by_hand_is_named(
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"", b'{"version": '])
 @pytest.mark.parametrize("file", ["manifest.json", "prod-items-data.template.json"])
-def test_what_is_no_json_is_named(folder: Path, file: str, content: bytes) -> None:
+def test_a_file_that_is_not_json_is_named(folder: Path, file: str, content: bytes) -> None:
     (folder / file).write_bytes(content)
 
     with pytest.raises(ReviewError, match=f"{file} is damaged"):
@@ -242,7 +240,7 @@ RICH = template(
 @given(data=st.data())
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_damaged_input_is_refused_or_compared(tmp_path: Path, data: st.DataObject) -> None:
-    # Given a template or a manifest with anything anywhere
+    # Given a template or manifest with a random value in a random place
     folder = write(tmp_path / "cdk.out", {"prod-items-data": RICH})
     before = read_assembly(folder)
     path = folder / data.draw(st.sampled_from(["manifest.json", "prod-items-data.template.json"]))
@@ -254,7 +252,7 @@ def test_damaged_input_is_refused_or_compared(tmp_path: Path, data: st.DataObjec
     target[place[-1]] = data.draw(_JSON)
     path.write_text(json.dumps(content), encoding="utf-8")
 
-    # Then nothing but one line comes of it
+    # Then it is read, or refused in one line
     after = _read(folder)
     if isinstance(after, str):
         assert "\n" not in after

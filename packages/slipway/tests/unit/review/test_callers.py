@@ -1,4 +1,4 @@
-"""Who a statement lets in through a principal and under conditions."""
+"""Whom a statement allows, through its principal and its conditions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _callers(principal: Any, condition: Condition | None = None, *, action: str 
     ("condition", "expected"),
     [
         (None, Caller.EVERYBODY),
-        # An account, by whatever key
+        # An account, by various keys
         (_equals("aws:PrincipalAccount", ACCOUNT), Caller.OWN),
         (_equals("aws:PrincipalAccount", STRANGER), Caller.STRANGER),
         (_equals("kms:CallerAccount", STRANGER), Caller.STRANGER),
@@ -52,7 +52,7 @@ def _callers(principal: Any, condition: Condition | None = None, *, action: str 
         (_equals("aws:SourceArn", f"arn:aws:sns:*:{ACCOUNT}:*", operator="ArnLike"), Caller.OWN),
         (_equals("aws:SourceArn", "arn:aws:s3:::a-bucket", operator="ArnLike"), Caller.LIMITED),
         (_equals("aws:SourceArn", "arn:aws:s3:::*", operator="ArnLike"), Caller.EVERYBODY),
-        # An organization, a network, an id
+        # An organisation, a network, an id
         (_equals("aws:PrincipalOrgID", "o-1"), Caller.LIMITED),
         (_equals("aws:PrincipalOrgID", "o-*", operator="StringLike"), Caller.EVERYBODY),
         (_equals("aws:PrincipalOrgPaths", "o-1/r-1/*", operator="ForAnyValue:StringLike"), Caller.LIMITED),
@@ -65,11 +65,11 @@ def _callers(principal: Any, condition: Condition | None = None, *, action: str 
         (_equals("aws:userid", "*:session", operator="StringLike"), Caller.EVERYBODY),
         ({"Bool": {"aws:PrincipalIsAWSService": True}}, Caller.SERVICE),
         ({"Bool": {"aws:PrincipalIsAWSService": False}}, Caller.EVERYBODY),
-        # What every account has
+        # Values that any account can have
         (_equals("aws:PrincipalTag/team", "a"), Caller.EVERYBODY),
         (_equals("kms:ViaService", "s3.us-east-1.amazonaws.com"), Caller.EVERYBODY),
         ({"Bool": {"aws:SecureTransport": True}}, Caller.EVERYBODY),
-        # What holds without the key
+        # Conditions that hold if the key is missing
         (_equals("aws:PrincipalOrgID", "o-1", operator="ForAllValues:StringEquals"), Caller.EVERYBODY),
         (_equals("aws:PrincipalAccount", ACCOUNT, operator="StringEqualsIfExists"), Caller.EVERYBODY),
         (_equals("aws:PrincipalAccount", STRANGER, operator="StringNotEquals"), Caller.EVERYBODY),
@@ -82,12 +82,12 @@ def _callers(principal: Any, condition: Condition | None = None, *, action: str 
             },
             Caller.LIMITED,
         ),
-        # Several, all of which have to hold
+        # Several conditions, all of which have to hold
         ({"StringEquals": {"aws:PrincipalAccount": STRANGER, "aws:PrincipalOrgID": "o-1"}}, Caller.STRANGER),
         ({"StringEquals": {"kms:CallerAccount": ACCOUNT, "aws:PrincipalOrgID": "o-1"}}, Caller.OWN),
     ],
 )
-def test_conditions_decide_who_everybody_is(condition: Condition | None, expected: Caller) -> None:
+def test_conditions_narrow_a_public_principal(condition: Condition | None, expected: Caller) -> None:
     assert _callers("*", condition) == expected
     assert _callers({"AWS": "*"}, condition) == expected
 
@@ -103,7 +103,7 @@ def test_conditions_decide_who_everybody_is(condition: Condition | None, expecte
         ({"Service": "sns.amazonaws.com"}, _equals("aws:SourceAccount", STRANGER), Caller.STRANGER),
     ],
 )
-def test_named_principals_are_told_apart(principal: Any, condition: Condition | None, expected: Caller) -> None:
+def test_named_principals_are_distinguished(principal: Any, condition: Condition | None, expected: Caller) -> None:
     assert _callers(principal, condition) == expected
 
 
@@ -153,7 +153,9 @@ def test_subject_has_to_name_a_repository(issuer: str, condition: Condition | No
         ("*", None, Caller.EVERYBODY),
     ],
 )
-def test_other_providers_tell_tenants_otherwise(principal: str, condition: Condition | None, expected: Caller) -> None:
+def test_other_providers_identify_tenants_differently(
+    principal: str, condition: Condition | None, expected: Caller
+) -> None:
     actions = ("sts:AssumeRoleWithWebIdentity", "sts:*")
 
     assert {_callers({"Federated": principal}, condition, action=action) for action in actions} == {expected}
@@ -163,7 +165,7 @@ READ_ALL = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Reso
 
 
 def test_lost_denial_of_strangers_is_critical() -> None:
-    # Given a bucket that everybody may read except from another account
+    # Given a bucket that everyone may read, except other accounts
     denial = {
         "Effect": "Deny",
         "Principal": "*",
@@ -172,17 +174,17 @@ def test_lost_denial_of_strangers_is_critical() -> None:
         "Condition": _equals("aws:PrincipalAccount", ACCOUNT, operator="StringNotEquals"),
     }
 
-    # When the denial goes, or only what is allowed to our own accounts stays
+    # When the denial is deleted, once with public access and once with access for our own account only
     open_to_all = found(policy_of_bucket(READ_ALL, denial), policy_of_bucket(READ_ALL))
     own = READ_ALL | {"Principal": {"AWS": ACCOUNT}}
     open_to_own = found(policy_of_bucket(own, denial), policy_of_bucket(own))
 
-    # Then the first is critical
+    # Then only the public bucket is critical
     assert [finding.severity for finding in open_to_all] == [Severity.CRITICAL]
     assert [finding.severity for finding in open_to_own] == [Severity.HIGH]
 
 
-def test_new_role_for_one_repository_is_no_alarm() -> None:
+def test_new_role_for_one_repository_is_low() -> None:
     # Given a role that one repository may assume
     trust = {
         "Effect": "Allow",
@@ -192,15 +194,15 @@ def test_new_role_for_one_repository_is_no_alarm() -> None:
     }
     new = {"Role": resource("AWS::IAM::Role", {"AssumeRolePolicyDocument": {"Statement": [trust]}})}
 
-    # When it comes
+    # When it is added
     (finding,) = found({"Topic": resource("AWS::SNS::Topic")}, {"Topic": resource("AWS::SNS::Topic"), **new})
 
-    # Then it is added, and no more than that
+    # Then it is only reported as added
     assert (finding.kind, finding.severity) == ("access-added", Severity.LOW)
 
 
 def test_identities_of_our_own_pool_are_no_strangers() -> None:
-    # Given a role for the identities of a pool, and the same for those of every pool
+    # Given a role for the identities of one pool, and one for those of every pool
     pool = {"Pool": resource("AWS::Cognito::IdentityPool", {"AllowUnauthenticatedIdentities": False})}
     condition = {"StringEquals": {"cognito-identity.amazonaws.com:aud": {"Ref": "Pool"}}}
     trust = {
@@ -213,6 +215,6 @@ def test_identities_of_our_own_pool_are_no_strangers() -> None:
         role = {"Role": resource("AWS::IAM::Role", {"AssumeRolePolicyDocument": {"Statement": [statement]}})}
         return [finding.severity for finding in found(pool, pool | role)]
 
-    # When each comes, then the second is critical
+    # When each is added, then the second is critical
     assert severities(trust | {"Condition": condition}) == [Severity.LOW]
     assert severities(trust) == [Severity.CRITICAL]

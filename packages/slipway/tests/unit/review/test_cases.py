@@ -1,4 +1,4 @@
-"""Pairs of templates after public reports: what the review has to say of each, and how grave it is."""
+"""Template pairs taken from public reports, with the expected findings and severities."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _stack(name: str, content: Mapping[str, Any]) -> ReviewedStack:
 
 
 def _elsewhere(stacks: Mapping[str, Any]) -> list[ReviewedStack]:
-    """A stack that nothing changes, so that both accounts are among those delivered to."""
+    """Return unchanged stacks, so that both accounts are among those deployed to."""
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
     return [
         stack(topic, name=f"unchanged-{account}", account=account)
@@ -57,17 +57,17 @@ def _is_expected(finding: ChangeFinding, row: Mapping[str, Any]) -> bool:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_change_of_a_public_report_is_judged(path: Path) -> None:
-    # Given a pair of templates after a public report
+    # Given a pair of templates from a public report
     case = _read(path)
 
-    # When the change from one to the other is reviewed
+    # When the change is reviewed
     findings = compare(_assembly(case["before"]), _assembly(case["after"])).findings
 
-    # Then each expected finding is there, within its bounds
+    # Then each expected finding exists, within its severity bounds
     seen = [f"{finding.severity} {finding.id}: {finding.what}" for finding in findings]
     for row in case["findings"]:
         assert any(_is_expected(finding, row) for finding in findings), (row, seen)
-    # And none of a kind with an upper bound is graver than that
+    # And no finding of a kind with an upper bound is more severe
     for row in case["findings"]:
         if "most" in row:
             assert all(_is_expected(finding, row) for finding in findings if finding.kind in row["kinds"]), seen
@@ -76,7 +76,7 @@ def test_change_of_a_public_report_is_judged(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_no_finding_where_a_pair_stays_the_same(path: Path) -> None:
+def test_no_findings_without_a_change(path: Path) -> None:
     case = _read(path)
 
     for side in ("before", "after"):

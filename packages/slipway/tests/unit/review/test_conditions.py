@@ -1,4 +1,4 @@
-"""Conditions: one implies another only where every request that meets it is bound to meet the other."""
+"""A condition implies another only if every request that meets it also meets the other."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ACCOUNT = {"StringEquals": {"aws:SourceAccount": "1"}}
         ({"Null": {"a": "false"}}, {"Null": {"a": "false"}}),
     ],
 )
-def test_what_is_implied(stricter: Any, looser: Any) -> None:
+def test_implied_conditions(stricter: Any, looser: Any) -> None:
     assert _implies(stricter, looser)
 
 
@@ -53,7 +53,7 @@ def test_what_is_implied(stricter: Any, looser: Any) -> None:
         ({"StringLike": {"aws:SourceAccount": "*"}}, ACCOUNT),
         ({"StringEqualsIfExists": {"aws:SourceAccount": "1"}}, ACCOUNT),
         ({"ForAllValues:StringEquals": {"aws:SourceAccount": "1"}}, ACCOUNT),
-        # A star is a star where nothing is compared by patterns
+        # A star is a literal star unless values are compared as patterns
         ({"StringLike": {"a": "x*"}}, {"StringEquals": {"a": "x*"}}),
         ({"StringEqualsIgnoreCase": {"a": "x"}}, {"StringEquals": {"a": "x"}}),
         ({"StringNotEquals": {"a": "x"}}, {"StringNotEquals": {"a": ["x", "y"]}}),
@@ -66,5 +66,5 @@ def test_what_is_implied(stricter: Any, looser: Any) -> None:
         ("what is this", ACCOUNT),
     ],
 )
-def test_what_is_not_implied(stricter: Any, looser: Any) -> None:
+def test_conditions_that_are_not_implied(stricter: Any, looser: Any) -> None:
     assert not _implies(stricter, looser)

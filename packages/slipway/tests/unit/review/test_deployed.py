@@ -1,4 +1,4 @@
-"""The revision delivered last is asked of CodePipeline."""
+"""The most recently delivered revision is queried from CodePipeline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _asked(*pages: list[dict[str, Any]]) -> str | None:
         return deployed_revision("slipway", client)
 
 
-def test_it_is_the_newest_that_succeeded() -> None:
+def test_deployed_revision_is_the_newest_successful_one() -> None:
     found = _asked(
         [
             _execution("InProgress", "a"),
@@ -45,21 +45,21 @@ def test_it_is_the_newest_that_succeeded() -> None:
     assert found == "d"
 
 
-def test_it_is_looked_for_on_every_page() -> None:
+def test_every_page_of_executions_is_searched() -> None:
     assert _asked([_execution("Failed", "a")], [_execution("Stopped", "b")], [_execution("Succeeded", "c")]) == "c"
 
 
 @pytest.mark.parametrize("pages", [[[]], [[_execution("Failed", "a")], [_execution("InProgress", "b")]]])
-def test_there_may_be_none(pages: list[list[dict[str, Any]]]) -> None:
+def test_there_may_be_no_deployed_revision(pages: list[list[dict[str, Any]]]) -> None:
     assert _asked(*pages) is None
 
 
-def test_a_success_without_a_revision_is_no_answer() -> None:
+def test_a_success_without_a_revision_is_an_error() -> None:
     with pytest.raises(ReviewError, match="the execution one of slipway succeeded and names no source revision"):
         _asked([_execution("Succeeded", None, "one")])
 
 
-def test_a_refusal_is_one_line() -> None:
+def test_a_refusal_is_reported_in_one_line() -> None:
     client = boto3.client(
         "codepipeline", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none"
     )
@@ -78,5 +78,5 @@ def test_a_refusal_is_one_line() -> None:
         ({}, None),
     ],
 )
-def test_a_build_knows_whose_it_is(env: dict[str, str], expected: str | None) -> None:
+def test_a_build_knows_its_pipeline(env: dict[str, str], expected: str | None) -> None:
     assert pipeline_of_build(env) == expected

@@ -1,4 +1,4 @@
-"""What other repositories take from this one: the action, the hooks, and the page that tells of both."""
+"""The action and the hooks that other repositories use, and the page that documents them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _options(verb: str) -> set[str]:
     return {option for parameter in parameters for option in (*parameter.opts, *parameter.secondary_opts)}
 
 
-def test_the_page_names_options_that_there_are() -> None:
+def test_the_page_names_existing_options() -> None:
     (table,) = re.findall(r"^\| option \|.*?\n\n", PAGE, flags=re.MULTILINE | re.DOTALL)
 
     named = set(re.findall(r"--[a-z][a-z-]*", table))
@@ -32,14 +32,14 @@ def test_the_page_names_options_that_there_are() -> None:
     assert {option for option in _options("review") if option.startswith("--")} - named <= {"--bundling", "--help"}
 
 
-def test_the_action_uses_options_that_there_are() -> None:
+def test_the_action_uses_existing_options() -> None:
     (review,) = [step["run"] for step in ACTION["runs"]["steps"] if step.get("id") == "review"]
 
     assert set(re.findall(r"(?<![\w-])--[a-z-]+", review)) <= _options("review")
 
 
-def test_the_action_writes_nothing_from_outside_into_a_script() -> None:
-    # Given that the text of an expression is put into the script before it runs
+def test_the_action_expands_no_input_in_a_script() -> None:
+    # Expressions are expanded in the script before it runs
     for step in ACTION["runs"]["steps"]:
         assert "${{" not in step["run"], step["name"]
 
@@ -50,6 +50,6 @@ def test_every_input_of_the_action_is_used() -> None:
     assert all(f"inputs.{name}" in text for name in ACTION["inputs"])
 
 
-def test_the_hooks_run_commands_that_there_are() -> None:
+def test_the_hooks_run_existing_commands() -> None:
     assert {hook["entry"] for hook in HOOKS} == {"slipway review", "slipway rules"}
     assert {hook["entry"].removeprefix("slipway ") for hook in HOOKS} <= BY_NAME.keys()

@@ -1,4 +1,4 @@
-"""What CloudFormation would do: by the registry's schemas, on and on where a value is taken from what is replaced."""
+"""A change takes effect as the registry's schemas say, and propagates to everything that uses a replaced value."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _edit(kind: str, before: dict[str, Any], after: dict[str, Any]) -> Change | 
         ("AWS::SNS::Topic", {"TopicName": "a"}, {"TopicName": "b"}, Fate.REPLACED),
         ("AWS::SNS::Topic", {}, {"FifoTopic": True}, Fate.REPLACED),
         ("AWS::SNS::Topic", {"DisplayName": "a"}, {"DisplayName": "b"}, Fate.CHANGED),
-        # By a path below the first level
+        # A path below the first level
         (
             "AWS::ApiGateway::DomainName",
             {"EndpointConfiguration": {"Types": ["EDGE"]}},
@@ -47,23 +47,21 @@ def _edit(kind: str, before: dict[str, Any], after: dict[str, Any]) -> Change | 
         ),
         # Conditionally
         ("AWS::Events::Rule", {"EventBusName": "a"}, {"EventBusName": "b"}, Fate.MAY_BE_REPLACED),
-        # What names it, though the schema does not list it
+        # A property that names the resource, though the schema does not list it
         ("AWS::Lambda::EventInvokeConfig", {"FunctionName": "a"}, {"FunctionName": "b"}, Fate.REPLACED),
-        # What has no update is replaced by every change
+        # A type without updates is replaced by every change
         ("AWS::Lambda::Permission", {"Action": "a"}, {"Action": "b"}, Fate.REPLACED),
         # The handler of a custom resource decides
         ("Custom::Thing", {"ServiceToken": "a", "B": 1}, {"ServiceToken": "a", "B": 2}, Fate.MAY_BE_REPLACED),
         ("Custom::Thing", {"ServiceToken": "a"}, {"ServiceToken": "b"}, Fate.REPLACED),
-        # What the user guide says and the schemas do not
+        # Replacement documented in the user guide, but not in the schemas
         ("AWS::S3::Bucket", {}, {"ObjectLockEnabled": True}, Fate.REPLACED),
         ("AWS::DynamoDB::Table", {}, {"LocalSecondaryIndexes": [{"IndexName": "a"}]}, Fate.REPLACED),
-        # A number is the same number as a text
+        # A number equals the same number as a string
         ("AWS::SQS::Queue", {"QueueName": "1", "DelaySeconds": 1}, {"QueueName": 1, "DelaySeconds": 2}, Fate.CHANGED),
     ],
 )
-def test_what_a_change_of_a_property_does(
-    kind: str, before: dict[str, Any], after: dict[str, Any], expected: Fate
-) -> None:
+def test_effect_of_a_property_change(kind: str, before: dict[str, Any], after: dict[str, Any], expected: Fate) -> None:
     change = _edit(kind, before, after)
 
     assert change
@@ -81,11 +79,11 @@ def test_what_a_change_of_a_property_does(
         (["a", "b", "c", "d"], []),
     ],
 )
-def test_values_at_a_path(path: list[str], expected: list[Any]) -> None:
+def test_values_at_a_path_are_found(path: list[str], expected: list[Any]) -> None:
     assert values_at({"a": {"b": [{"c": 1}, {"c": 2}]}}, path) == expected
 
 
-def test_lists_within_lists_are_told_apart() -> None:
+def test_lists_within_lists_are_compared() -> None:
     assert values_at({"a": [["x", "y"]]}, ["a"]) != values_at({"a": [["x"], ["y"]]}, ["a"])
 
 
@@ -110,8 +108,8 @@ EVERYTHING = {**MAPPING, **TARGET, **POLICY, **FUNCTION}
     ("logical_id", "expected"),
     [("Mapping", Fate.REPLACED), ("Target", Fate.REPLACED), ("Policy", Fate.REPLACED), ("Function", Fate.CHANGED)],
 )
-def test_a_replacement_goes_on(logical_id: str, expected: Fate) -> None:
-    # Given a table that is replaced, and what takes something of it, directly and at second hand
+def test_a_replacement_propagates(logical_id: str, expected: Fate) -> None:
+    # Given a table that is replaced, and resources that use its attributes directly or indirectly
     change = fate({**TABLE, **EVERYTHING}, {**NAMED, **EVERYTHING}, logical_id)
 
     assert change
@@ -119,8 +117,8 @@ def test_a_replacement_goes_on(logical_id: str, expected: Fate) -> None:
     assert change.causes
 
 
-def test_a_replacement_goes_on_to_other_stacks() -> None:
-    # Given a reader in another stack, by a weak reference
+def test_a_replacement_propagates_to_other_stacks() -> None:
+    # Given a reader in another stack, through a weak reference
     outputs = {"Stream": {"Value": {"Fn::GetAtt": ["Table", "StreamArn"]}}}
     weak = {"Fn::GetStackOutput": {"StackName": "prod-items-data", "OutputName": "Stream"}}
     reader = stack(
@@ -138,18 +136,18 @@ def test_a_replacement_goes_on_to_other_stacks() -> None:
 
 
 def test_update_propagates_only_where_an_attribute_may_change() -> None:
-    # Given a table that changes in place
+    # Given a table that is updated in place
     tagged = {"Table": resource("AWS::DynamoDB::Table", {**TABLE["Table"]["Properties"], "TableClass": "STANDARD"})}
     assert fate({**TABLE, **EVERYTHING}, {**tagged, **EVERYTHING}, "Mapping") is None
 
-    # Then its stream moves with the specification of the stream alone
+    # Then only a changed stream specification affects the reader of its stream
     other = {"Table": resource("AWS::DynamoDB::Table", {"StreamSpecification": {"StreamViewType": "KEYS_ONLY"}})}
     change = fate({**TABLE, **EVERYTHING}, {**other, **EVERYTHING}, "Mapping")
     assert change
     assert change.fate == Fate.MAY_BE_REPLACED
 
 
-def test_a_possible_replacement_stays_possible_where_it_goes_on() -> None:
+def test_a_possible_replacement_propagates_as_possible() -> None:
     rule = {"Rule": resource("AWS::Events::Rule", {"EventBusName": "a"})}
     other = {"Rule": resource("AWS::Events::Rule", {"EventBusName": "b"})}
     taker = {"Topic": resource("AWS::SNS::Topic", {"TopicName": {"Ref": "Rule"}})}
@@ -159,8 +157,8 @@ def test_a_possible_replacement_stays_possible_where_it_goes_on() -> None:
     assert change.fate == Fate.MAY_BE_REPLACED
 
 
-def test_new_code_is_no_change_but_a_line() -> None:
-    # Given a function and a layer whose assets alone are others
+def test_new_code_is_listed_but_is_not_a_change() -> None:
+    # Given a function and a layer of which only the assets differ
     one, other = "a" * 64, "b" * 64
 
     def built(digest: str) -> dict[str, Any]:
@@ -189,7 +187,7 @@ def test_new_code_is_no_change_but_a_line() -> None:
     assert str(comparison.code) == "new code for 1 function and 1 layer version"
 
 
-def test_code_that_is_no_asset_is_a_change() -> None:
+def test_code_without_an_asset_is_a_change() -> None:
     before, after = (
         {"F": resource("AWS::Lambda::Function", {"Code": {"S3Key": key}})} for key in ("one.zip", "two.zip")
     )
@@ -199,7 +197,7 @@ def test_code_that_is_no_asset_is_a_change() -> None:
     assert change.properties == ("Code.S3Key",)
 
 
-def test_metadata_of_the_cdk_is_no_change() -> None:
+def test_cdk_metadata_is_not_a_change() -> None:
     before, after = (
         {"It": resource("AWS::SNS::Topic", Metadata={"aws:cdk:path": path, "mine": "a"})} for path in ("a", "b")
     )
@@ -223,13 +221,13 @@ def test_resource_under_a_false_condition_does_not_exist() -> None:
 
 @pytest.mark.parametrize("kind", sorted({*STATEFUL, *ADDRESSED}))
 def test_every_type_that_matters_has_a_schema(kind: str) -> None:
-    # Given that one without would only ever be called unknown
+    # A type without a schema could only be reported as unknown
     retired = {"AWS::QLDB::Ledger", "AWS::S3Express::DirectoryBucket", "AWS::SDB::Domain", "AWS::MSK::Cluster"}
     assert schema(kind, REGION) or kind in retired
 
 
 def test_what_the_user_guide_says_besides_the_schemas_is_known() -> None:
-    # Given the user guide as the CDK CLI brings it along, for the types that hold data and those of this project
+    # Given the user guide's data in the CDK CLI, for stateful types and those that this project uses
     with gzip.open(ROOT / "node_modules" / "aws-cdk" / "db.json.gz") as file:
         entities = json.load(file)["schema"]["resource"]["entities"]
     known = {*STATEFUL, *ADDRESSED, *ALSO_CREATE_ONLY, *MAYBE_CREATE_ONLY}
@@ -244,7 +242,7 @@ def test_what_the_user_guide_says_besides_the_schemas_is_known() -> None:
         maybe = {path[0] for path in rules.maybe_create_only}
         for name, definition in entity["properties"].items():
             said = definition.get("causesReplacement")
-            # Neither is set by a template of ours: a tag on creation, and an interface that AWS gives away.
+            # Our templates set neither of them
             if name in {"Tags", "WithExpressConfiguration"}:
                 continue
             if said in {"yes", "maybe"}:

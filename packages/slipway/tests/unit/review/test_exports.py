@@ -1,4 +1,4 @@
-"""The review for code scanning and for pull requests."""
+"""Review results for code scanning and for pull requests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TODAY = date(2027, 1, 15)
 
 
 def _stacks(**properties: object) -> list[ReviewedStack]:
-    """A function with an alarm in two stages."""
+    """Return a function with an alarm, in two stages."""
     resources = {
         "Errors": resource("AWS::CloudWatch::Alarm", {"Threshold": 1, "AlarmActions": ["arn"], **properties}),
     }
@@ -55,7 +55,7 @@ def test_equal_lines_of_stages_are_shown_once() -> None:
     (silenced,) = [each for each in groups if each.first.kind == "alarm-silenced"]
     assert {finding.stage for finding in silenced.findings} == {"dev-items", STAGE}
     assert silenced.others == (f"Pipeline/{STAGE}/Compute/Errors ({STAGE})",)
-    # And the summary counts changes, while each place keeps its id
+    # And the summary counts each change once, while each place keeps its id
     assert "1 critical, 1 high (in 3 places)" in summary(_outcome())
     assert len(as_json(_outcome())["findings"]) == 3
 
@@ -69,7 +69,7 @@ def test_findings_that_differ_in_what_they_say_stay_apart() -> None:
 
 
 @pytest.mark.parametrize("faults", [(), ("something is wrong",)])
-def test_sarif_is_what_the_standard_asks(faults: tuple[str, ...]) -> None:
+def test_sarif_is_valid(faults: tuple[str, ...]) -> None:
     validator = jsonschema_rs.validator_for(SARIF, validate_formats=True)
     written = waiver("stateful-removed:Pipeline/prod-items/Data/Table")
 
@@ -83,7 +83,7 @@ def test_sarif_is_what_the_standard_asks(faults: tuple[str, ...]) -> None:
     assert "suppressions" not in results[1]
 
 
-def test_markdown_folds_what_matters_less() -> None:
+def test_markdown_collapses_less_severe_findings() -> None:
     text = as_markdown(_outcome())
 
     assert text.startswith("<!-- slipway-review -->\n### :x: change review RED")

@@ -1,4 +1,4 @@
-"""Public access of buckets, and peers of security groups."""
+"""Public access to buckets, and peers of security groups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _bucket(blocks: dict[str, bool] | None) -> dict[str, Any]:
         (dict.fromkeys(FOUR, False), None, ()),
     ],
 )
-def test_blocks_that_go_off_are_public_access(
+def test_disabled_access_blocks_are_public_access(
     before: dict[str, bool] | None, after: dict[str, bool] | None, off: tuple[str, ...]
 ) -> None:
     findings = found({**_bucket(before), "T": resource("AWS::SNS::Topic")}, _bucket(after), "public-access")
@@ -45,7 +45,7 @@ def _group(*egress: dict[str, Any]) -> dict[str, Any]:
 NOBODY = {"CidrIp": "255.255.255.255/32", "IpProtocol": "icmp", "FromPort": 252, "ToPort": 86}
 
 
-def test_the_rule_that_lets_nothing_out_opens_nothing() -> None:
+def test_the_rule_without_egress_opens_nothing() -> None:
     assert found({}, _group(NOBODY), "network-opened") == []
 
 
@@ -65,7 +65,7 @@ def test_a_replaced_rule_is_reported() -> None:
         ({"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1}, "10.0.0.0/8 may connect to it by icmp on any port"),
     ],
 )
-def test_rules_are_told_as_people_say_them(rule: dict[str, Any], said: str) -> None:
+def test_rules_are_described_in_words(rule: dict[str, Any], said: str) -> None:
     group = {"Group": resource("AWS::EC2::SecurityGroup", {"SecurityGroupIngress": [{"CidrIp": "10.0.0.0/8", **rule}]})}
 
     (finding,) = found({}, group, "network-opened")

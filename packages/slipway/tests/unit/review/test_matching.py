@@ -1,4 +1,4 @@
-"""Which resource is which: by logical id, and what was only renamed or moved by what it is."""
+"""Resources are matched by logical id; renamed or moved ones by type and content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def fates(comparison: Comparison) -> dict[str, Fate]:
 
 
 def _named(name: str, resources: dict[str, Any]) -> dict[str, Any]:
-    """Resources under other logical ids, and with them the references among them."""
+    """Return the resources with other logical ids, and with their references adapted."""
 
     def renamed(value: Any) -> Any:
         match value:
@@ -36,7 +36,7 @@ def _named(name: str, resources: dict[str, Any]) -> dict[str, Any]:
     return {f"{name}{logical_id}": renamed(body) for logical_id, body in resources.items()}
 
 
-def test_what_comes_and_goes_is_said() -> None:
+def test_added_and_deleted_resources_are_reported() -> None:
     topic, queue = {"Topic": resource("AWS::SNS::Topic")}, {"Queue": resource("AWS::SQS::Queue")}
 
     assert fates(changed({**TABLE, **topic}, {**TABLE, **queue})) == {"Topic": Fate.REMOVED, "Queue": Fate.ADDED}
@@ -52,7 +52,7 @@ def test_renamed_stateful_resource_stops_the_change() -> None:
 
 
 def test_a_renamed_role_does_not_look_like_new_permissions() -> None:
-    # Given a role, its policy and a function that runs as it, all under other names
+    # Given a role, its policy and a function with that role, all under other logical ids
     function = {"Function": resource("AWS::Lambda::Function", {"Role": {"Fn::GetAtt": ["Role", "Arn"]}, "Timeout": 3})}
     before = {**role(READ), **function}
 
@@ -62,14 +62,14 @@ def test_a_renamed_role_does_not_look_like_new_permissions() -> None:
     assert not {finding.kind for finding in comparison.findings} & {"access-widened", "access-added", "trust-widened"}
 
 
-def test_a_renamed_role_that_may_do_more_does() -> None:
+def test_a_renamed_role_with_more_permissions_is_reported() -> None:
     before = role(READ)
     after = _named("New", role(allow("s3:*")))
 
     assert "access-widened" in {finding.kind for finding in found(before, after)}
 
 
-def test_permissions_on_what_was_renamed_are_the_same_permissions() -> None:
+def test_permissions_on_a_renamed_resource_are_unchanged() -> None:
     table = {"Table": resource("AWS::DynamoDB::Table", {"BillingMode": "PAY_PER_REQUEST", "TableClass": "STANDARD"})}
 
     def granted(name: str) -> dict[str, Any]:
@@ -78,19 +78,19 @@ def test_permissions_on_what_was_renamed_are_the_same_permissions() -> None:
     before = {**table, **granted("Table")}
     after = {"Other": table["Table"], **granted("Other")}
     assert not found(before, after, "access-widened")
-    # Though permissions on another one are not
+    # But permissions on another resource are new
     beside = {"Beside": resource("AWS::DynamoDB::Table", {"TableName": "x", "StreamSpecification": {"a": "b"}})}
     assert found({**before, **beside}, {**before, **beside, **granted("Beside")}, "access-widened")
 
 
-def test_what_is_not_alike_is_not_renamed() -> None:
+def test_different_resources_are_not_matched() -> None:
     before = {"One": resource("AWS::Lambda::Function", {"Handler": "a.b", "Timeout": 3, "MemorySize": 128})}
     after = {"Two": resource("AWS::Lambda::Function", {"Handler": "c.d", "Timeout": 9, "MemorySize": 512})}
 
     assert fates(changed(before, after)) == {"One": Fate.REMOVED, "Two": Fate.ADDED}
 
 
-def test_of_several_alike_the_nearest_by_name_are_taken() -> None:
+def test_similar_resources_are_matched_by_nearest_name() -> None:
     queue = resource("AWS::SQS::Queue", {"DelaySeconds": 1})
 
     renamed = {
@@ -122,8 +122,8 @@ def test_resources_of_other_accounts_do_not_match() -> None:
     assert "renamed" not in kinds
 
 
-def test_resources_of_a_stack_that_goes_are_not_called_removed() -> None:
-    # Given that CDK Pipelines deletes no stack
+def test_resources_of_a_removed_stack_are_not_reported() -> None:
+    # CDK Pipelines never deletes stacks
     other = stack({"Topic": resource("AWS::SNS::Topic")}, name="prod-items-compute")
 
     comparison = compare(assembly(stack(TABLE), other), assembly(other))
@@ -131,8 +131,8 @@ def test_resources_of_a_stack_that_goes_are_not_called_removed() -> None:
     assert "items" in comparison.findings[0].details[0]
 
 
-def test_the_order_of_resources_and_stacks_does_not_matter() -> None:
-    # Given the same change, written in another order
+def test_order_of_resources_and_stacks_does_not_matter() -> None:
+    # Given the same change in a different order
     before = {**TABLE, **role(READ), "Topic": resource("AWS::SNS::Topic")}
     after = {**role(allow("s3:*")), "Queue": resource("AWS::SQS::Queue")}
     one = compare(of(before), of(after)).findings
@@ -158,7 +158,7 @@ def test_provider_removed_with_its_resources_is_harmless() -> None:
     topic = {"Topic": resource("AWS::SNS::Topic")}
 
     assert {finding.kind for finding in found({**provider, **custom, **topic}, topic)} == {"unjudged"}
-    # But one that something else calls, or that leaves what it provides for behind, is missed
+    # But deleting a provider that is used elsewhere, or without its resources, is reported
     called = {
         "Rule": resource("AWS::Events::Rule", {"Targets": [{"Arn": {"Fn::GetAtt": ["Provider", "Arn"]}, "Id": "1"}]})
     }

@@ -1,4 +1,4 @@
-"""Nested stacks are read like any other stack, from the assembly and through their parents' parameters."""
+"""Nested stacks are reviewed like other stacks, with values from their parents' parameters."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_replaced_table_of_a_nested_stack_is_critical() -> None:
     # When it is reviewed
     (finding,) = _found(before, after, "stateful-replaced")
 
-    # Then it is found where it is
+    # Then the finding names the nested stack and the table
     assert finding.severity == Severity.CRITICAL
     assert finding.stack == f"{PARENT}.Nested"
     assert finding.resource == "Pipeline/prod-items/Data/Nested/Table"
@@ -59,8 +59,8 @@ def test_nested_stacks_unlimited_role_is_critical() -> None:
     assert finding.severity == Severity.CRITICAL
 
 
-def test_nested_stack_that_leaves_takes_its_table_along() -> None:
-    # Given a nested stack with a table, which leaves, retained or not
+def test_removed_nested_stack_removes_its_table() -> None:
+    # Given a nested stack with a table, which is removed from the template, retained or not
     parent = stack({"Topic": resource("AWS::SNS::Topic")})
     for policy, fate in (("Delete", "is deleted"), ("Retain", "remains as an orphan")):
         outer = {"Topic": resource("AWS::SNS::Topic"), "Nested": {**NESTED["Nested"], "DeletionPolicy": policy}}
@@ -70,12 +70,12 @@ def test_nested_stack_that_leaves_takes_its_table_along() -> None:
         # When it is reviewed
         (finding,) = _found(before, assembly(parent, before.stacks[2]), "stateful-removed")
 
-        # Then the table is lost
+        # Then the finding says what happens to the table
         assert finding.severity == Severity.CRITICAL
         assert fate in finding.what
 
 
-def test_stack_that_is_deployed_no_more_names_nested_data() -> None:
+def test_removed_stack_lists_nested_data() -> None:
     before = _of(TABLE)
 
     (finding,) = _found(before, assembly(before.stacks[2]), "stack-removed")
@@ -84,35 +84,35 @@ def test_stack_that_is_deployed_no_more_names_nested_data() -> None:
 
 
 def test_parameters_of_the_parent_reach_the_nested_stack() -> None:
-    # Given a table whose name is the parent's to say
+    # Given a nested table whose name is a parameter set by the parent
     def named(name: str) -> Assembly:
         outer = {"Nested": resource("AWS::CloudFormation::Stack", {"TemplateURL": "a", "Parameters": {"Name": name}})}
         table = {**TABLE["Table"]["Properties"], "TableName": {"Ref": "Name"}}
         return _of({"Table": {**TABLE["Table"], "Properties": table}}, outer, Parameters={"Name": {"Type": "String"}})
 
-    # When the parent says another one, then the table is replaced
+    # When the parent passes another name, then the table is replaced
     assert _found(named("one"), named("two"), "stateful-replaced")
 
 
 def test_outputs_of_the_nested_stack_reach_the_parent() -> None:
-    # Given a policy of the parent on a table of a nested stack, which moves to every table
+    # Given a parent's policy on a nested stack's table, changed to an output with every table
     outputs = {"Arn": {"Value": {"Fn::GetAtt": ["Table", "Arn"]}}, "Any": {"Value": "*"}}
 
     def on(output: str) -> Assembly:
         statement = allow("dynamodb:*", on={"Fn::GetAtt": ["Nested", f"Outputs.{output}"]})
         return _of(TABLE, {**role(statement), **NESTED}, Outputs=outputs)
 
-    # When it is reviewed, then it is found
+    # When it is reviewed, then the wider access is found
     (finding,) = _found(on("Arn"), on("Any"), "access-widened")
     assert "on *" in finding.details[0]
 
-    # And an output that is not there is a broken reference
+    # And a missing output is a broken reference
     (broken,) = _found(on("Arn"), on("Gone"), "broken-reference")
     assert "Outputs.Gone" in broken.what
 
 
 def test_replacing_a_nested_table_replaces_its_users() -> None:
-    # Given a resource of the parent that takes the name of a nested table, and cannot change it
+    # Given a parent's resource that uses the name of a nested table, and is replaced when the name changes
     taker = {
         "Taker": resource(
             "AWS::SecretsManager::RotationSchedule", {"SecretId": {"Fn::GetAtt": ["Nested", "Outputs.Name"]}}
@@ -130,7 +130,7 @@ def test_replacing_a_nested_table_replaces_its_users() -> None:
 
 
 def test_reader_in_the_same_stack_is_updated_with_it() -> None:
-    # Given a nested role that may read a table of its parent, which is replaced
+    # Given a nested role with access to a table of its parent, which is replaced
     passed = {"TemplateURL": "a", "Parameters": {"Arn": {"Fn::GetAtt": ["Table", "Arn"]}}}
     outer = {"Nested": resource("AWS::CloudFormation::Stack", passed)}
     inner = role(allow("dynamodb:GetItem", on={"Ref": "Arn"}))
@@ -168,14 +168,14 @@ def _write(folder: Path, inner: Mapping[str, Any], *, metadata: bool, manifest: 
 
 @pytest.mark.parametrize(("metadata", "manifest"), [(True, False), (False, True), (True, True)])
 def test_nested_templates_are_read_from_an_assembly(tmp_path: Path, *, metadata: bool, manifest: bool) -> None:
-    # Given an assembly with a nested stack, found by its digest or by what its parent's template says
+    # Given an assembly with a nested stack, found by its digest or by the metadata of its parent
     before = read_assembly(_write(tmp_path / "a", {"Resources": _named(None)}, metadata=metadata, manifest=manifest))
     after = read_assembly(_write(tmp_path / "b", {"Resources": _named("a")}, metadata=metadata, manifest=manifest))
 
-    # When they are reviewed
+    # When both are reviewed
     comparison = compare(before, after)
 
-    # Then the table in it is replaced, and no code is new
+    # Then the nested table is replaced, and no code is new
     assert [found.key for found in before.stacks] == [
         StackKey(ACCOUNT, REGION, PARENT),
         StackKey(ACCOUNT, REGION, f"{PARENT}.Nested"),
@@ -185,7 +185,7 @@ def test_nested_templates_are_read_from_an_assembly(tmp_path: Path, *, metadata:
     assert compare(before, before).is_empty
 
 
-def test_template_that_the_assembly_does_not_hold_is_said(tmp_path: Path) -> None:
+def test_missing_nested_template_is_reported(tmp_path: Path) -> None:
     before = read_assembly(_write(tmp_path / "a", {"Resources": _named(None)}, metadata=False, manifest=False))
     after = read_assembly(_write(tmp_path / "b", {"Resources": _named("a")}, metadata=False, manifest=False))
 

@@ -1,4 +1,4 @@
-"""Whatever stands in a template where a check expects something else: nothing breaks."""
+"""Unexpected values anywhere in a template never break a check."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]
 
 
 def _odd(assembly: Assembly, data: st.DataObject) -> Assembly:
-    """The assembly with something odd in the properties of its first stack."""
+    """Return the assembly with an unexpected value in the properties of its first stack."""
     stack, *others = assembly.stacks
     template = copy.deepcopy(dict(stack.template))
     places = [
@@ -65,11 +65,11 @@ def _odd(assembly: Assembly, data: st.DataObject) -> Assembly:
 @given(data=st.data())
 @settings(max_examples=100, deadline=None)
 def test_any_content_is_read_without_an_error(data: st.DataObject) -> None:
-    # Given a planted case with something odd somewhere, before or after
+    # Given a planted case with an unexpected value before or after the change
     case = data.draw(st.sampled_from(CASES), "case")
     before, after = _odd(case.before, data), _odd(case.after, data)
 
-    # Then it is compared, in whichever direction
+    # Then it is compared in both directions
     compare(before, after)
     compare(after, before)
     assert compare(after, after).is_empty

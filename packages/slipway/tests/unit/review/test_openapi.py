@@ -1,4 +1,4 @@
-"""APIs that are written as an OpenAPI document are reviewed operation by operation."""
+"""APIs defined by an OpenAPI document are reviewed operation by operation."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_an_open_operation_is_critical(kind: str, open_to_all: Any) -> None:
 
 
 def test_security_of_the_document_counts_for_its_operations() -> None:
-    # Given that the whole document asks for a signature
+    # Given a document that requires a signature for every operation
     general = {**_changed(*GET, "security"), "security": [{"sigv4": []}]}
 
     assert not _found(general)
     assert {finding.kind for finding in _found(_changed("security", document=general), general)} == {"open-route"}
 
 
-def test_operation_that_goes_is_found() -> None:
+def test_deleted_operation_is_found() -> None:
     (finding,) = _found(_changed(*GET))
 
     assert finding.kind == "route-removed"
@@ -82,7 +82,7 @@ def test_operation_that_leads_to_a_stranger_is_critical() -> None:
     assert ("destination-changed", Severity.CRITICAL) in {(one.kind, one.severity) for one in _found(after)}
 
 
-def test_other_answers_and_other_sign_in_are_found() -> None:
+def test_changed_responses_and_security_schemes_are_found() -> None:
     answers = _changed(*GET, "responses", value={"200": {}})
     sign_in = _changed("components", "securitySchemes", "sigv4", "type", value="http")
 
@@ -90,17 +90,17 @@ def test_other_answers_and_other_sign_in_are_found() -> None:
     assert {finding.kind for finding in _found(sign_in)} == {"authorizer-loosened"}
 
 
-def test_title_is_no_finding() -> None:
+def test_changed_title_is_not_a_finding() -> None:
     assert not _found(_changed("info", value={"title": "another"}))
 
 
-def test_preflight_asks_nobody_by_nature() -> None:
+def test_preflight_needs_no_authorization() -> None:
     without = _changed("paths", "/a", "options")
 
     assert not _found(DOCUMENT, without)
 
 
-def test_document_in_text_is_read_and_damage_is_said() -> None:
+def test_document_as_text_is_read_or_reported_as_damaged() -> None:
     assert {finding.kind for finding in _found(json.dumps(_changed(*GET)), json.dumps(DOCUMENT))} == {"route-removed"}
     assert {finding.kind for finding in _found("no: JSON")} >= {"unjudged"}
 

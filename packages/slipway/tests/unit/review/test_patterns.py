@@ -1,4 +1,4 @@
-"""Patterns of policies: what one covers of another is exactly what it matches."""
+"""Policy patterns: one covers another exactly if it matches everything the other matches."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _covered(pattern: str, *by: str) -> bool:
         ("${*}", ["${*}"]),
     ],
 )
-def test_what_is_covered(pattern: str, by: list[str]) -> None:
+def test_covered_patterns(pattern: str, by: list[str]) -> None:
     assert _covered(pattern, *by)
 
 
@@ -53,17 +53,17 @@ def test_what_is_covered(pattern: str, by: list[str]) -> None:
         ("a?", ["ab"]),
         (TABLE, [f"{TABLE}/*"]),
         (f"{TABLE}*", [TABLE]),
-        # Nobody knows what a reference will be
+        # The value of a reference is unknown
         (TABLE, ["arn:aws:dynamodb:*"]),
         ("${aws:username}", ["?*"]),
         ("${aws:username}", ["${aws:userid}"]),
-        # An escaped star is a star
+        # An escaped star is a literal star
         ("*", ["${*}"]),
         ("abc", ["${*}"]),
         ("a", []),
     ],
 )
-def test_what_is_not_covered(pattern: str, by: list[str]) -> None:
+def test_patterns_that_are_not_covered(pattern: str, by: list[str]) -> None:
     assert not _covered(pattern, *by)
 
 
@@ -76,33 +76,33 @@ PATTERNS = st.text(alphabet="ab*?", max_size=5)
 
 @given(pattern=PATTERNS, by=st.frozensets(PATTERNS, max_size=3))
 @settings(max_examples=150, deadline=None)
-def test_covered_is_inclusion_of_what_is_matched(pattern: str, by: frozenset[str]) -> None:
-    # Given every word of up to seven letters, one of which no pattern names
+def test_covered_means_every_match_is_included(pattern: str, by: frozenset[str]) -> None:
+    # Given every word of up to seven letters, including one letter that no pattern contains
     words = ("".join(letters) for length in range(8) for letters in itertools.product("abc", repeat=length))
     inner, outer = _regex(pattern), [_regex(other) for other in by]
     missed = [word for word in words if inner.fullmatch(word) and not any(other.fullmatch(word) for other in outer)]
 
-    # Then it is covered exactly where no word is missed
+    # Then the pattern is covered exactly if every word that it matches is matched by the others
     assert covered(pattern, by) is (not missed), missed[:3]
 
 
 @given(one=PATTERNS, other=PATTERNS)
 @settings(max_examples=100, deadline=None)
-def test_overlapping_is_having_a_word_in_common(one: str, other: str) -> None:
+def test_overlapping_patterns_have_a_common_word(one: str, other: str) -> None:
     words = ("".join(letters) for length in range(7) for letters in itertools.product("abc", repeat=length))
     common = any(_regex(one).fullmatch(word) and _regex(other).fullmatch(word) for word in words)
 
-    # A word in common may be longer than those that were tried
+    # A common word may be longer than those tried
     assert overlaps(one, other) or not common
     if "*" not in one + other:
         assert overlaps(one, other) is common
 
 
-def test_a_reference_may_be_anything_where_it_is_denied() -> None:
+def test_a_denied_reference_may_be_anything() -> None:
     assert overlaps(TABLE, "arn:aws:dynamodb:*")
     assert overlaps(f"{TABLE}/index/a", "arn:*/index/*")
     assert not overlaps(f"{TABLE}/index/a", "*/table")
 
 
-def test_references_and_variables_are_one_symbol() -> None:
+def test_references_and_variables_are_single_symbols() -> None:
     assert symbols(f"a{TABLE}${{aws:userid}}?") == ("a", TABLE, "${aws:userid}", "one")

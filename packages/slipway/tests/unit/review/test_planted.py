@@ -1,4 +1,4 @@
-"""Each kind of finding: a planted case turns it red, its mend turns it green."""
+"""Every kind of finding: a planted case turns the review red, and its fix turns it green."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from unit.review.planted import CASES, Case
 
 @pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_what_is_planted_is_found(case: Case) -> None:
-    # Given what is deployed, when the planted change comes
+def test_planted_change_is_found(case: Case) -> None:
+    # Given the deployed assembly, when the planted change is reviewed
     findings = compare(case.before, case.after, has_file=case.has_file, protected=case.protected).findings
 
-    # Then it is found, as grave as it is
+    # Then it is found with the expected severity
     found = [finding for finding in findings if finding.kind == case.kind]
     assert found, [finding.id for finding in findings]
     assert min(found, key=lambda finding: finding.severity.rank).severity == case.severity
     for finding in found:
         assert finding.what
-        # Of the assembly as a whole no resource is meant.
+        # Findings about the whole assembly name no resource
         if finding.resource != "manifest.json":
             assert finding.resource.startswith("Pipeline/prod-items/")
             assert finding.stage == "prod-items"
@@ -31,26 +31,26 @@ def test_what_is_planted_is_found(case: Case) -> None:
 @pytest.mark.requirement("gates before any account")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_fixed_findings_are_not_found(case: Case) -> None:
-    # Given the change as it should have been, or the one back again where that tightens
-    before, after = (case.before, case.mend) if case.mend is not None else (case.after, case.before)
+    # Given the fixed change, or the reverse change if the planted one can be undone
+    before, after = (case.before, case.fix) if case.fix is not None else (case.after, case.before)
 
-    # Then the finding is not there
+    # Then there is no finding of that kind
     assert case.kind not in {
         finding.kind for finding in compare(before, after, has_file=case.has_file, protected=case.protected).findings
     }
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-def test_nothing_is_found_where_nothing_changes(case: Case) -> None:
+def test_nothing_is_found_without_a_change(case: Case) -> None:
     for assembly in (case.before, case.after):
-        # What nobody could read may have changed all the same.
+        # Unreadable values may have changed without being visible
         if not assembly.unread and not assembly.lookups:
             assert compare(assembly, assembly).is_empty
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_no_two_findings_have_the_same_id(case: Case) -> None:
-    # Given that a waiver names one
+    # Waivers refer to findings by id
     identifiers = [finding.id for finding in compare(case.before, case.after).findings]
 
     assert len(identifiers) == len(set(identifiers))

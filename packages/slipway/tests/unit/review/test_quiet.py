@@ -1,4 +1,4 @@
-"""What changes nothing is no finding: sets in another order, the same thing said otherwise, a default written out."""
+"""Equivalent values are not findings: a set in another order, another notation, an explicit default."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def _with(kind: str, path: str, value: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_order_of_a_set_says_nothing(name: str) -> None:
+def test_order_of_a_set_does_not_matter(name: str) -> None:
     kind, path, items = SETS[name]
 
     assert not found(_with(kind, path, items), _with(kind, path, items[::-1]))
 
 
 @pytest.mark.parametrize("name", sorted(SETS.keys() - {"tags"}))
-def test_item_that_leaves_a_set_is_still_seen(name: str) -> None:
-    # Given an item less, in another order; a label alone harms nobody
+def test_item_removed_from_a_set_is_found(name: str) -> None:
+    # Given one item fewer, in another order; except tags, which are harmless
     kind, path, items = SETS[name]
 
     assert found(_with(kind, path, items), _with(kind, path, items[:0:-1]))
@@ -83,7 +83,7 @@ def test_actions_of_a_statement_have_no_order() -> None:
         ({"ScheduleExpression": "rate(30 days)"}, {"AutomaticallyAfterDays": 7}, False),
         ({"AutomaticallyAfterDays": 30}, {"ScheduleExpression": "rate(31 days)"}, True),
         ({"ScheduleExpression": "rate(30 days)"}, {"ScheduleExpression": "rate(365 days)"}, True),
-        # Only a calendar tells
+        # The interval depends on the calendar
         ({"ScheduleExpression": "rate(30 days)"}, {"ScheduleExpression": "cron(0 8 1 * ? *)"}, True),
     ],
 )
@@ -110,7 +110,7 @@ DEFAULTS = [
 
 
 @pytest.mark.parametrize(("kind", "path", "value"), DEFAULTS, ids=str)
-def test_default_that_is_written_out_is_no_change(kind: str, path: str, value: Any) -> None:
+def test_explicit_default_is_not_a_change(kind: str, path: str, value: Any) -> None:
     other = {"It": resource(kind, {"Description": "a"})}
     written = {"It": resource(kind, {**_with(kind, path, value)["It"]["Properties"], "Description": "a"})}
 

@@ -1,4 +1,4 @@
-"""The review for people and for machines: terminal, page, JSON, one paragraph."""
+"""The review for people and machines: terminal, page, JSON, and one paragraph."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_the_terminal_says_the_verdict_last() -> None:
     assert lines[-1] == "change review RED: 1 critical, 1 high; 1 changed, 1 removed resources; stopped by " + GONE
 
 
-def test_the_terminal_says_what_why_and_what_to_do() -> None:
+def test_the_terminal_shows_finding_reason_and_advice() -> None:
     text = " ".join(printed(outcome()).split())
 
     assert GONE in text
@@ -47,7 +47,7 @@ def test_the_terminal_says_what_why_and_what_to_do() -> None:
     assert "prod-items-data" in text
 
 
-def test_what_is_waived_is_shown_with_its_reason() -> None:
+def test_waived_finding_is_shown_with_its_reason() -> None:
     review = outcome(waiver(GONE))
 
     assert not review.red
@@ -57,7 +57,7 @@ def test_what_is_waived_is_shown_with_its_reason() -> None:
     assert "change review green: 1 critical, 1 high, 1 waived;" in text
 
 
-def test_markup_in_what_was_found_is_shown_as_it_is() -> None:
+def test_markup_in_findings_is_escaped() -> None:
     before = {"Alarm": resource("AWS::CloudWatch::Alarm", {"MetricName": "[red]a[/red]"}), **TABLE}
     comparison = compare(of(before), of(TABLE))
     review = ReviewOutcome(state=ReviewState.REVIEWED, base="a", head="b", comparison=comparison)
@@ -93,7 +93,7 @@ def test_the_paragraph_for_the_approval() -> None:
     assert "Found: 1 critical, 1 high." in text
     assert "Above all: AWS::DynamoDB::Table leaves the template" in text
     assert "Waived: 1 finding (The table was empty, and nobody uses the service yet)." in text
-    # CodePipeline takes a thousand characters beside the commit
+    # CodePipeline accepts a thousand characters besides the commit
     assert len(text) < 1000
 
 
@@ -106,11 +106,11 @@ def test_the_paragraph_for_the_approval() -> None:
         (outcome(), "It must not continue unchanged."),
     ],
 )
-def test_the_paragraph_says_what_there_is_to_say(review: ReviewOutcome, said: str) -> None:
+def test_the_paragraph_summarises_the_review(review: ReviewOutcome, said: str) -> None:
     assert said in paragraph(review)
 
 
-def test_machines_read_everything(tmp_path: Path) -> None:
+def test_json_contains_everything(tmp_path: Path) -> None:
     write_json(outcome(waiver(GONE)), tmp_path / "report" / "review.json")
     content = json.loads((tmp_path / "report" / "review.json").read_text(encoding="utf-8"))
 
@@ -134,14 +134,14 @@ def test_machines_read_everything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("review", [outcome(), outcome(waiver(GONE)), outcome(changed=False), FIRST, REFUSED, ALLOWED])
-def test_the_page_needs_nothing_but_itself(review: ReviewOutcome, tmp_path: Path) -> None:
+def test_the_page_is_self_contained(review: ReviewOutcome, tmp_path: Path) -> None:
     write_page(review, tmp_path / "review.html")
     text = (tmp_path / "review.html").read_text(encoding="utf-8")
 
     assert text.startswith("<!doctype html>")
     assert '<meta name="viewport"' in text
     assert "@media print" in text
-    # No file and no address is fetched
+    # It loads no file and no address
     assert not re.search(r"(src|href)=\"(?!#)", text)
     assert "url(" not in text
     assert "<script" not in text
@@ -158,7 +158,7 @@ def test_page_shows_every_finding_with_id_and_waiver() -> None:
     assert "Waived by platform-team until 2027-01-31" in text
 
 
-def test_the_page_escapes_what_templates_hold() -> None:
+def test_the_page_escapes_content_of_templates() -> None:
     before = {"Alarm": resource("AWS::CloudWatch::Alarm", {"MetricName": "<script>alert(1)</script>"}), **TABLE}
     review = ReviewOutcome(state=ReviewState.REVIEWED, base="a", head="b", comparison=compare(of(before), of(TABLE)))
 
@@ -201,7 +201,7 @@ def test_bad_input_is_one_red_line_and_a_red_report(folders: tuple[Path, Path], 
     assert len(said.strip().splitlines()) == 1
     assert said.startswith("change review RED: ")
     assert "Traceback" not in said
-    # Then it is overwritten, not left to be read
+    # Then it is overwritten with a red report
     assert json.loads((tmp_path / "r" / "review.json").read_text(encoding="utf-8"))["verdict"] == "red"
     assert "change review RED" in (tmp_path / "r" / "review.html").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A repository is found from wherever one stands in it."""
+"""A repository is found from any folder in it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.git import Repository
 def test_root_is_absolute_where_the_folder_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versioned: bool
 ) -> None:
-    # Given a working directory at a root: a checkout links to what is installed there
+    # Given a working directory at the root, to which a checkout links its installed tools
     if versioned:
         subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Roles are followed to wherever something acts with one, and escalation to every action that allows it."""
+"""A role is followed to everything that acts with it, and escalation to every action that allows it."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def _roles(before: Any, after: Any) -> list[ChangeFinding]:
 
 @pytest.mark.parametrize("who", ACTING)
 def test_an_unreadable_role_is_reported(who: str) -> None:
-    # Given something that acts with a role, when it gets another that the assembly does not hold
+    # Given something that acts with a role, when it gets one that is not in the assembly
     kind, properties = ACTING[who]
     (finding,) = _roles(resource(kind, properties(OURS)), resource(kind, properties(THEIRS)))
 
-    # Then that is said, and a stranger's role is critical
+    # Then it is reported, and another account's role is critical
     assert finding.severity == Severity.HIGH
     (finding,) = _roles(resource(kind, properties(OURS)), resource(kind, properties(FOREIGN)))
     assert finding.severity == Severity.CRITICAL
@@ -63,7 +63,7 @@ def test_same_role_is_no_finding(who: str) -> None:
     )
 
 
-def test_role_that_goes_leaves_another_in_its_place() -> None:
+def test_role_deleted_in_favour_of_another_is_reported() -> None:
     action = {"Name": "Deploy", "RoleArn": OURS}
     pipelines = [
         resource("AWS::CodePipeline::Pipeline", {"Stages": [{"Name": "prod", "Actions": [one]}]})
@@ -89,7 +89,7 @@ def test_role_that_goes_leaves_another_in_its_place() -> None:
         "iam:?assRole",
     ],
 )
-def test_twin_of_an_escalating_action_is_critical(action: str) -> None:
+def test_equivalent_of_an_escalating_action_is_critical(action: str) -> None:
     (finding,) = found(role(allow("s3:GetObject")), role(allow(action, "*")), "access-widened")
 
     assert finding.severity == Severity.CRITICAL

@@ -1,4 +1,4 @@
-"""What is compared with what: revisions, working trees, folders; and every way in which that cannot be done."""
+"""What is compared with what: revisions, working trees and folders; and the ways in which this can fail."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PIPELINE = {"CODEBUILD_INITIATOR": "codepipeline/slipway", REPORT_BUCKET: "a-buc
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    """Two commits: the first with a table, the second with a topic besides."""
+    """Create two commits: the first with a table, the second with an additional topic."""
     repository = Repository(tmp_path_factory.mktemp("original") / "repository")
     repository.deploys(TABLE)
     repository.commit()
@@ -52,7 +52,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 
 @pytest.fixture
 def repository(original: Repository, tmp_path: Path) -> Repository:
-    """A copy of it for each test."""
+    """Copy the repository for each test."""
     return Repository(tmp_path / "repository", copied=original)
 
 
@@ -75,7 +75,7 @@ def _kinds(outcome: ReviewOutcome) -> list[str]:
 
 
 def test_a_revision_is_compared_with_the_working_tree(repository: Repository) -> None:
-    # Given a change that is not committed
+    # Given an uncommitted change
     repository.deploys(TOPIC)
 
     outcome = reviewed(repository, "HEAD")
@@ -117,7 +117,7 @@ def test_build_that_runs_no_file_of_the_commit_is_red(repository: Repository) ->
     repository.deploys(_building(".ci/run"))
     right = repository.commit()
 
-    # When it runs one that isn't there, committed or not, then that is said of the tree, the commit and the assembly
+    # When it runs a missing file, committed or not, then the working tree, the commit and the assembly are reported
     repository.deploys(_building(".ci/nope"))
     assert "build-broken" in _kinds(reviewed(repository, right))
     wrong = repository.commit()
@@ -125,7 +125,7 @@ def test_build_that_runs_no_file_of_the_commit_is_red(repository: Repository) ->
     folder = write(repository.root / "build" / "cdk.out", {"prod-items-data": template(_building(".ci/nope"))})
     assert "build-broken" in _kinds(reviewed(repository, right, str(folder)))
 
-    # And so where the file goes and the command stays
+    # And also when the file is deleted and the command stays
     repository.deploys(_building(".ci/run"))
     (repository.root / ".ci" / "run").unlink()
     assert "build-broken" in _kinds(reviewed(repository, right))
@@ -179,7 +179,7 @@ def test_a_revision_is_compared_with_a_folder(repository: Repository, tmp_path: 
 # How a revision is synthesised
 
 
-def test_a_revision_leaves_nothing_but_its_assembly(repository: Repository) -> None:
+def test_a_revision_leaves_only_its_assembly(repository: Repository) -> None:
     before = {path.name for path in repository.root.iterdir()}
     reviewed(repository, "HEAD~1")
 
@@ -191,7 +191,7 @@ def test_a_revision_leaves_nothing_but_its_assembly(repository: Repository) -> N
 
 def test_a_revision_is_synthesised_once(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     first = reviewed(repository, "HEAD~1", "HEAD")
-    # Given a second time, at which nothing may be checked out
+    # Given a second review, during which no checkout is possible
     monkeypatch.setattr("slipway.git.Repository.checkout", None)
 
     assert reviewed(repository, "HEAD~1", "HEAD").comparison == first.comparison
@@ -202,14 +202,14 @@ def test_revision_of_some_services_is_not_the_whole(repository: Repository, monk
     monkeypatch.setenv("SLIPWAY_SERVICES", "items ingest")
     reviewed(repository, "HEAD~1")
 
-    # Then each is kept by itself
+    # Then each assembly is stored separately
     kept = sorted(path.parent.name for path in repository.root.glob("build/review/*/cdk.out"))
     assert len(kept) == 2
     assert kept[1] == f"{kept[0]}-items-ingest"
 
 
-def test_what_a_killed_run_left_is_cleared_away(repository: Repository) -> None:
-    # Given the working tree of a run that was killed, of which git still knows
+def test_leftovers_of_a_killed_run_are_deleted(repository: Repository) -> None:
+    # Given the worktree of a killed run, which git still lists
     base = repository.commit()
     tree = repository.root / "build" / "review" / base / "tree"
     repository._git("worktree", "add", "--quiet", "--detach", str(tree), base)
@@ -231,7 +231,7 @@ def test_only_the_last_few_assemblies_are_kept(repository: Repository, monkeypat
 
 
 def test_revision_with_same_locks_uses_present_packages(repository: Repository) -> None:
-    # Given that its Makefile refuses to install where it is asked to
+    # Given a Makefile that fails if it is asked to install
     (repository.root / ".venv" / "bin").mkdir(parents=True)
     (repository.root / ".venv" / "bin" / "python").symlink_to(sys.executable)
 
@@ -248,15 +248,15 @@ def test_a_revision_with_other_locks_installs_its_own(repository: Repository) ->
     )
     repository.commit()
 
-    # Then it is that revision's own `make install` that is asked
+    # Then that revision's own `make install` runs
     assert reviewed(repository, base).state == ReviewState.REVIEWED
-    # And one that cannot install is told of in a line
+    # And a failing one is reported in one line
     with pytest.raises(SynthesisError, match=r"the packages of .* cannot be installed: "):
         reviewed(repository, "HEAD", _other(repository))
 
 
 def _other(repository: Repository) -> str:
-    """A revision with yet other locks, and the locks of none of them here."""
+    """Return a revision with different locks, whose packages are not installed here."""
     head = repository.commit()
     repository.lock("three")
     return head
@@ -265,13 +265,13 @@ def _other(repository: Repository) -> str:
 # What cannot be compared
 
 
-def test_a_revision_that_is_not_there_is_named(repository: Repository) -> None:
+def test_an_unknown_revision_is_named(repository: Repository) -> None:
     with pytest.raises(GitError, match=r"^no-such-branch is not a revision of this repository$"):
         reviewed(repository, "no-such-branch")
 
 
 @pytest.mark.parametrize("name", ["--help", "-x", "HEAD:app.py", ""])
-def test_what_is_no_revision_is_no_option_either(repository: Repository, name: str) -> None:
+def test_an_invalid_revision_is_not_passed_as_an_option(repository: Repository, name: str) -> None:
     with pytest.raises(GitError, match="is not a revision of this repository"):
         reviewed(repository, "HEAD~1", name or "@{-1}")
 
@@ -284,7 +284,7 @@ def test_a_revision_that_does_not_synthesise_says_why(repository: Repository) ->
     with pytest.raises(SynthesisError, match=rf"{bad[:12]} does not synthesise: ValueError: no such account"):
         reviewed(repository, bad)
     assert not repository.worktrees()
-    # And nothing of it is taken for an assembly later
+    # And nothing of it is used as an assembly later
     assert not list(repository.root.glob(f"build/review/{bad}/cdk.out"))
 
 
@@ -322,7 +322,7 @@ def test_a_folder_without_git_has_no_usual_base(tmp_path: Path) -> None:
 def test_a_clock_before_the_commit_is_wrong(repository: Repository) -> None:
     with pytest.raises(ReviewError, match=r"the clock is wrong: it says 2026-10-01 00:00 UTC, and .* was committed"):
         reviewed(repository, "HEAD~1", now=datetime(2026, 10, 1, tzinfo=UTC))
-    # Though two machines may differ by a little
+    # Though clocks of two machines may differ slightly
     assert reviewed(repository, "HEAD~1", now=datetime(2026, 11, 1, 11, 30, tzinfo=UTC)).state == ReviewState.REVIEWED
 
 
@@ -336,7 +336,7 @@ WAIVER = (
 GONE = WAIVER.format(place="prod-items-data/Table")
 
 
-def test_a_waiver_in_the_same_change_lets_it_go_on(repository: Repository) -> None:
+def test_a_waiver_in_the_same_change_accepts_it(repository: Repository) -> None:
     repository.deploys(TOPIC)
     assert reviewed(repository, "HEAD").red
     repository.waives(GONE)
@@ -344,7 +344,7 @@ def test_a_waiver_in_the_same_change_lets_it_go_on(repository: Repository) -> No
     outcome = reviewed(repository, "HEAD")
     assert not outcome.red
     assert [finding.id for finding, _ in outcome.judgement.waived] == ["stateful-removed:prod-items-data/Table"]
-    # And committed it is the same
+    # And the result is the same once it is committed
     repository.commit()
     assert not reviewed(repository).red
     assert not reviewed(repository, "HEAD~1", "HEAD").red
@@ -370,8 +370,8 @@ def test_a_waiver_of_a_delivered_change_is_spent(repository: Repository) -> None
     assert outcome.judgement.spent == ("stateful-removed:prod-items-data/Table",)
 
 
-def test_what_the_app_protects_is_not_said_of_two_folders(repository: Repository, tmp_path: Path) -> None:
-    # Given an app with stack policies, and a table that comes
+def test_folders_are_compared_without_the_apps_stack_policies(repository: Repository, tmp_path: Path) -> None:
+    # Given an app with stack policies, and a new table
     def protecting() -> Given:
         return Given(protected=frozenset({"AWS::DynamoDB::Table"}))
 
@@ -385,7 +385,7 @@ def test_what_the_app_protects_is_not_said_of_two_folders(repository: Repository
     assert _kinds(reviewed(repository, str(one), str(other), given=protecting)) == []
 
 
-def test_folders_have_the_waivers_that_are_named(tmp_path: Path) -> None:
+def test_folders_use_the_given_waivers(tmp_path: Path) -> None:
     one = write(tmp_path / "one", {"prod-items-data": template({**TABLE, **TOPIC})})
     other = write(tmp_path / "other", {"prod-items-data": template(TOPIC)})
     file = tmp_path / "waivers.toml"
@@ -404,7 +404,7 @@ Configure = Callable[..., None]
 
 @pytest.fixture
 def configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Configure:
-    """Sets keys of the pipeline's configuration that the review reads in the pipeline's build."""
+    """Return a function that sets keys of the pipeline's configuration, read by the review in its build."""
     folder = tmp_path / "config"
     folder.mkdir()
 
@@ -442,7 +442,7 @@ def test_pipelines_build_is_compared_with_last_delivery(
     assert outcome.red
 
 
-def test_the_first_delivery_says_that_everything_is_added(
+def test_the_first_delivery_adds_everything(
     repository: Repository, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deployed(monkeypatch, None)
@@ -454,7 +454,7 @@ def test_the_first_delivery_says_that_everything_is_added(
     assert outcome.comparison.count(Fate.ADDED) == 2
 
 
-def test_a_revision_that_the_clone_does_not_have_is_named(
+def test_a_revision_missing_in_the_clone_is_named(
     repository: Repository, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _deployed(monkeypatch, "f" * 40)
@@ -469,7 +469,7 @@ def test_a_revision_that_the_clone_does_not_have_is_named(
 def test_unbranched_revision_is_fetched_from_the_source(
     repository: Repository, configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    # Given a history that was rewritten after a delivery: a clone of it has other commits alone
+    # Given a history that was rewritten after a delivery, so that clones lack the delivered commit
     delivered = repository.commit()
     repository._git("reset", "--quiet", "--hard", "HEAD~1")
     repository.deploys(TOPIC)
@@ -503,7 +503,7 @@ def test_s3_source_may_continue_if_configured(repository: Repository, configure:
 
 
 def test_build_under_older_pipeline_continues_with_new_one(repository: Repository, configure: Configure) -> None:
-    # Given the definition before the review, which has neither the bucket nor the history
+    # Given the pipeline's definition before the review, with neither the bucket nor the history
     env = {"CODEBUILD_INITIATOR": "codepipeline/slipway"}
 
     outcome = reviewed(repository, env=env)
@@ -527,7 +527,7 @@ def test_an_interrupted_review_leaves_nothing_running(repository: Repository) ->
     slow = repository.commit()
     repository.deploys(TOPIC, seconds=120)
     script = (
-        # As a terminal starts it: whoever runs the tests in the background has them ignore Ctrl-C.
+        # Like a terminal: tests in the background would otherwise ignore Ctrl-C
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; from slipway.review.run import review\n"
         f"review({slow!r}, project=Path({str(repository.root)!r}), env={{}})"
@@ -550,11 +550,11 @@ def test_an_interrupted_review_leaves_nothing_running(repository: Repository) ->
         ]
     assert len(driving) == 2
 
-    # When it is interrupted
+    # When the review is interrupted
     process.send_signal(signal.SIGINT)
     process.wait(timeout=60)
 
-    # Then both have ended, and no working tree is left
+    # Then both syntheses have ended, and no worktree is left
     _, alive = psutil.wait_procs(driving, timeout=10)
     assert not alive
     assert not repository.worktrees()

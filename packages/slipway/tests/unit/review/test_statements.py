@@ -1,4 +1,4 @@
-"""Statements as sets of permissions: what one says and others do not."""
+"""Statements as sets of permissions: which permissions one grants that others do not."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ def test_actions_are_compared_without_regard_to_capitals() -> None:
     assert not _uncovered(_allow("S3:getObject"), [_allow("s3:GetObject")])
 
 
-def test_an_action_more_is_named_as_it_is_written() -> None:
+def test_an_additional_action_is_named_as_written() -> None:
     (permission,) = _uncovered(_allow(["s3:GetObject", "s3:PutObject"]), [_allow("s3:GetObject")])
 
     assert (permission.action, permission.resource) == ("s3:PutObject", "*")
 
 
-def test_a_wildcard_is_covered_by_a_wider_one_alone() -> None:
+def test_a_wildcard_is_covered_only_by_a_wider_one() -> None:
     assert not _uncovered(_allow("s3:Get*"), [_allow("s3:*")])
 
     (permission,) = _uncovered(_allow("s3:*"), [_allow("s3:Get*")])
-    # Then the actions that it adds are known, and those that were there are not among them
+    # Then the added actions are known, and do not include existing ones
     assert permission.known > 50
     assert "s3:abortmultipartupload" in permission.examples
     assert not any(action.startswith("s3:get") for action in permission.examples)
@@ -55,14 +55,14 @@ def test_statements_cover_together() -> None:
     assert _uncovered(_allow("s3:GetObject", "arn:c/x"), before)
 
 
-def test_a_condition_less_is_more() -> None:
+def test_a_removed_condition_widens_access() -> None:
     condition = {"StringEquals": {"aws:SourceAccount": "1"}}
 
     assert _uncovered(_allow("s3:GetObject"), [_allow("s3:GetObject", Condition=condition)])
     assert not _uncovered(_allow("s3:GetObject", Condition=condition), [_allow("s3:GetObject")])
 
 
-def test_everything_but_something_is_nearly_everything() -> None:
+def test_not_action_grants_all_other_actions() -> None:
     but = {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}
 
     (permission,) = _uncovered(but, [_allow("s3:*")])
@@ -74,7 +74,7 @@ def test_everything_but_something_is_nearly_everything() -> None:
     assert _uncovered(but, [{**but, "NotAction": ["iam:*", "kms:*"]}])
 
 
-def test_everywhere_but_somewhere() -> None:
+def test_not_resource_covers_all_other_resources() -> None:
     but = {"Effect": "Allow", "Action": "s3:GetObject", "NotResource": "arn:secret/*"}
 
     assert not _uncovered(_allow("s3:GetObject", "arn:open/x"), [but])
@@ -83,7 +83,7 @@ def test_everywhere_but_somewhere() -> None:
     assert not _uncovered(but, [_allow("s3:*", "*")])
 
 
-def test_what_is_denied_is_not_gained() -> None:
+def test_denied_actions_are_not_granted() -> None:
     denied = {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}
 
     assert not _uncovered(_allow("iam:PassRole"), [], denied=denied)
@@ -96,7 +96,7 @@ def test_what_is_denied_is_not_gained() -> None:
         ({"Service": "sns.amazonaws.com"}, {"Service": "sns.amazonaws.com"}, False),
         ({"Service": ["sns.amazonaws.com", "sqs.amazonaws.com"]}, {"Service": "sns.amazonaws.com"}, True),
         ({"AWS": "333333333333"}, {"AWS": "arn:aws:iam::333333333333:root"}, False),
-        # A role by name needs no policy of its own, where the account would
+        # A role by name needs no policy of its own, while the account's identities do
         ({"AWS": "arn:aws:iam::333333333333:role/a"}, {"AWS": "333333333333"}, True),
         ({"AWS": "arn:aws:iam::333333333333:role/a"}, "*", False),
         ("*", {"AWS": "333333333333"}, True),
@@ -126,7 +126,7 @@ def test_what_cannot_be_read_is_reported_when_it_changes(document: Any) -> None:
     assert not list(uncovered(statement, [statement]))
 
 
-def test_a_document_may_be_written_as_text() -> None:
+def test_a_document_may_be_a_string() -> None:
     (statement,) = read_statements(
         '{"Statement": {"Effect": "Deny", "Action": "s3:*", "Resource": "*"}}', identity=True
     )
@@ -134,7 +134,7 @@ def test_a_document_may_be_written_as_text() -> None:
     assert not statement.allow
 
 
-def test_the_list_of_actions_is_a_real_one() -> None:
+def test_the_list_of_actions_is_complete() -> None:
     assert len(known_actions()) > 15_000
     assert {"s3:getobject", "dynamodb:query", "codepipeline:listpipelineexecutions"} <= known_actions()
     assert has_resources("s3:getobject")

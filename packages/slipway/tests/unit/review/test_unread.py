@@ -1,4 +1,4 @@
-"""What the review cannot read, resolve or follow is said, and nothing is said where nothing changes."""
+"""Values that cannot be read or resolved are reported, but only if they change."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ def _bus(name: Any, **sections: Any) -> Assembly:
 
 
 @pytest.mark.parametrize(("value", "said"), UNKNOWN)
-def test_value_that_only_the_deployment_knows_is_said(value: Any, said: str) -> None:
-    # Given a setting that comes to be what nobody knows before the deployment
+def test_value_known_only_at_deployment_is_reported(value: Any, said: str) -> None:
+    # Given a setting that changes to a value only known at deployment
     (finding,) = (each for each in compare(_bus("ENABLED"), _bus(value)).findings if each.kind == "unresolved")
 
-    # Then it is said, with what is not known
+    # Then it is reported, naming the unknown
     assert said in finding.what
     assert finding.severity == Severity.MEDIUM
 
-    # And so it is the other way round, and not where nothing changes
+    # And also in the reverse direction, but not without a change
     assert "unresolved" in {each.kind for each in compare(_bus(value), _bus("ENABLED")).findings}
     assert compare(_bus(value), _bus(value)).is_empty
 
 
-def test_what_a_resource_gives_is_known() -> None:
-    # Given values of resources of the assembly, cut and joined
+def test_attributes_of_resources_are_known() -> None:
+    # Given values of the assembly's resources, split and selected
     values = [{"Ref": "Rule"}, {"Fn::Select": [1, {"Fn::Split": [":", {"Fn::GetAtt": ["Rule", "Arn"]}]}]}]
     side = of({"Rule": resource("AWS::Events::Rule")})
     resolver = Values(side).of(side.stacks[0])
@@ -66,7 +66,7 @@ def test_digest_of_an_asset_is_known() -> None:
     assert not findings
 
 
-def test_new_resource_with_unknown_settings_is_said() -> None:
+def test_new_resource_with_unknown_settings_is_reported() -> None:
     before = of({"Rule": resource("AWS::Events::Rule")}, Parameters=PARAMETERS)
     after = of(
         {
@@ -83,13 +83,13 @@ def test_new_resource_with_unknown_settings_is_said() -> None:
 
 
 @pytest.mark.parametrize("transform", ["Macro", ["AWS::LanguageExtensions", "AWS::Serverless-2016-10-31"]])
-def test_template_that_a_macro_rewrites_is_said(transform: Any) -> None:
+def test_template_rewritten_by_a_macro_is_reported(transform: Any) -> None:
     findings = compare(_bus("ENABLED", Transform=transform), _bus("DISABLED", Transform=transform)).findings
 
     assert "rewritten" in {finding.kind for finding in findings}
 
 
-def test_macro_that_comes_or_goes_is_said() -> None:
+def test_added_or_removed_macro_is_reported() -> None:
     one, other = _bus("ENABLED"), _bus("ENABLED", Transform="Macro")
 
     assert [finding.kind for finding in compare(one, other).findings] == ["rewritten"]
@@ -97,7 +97,6 @@ def test_macro_that_comes_or_goes_is_said() -> None:
 
 
 # Loops
-# -----
 
 LOOPING = {"Transform": "AWS::LanguageExtensions", "Parameters": {"Names": {"Type": "CommaDelimitedList"}}}
 
@@ -110,7 +109,7 @@ def _loop(collection: Any, protection: bool = True) -> Assembly:
 
 
 def test_loops_are_followed() -> None:
-    # Given a table for each of two names, of which one goes and the other loses its protection
+    # Given a table for each of two names; one is deleted, and the other loses its protection
     findings = compare(_loop(["One", "Two"]), _loop(["One"], protection=False)).findings
 
     # Then both are found
@@ -118,7 +117,7 @@ def test_loops_are_followed() -> None:
     assert {("stateful-removed", "TableTwo"), ("protection-dropped", "TableOne")} <= found
 
 
-def test_loop_over_what_only_the_deployment_knows_is_said() -> None:
+def test_loop_over_unknown_values_is_reported() -> None:
     unknown = {"Ref": "Names"}
 
     findings = compare(_loop(unknown), _loop(unknown, protection=False)).findings
@@ -137,7 +136,7 @@ def test_loops_in_properties_are_followed() -> None:
     assert "unresolved" in {found.kind for found in compare(rule(["one"]), rule({"Ref": "Names"})).findings}
 
 
-def test_macro_among_the_resources_is_said() -> None:
+def test_macro_among_the_resources_is_reported() -> None:
     def with_macro(location: str) -> Assembly:
         macro: dict[str, Any] = {"Fn::Transform": {"Name": "AWS::Include", "Parameters": {"Location": location}}}
         return of({"Topic": resource("AWS::SNS::Topic"), **macro})
@@ -158,8 +157,8 @@ def test_macro_among_the_resources_is_said() -> None:
         ([], {"Effect": "Allow", "Action": {"Ref": "Given"}, "Resource": "arn:aws:s3:::a"}),
     ],
 )
-def test_permission_that_only_the_deployment_knows_may_be_any(policies: Any, statement: Any) -> None:
-    # Given a role that gets what nobody can read before the deployment
+def test_permission_known_only_at_deployment_is_reported(policies: Any, statement: Any) -> None:
+    # Given a role with a policy that is only known at deployment
     def role(*arns: Any, statements: Any = ()) -> Assembly:
         inline = [{"PolicyName": "a", "PolicyDocument": {"Statement": list(statements)}}]
         properties = {"ManagedPolicyArns": list(arns), "Policies": inline}

@@ -1,4 +1,4 @@
-"""Values of templates, as far as they are known before a deployment."""
+"""Template values, as far as they are known before a deployment."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def resolved(value: Any, **sections: Any) -> Any:
         ({"Fn::Base64": "a"}, "a"),
     ],
 )
-def test_what_is_known(value: Any, expected: Any) -> None:
+def test_known_values_are_resolved(value: Any, expected: Any) -> None:
     assert resolved(value) == expected
 
 
-def test_parameters_count_with_their_defaults() -> None:
+def test_parameters_resolve_to_their_defaults() -> None:
     parameters = {
         "Size": {"Type": "Number", "Default": 3},
         "Names": {"Type": "CommaDelimitedList", "Default": "a, b"},
@@ -53,7 +53,7 @@ def test_parameters_count_with_their_defaults() -> None:
 
     assert resolved({"Ref": "Size"}, Parameters=parameters) == 3
     assert resolved({"Ref": "Names"}, Parameters=parameters) == ["a", "b"]
-    # What only the deployment knows is equal to itself alone
+    # A value known only at deployment equals only itself
     given, looked = (resolved({"Ref": name}, Parameters=parameters) for name in ("Given", "Looked"))
     assert given != looked
     assert given == resolved({"Ref": "Given"}, Parameters=parameters)
@@ -73,7 +73,7 @@ def test_mappings_are_looked_up() -> None:
         ({"Fn::Not": [{"Fn::Equals": ["a", "a"]}]}, "no"),
         ({"Fn::And": [{"Fn::Equals": ["a", "a"]}, {"Fn::Equals": ["a", "b"]}]}, "no"),
         ({"Fn::Or": [{"Fn::Equals": ["a", "b"]}, {"Condition": "Other"}]}, "yes"),
-        # One that is false decides, whatever the other is
+        # A false operand decides, whatever the other is
         ({"Fn::And": [{"Fn::Equals": ["a", "b"]}, {"Fn::Equals": [{"Ref": "Given"}, "x"]}]}, "no"),
     ],
 )
@@ -84,7 +84,7 @@ def test_conditions_are_evaluated(condition: Any, expected: str) -> None:
     assert resolved({"Fn::If": ["It", "yes", "no"]}, Conditions=conditions, Parameters=parameters) == expected
 
 
-def test_a_condition_that_nobody_knows_leaves_both_sides() -> None:
+def test_an_unknown_condition_keeps_both_branches() -> None:
     conditions = {"It": {"Fn::Equals": [{"Ref": "Given"}, "x"]}}
     parameters = {"Given": {"Type": "String"}}
 
@@ -94,7 +94,7 @@ def test_a_condition_that_nobody_knows_leaves_both_sides() -> None:
     assert resolved({"Fn::If": ["It", "same", "same"]}, Conditions=conditions, Parameters=parameters) == "same"
 
 
-def test_conditions_in_a_circle_end() -> None:
+def test_circular_conditions_terminate() -> None:
     assert resolved({"Fn::If": ["A", 1, 2]}, Conditions={"A": {"Condition": "B"}, "B": {"Condition": "A"}}) not in {
         1,
         2,
@@ -115,24 +115,24 @@ def _reading(value: Any, outputs: dict[str, Any]) -> Any:
     ],
 )
 def test_outputs_of_other_stacks_are_followed(value: Any) -> None:
-    # Given the output under any name, then what it is is what counts
+    # Given the output under any name, then only its value counts
     assert _reading(value, {"Name": {"Value": {"Ref": "Table"}, "Export": {"Name": "exported"}}}) == TABLE
 
 
-def test_outputs_that_are_not_there_are_equal_to_themselves_alone() -> None:
+def test_missing_outputs_equal_only_themselves() -> None:
     value = {"Fn::GetStackOutput": {"StackName": "prod-items-data", "OutputName": "Gone"}}
 
     assert _reading(value, {}) != TABLE
     assert _reading(value, {}) == _reading(value, {})
 
 
-def test_outputs_in_a_circle_end() -> None:
+def test_circular_outputs_terminate() -> None:
     value = {"Fn::GetStackOutput": {"StackName": "prod-items-data", "OutputName": "Name"}}
 
     assert isinstance(_reading(value, {"Name": {"Value": value}}), str)
 
 
-def test_digests_of_assets_do_not_count_and_other_digests_do() -> None:
+def test_only_asset_digests_are_ignored() -> None:
     one, other = "a" * 64, "b" * 64
     values = [resolved(f"{digest}.zip", assets=frozenset({one, other})) for digest in (one, other)]
 
@@ -157,7 +157,7 @@ def test_references_are_found_wherever_they_are() -> None:
     assert set(references(value)) == {Reference(KEY, "Table", "Ref"), Reference(KEY, "Table", "Arn")}
 
 
-def test_people_read_references_as_they_are_written() -> None:
+def test_references_are_shown_as_written() -> None:
     assert readable(resolved({"Fn::Join": ["", ["a:", {"Ref": "Table"}]]})) == "a:${Table}"
     assert readable(resolved({"Fn::GetAtt": ["Table", "Arn"]})) == "${Table.Arn}"
     assert "${Table}" in readable(resolved({"Fn::Select": [0, {"Fn::Split": [":", {"Ref": "Table"}]}]}))

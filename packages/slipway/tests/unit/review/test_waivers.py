@@ -1,4 +1,4 @@
-"""Waivers excuse what a change means to do, and nothing else."""
+"""Waivers excuse the findings that a change intends, and nothing else."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def judged(text: str, *findings: ChangeFinding, base: str = "", today: date = TO
     return judge(findings, read_waivers(text), known=read_waivers(base), today=today)
 
 
-def test_a_critical_finding_stops_a_change_and_others_do_not() -> None:
+def test_only_a_critical_finding_stops_a_change() -> None:
     assert judged("", RED, ORANGE).stopping == (RED,)
     assert not judged("", ORANGE).red
     assert not judged("").red
 
 
-def test_a_waiver_that_names_it_lets_it_go_on() -> None:
+def test_a_waiver_for_the_finding_accepts_the_change() -> None:
     judgement = judged(waiver(RED.id), RED)
 
     assert not judgement.red
@@ -51,15 +51,15 @@ def test_a_waiver_that_names_it_lets_it_go_on() -> None:
     assert given.owner == "platform-team"
 
 
-def test_one_waiver_may_name_the_same_finding_in_several_stages() -> None:
+def test_one_waiver_may_cover_several_stages() -> None:
     judgement = judged(waiver(RED.id, ORANGE.id), RED, ORANGE)
 
     assert not judgement.red
     assert len(judgement.waived) == 2
 
 
-def test_a_waiver_for_what_is_not_there_fails() -> None:
-    # Given what it named, then it was in order
+def test_a_waiver_without_its_finding_fails() -> None:
+    # The finding that it names is waived
     assert not judged(waiver(RED.id), RED).red
 
     judgement = judged(waiver(RED.id), ORANGE)
@@ -91,21 +91,21 @@ def test_an_expired_waiver_fails_and_excuses_nothing() -> None:
     )
 
 
-def test_a_waiver_that_the_base_has_is_spent() -> None:
-    # Given that its change is delivered, or waits before this one
+def test_a_waiver_of_the_base_is_spent() -> None:
+    # Given a waiver whose change was delivered, or is waiting before this one
     text = waiver(RED.id)
 
     gone = judged(text, base=text)
     assert not gone.red
     assert gone.spent == (RED.id,)
-    # Then it does not excuse the same thing done again
+    # Then it does not excuse the same finding again
     again = judged(text, RED, base=text)
     assert again.stopping == (RED,)
-    # And past its date it fails like any other
+    # And it expires like any other
     assert judged(text, base=text, today=date(2027, 2, 1)).red
 
 
-def test_a_waiver_that_is_written_anew_is_not_spent() -> None:
+def test_a_rewritten_waiver_is_not_spent() -> None:
     assert not judged(waiver(RED.id, expires="2027-02-28"), RED, base=waiver(RED.id)).red
 
 
@@ -130,7 +130,7 @@ def test_the_same_finding_is_waived_once() -> None:
         (waiver(RED.id).replace('owner = "platform-team"\n', ""), "waiver.1.owner: is required"),
     ],
 )
-def test_a_waiver_that_lacks_something_is_refused(text: str, message: str) -> None:
+def test_an_incomplete_waiver_is_refused(text: str, message: str) -> None:
     with pytest.raises(ReviewError, match=f"{WAIVERS_FILE}.*({message})") as caught:
         read_waivers(text)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What only the deployment decides is decided in every way, and both sides of a change are compared in each."""
+"""Values known only at deployment are tried in every way, and both sides of a change are compared in each."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ NOTHING = {"Ref": "AWS::NoValue"}
 
 
 @pytest.mark.parametrize("kind", ["String", "AWS::SSM::Parameter::Value<String>"])
-def test_condition_that_turns_round_is_compared_both_ways(kind: str) -> None:
-    # Given a protection under a condition that only the deployment knows
+def test_inverted_condition_is_compared_both_ways(kind: str) -> None:
+    # Given a protection that depends on a condition known only at deployment
     parameters = {"Stage": {"Type": kind, **({"Default": "/stage"} if "SSM" in kind else {})}}
     before = _of(_table(_either(True, False)), Parameters=parameters)
 
-    # When the condition's expression is turned round
+    # When the condition's expression is inverted
     (finding,) = _found(
         before, _of(_table(_either(True, False)), Parameters=parameters, Conditions=NOT_PROD), "protection-dropped"
     )
 
-    # Then protection goes off in one of the worlds, and the finding says in which
+    # Then protection is lost in one of the cases, and the finding says which
     assert "if " in finding.details[-1]
     assert finding.details[-1].endswith(" is prod")
 
@@ -86,8 +86,8 @@ def test_resource_that_gains_a_condition_may_be_removed(before: Any, after: Any)
     assert [finding.severity for finding in found] == [Severity.CRITICAL]
 
 
-def test_a_changed_condition_removes_in_another_world() -> None:
-    # Given a table under a condition whose expression is turned round
+def test_a_changed_condition_may_remove_a_resource() -> None:
+    # Given a table under a condition whose expression is inverted
     found = _found(
         _of(_table(True, Condition="IsProd")),
         _of(_table(True, Condition="IsProd"), Conditions=NOT_PROD),
@@ -107,7 +107,7 @@ def test_nested_stack_under_a_condition_may_be_removed() -> None:
 
 
 def test_condition_on_a_parameter_of_the_parent_is_one_choice() -> None:
-    # Given a nested stack that gets the parent's parameter, and conditions in both on it
+    # Given a nested stack with the parent's parameter, and a condition on it in both templates
     def both(protection: Any) -> Assembly:
         parameters = {"TemplateURL": "a", "Parameters": {"Given": {"Ref": "Stage"}}}
         outer = {"Nested": resource("AWS::CloudFormation::Stack", parameters), **_table(_either(True, False))}
@@ -116,14 +116,14 @@ def test_condition_on_a_parameter_of_the_parent_is_one_choice() -> None:
         sections = {"Parameters": {"Given": {"Type": "String"}}, "Conditions": inner}
         return assembly(parent, nested(parent, "Nested", _table(protection), **sections))
 
-    # When the nested one changes, then there are two worlds, not four
+    # When the nested template changes, then two cases are compared, not four
     before, after = both(_either(True, False)), both(_either(False, True))
     assert len(worlds_of(before, after).worlds) == 2
     assert _found(before, after, "protection-dropped")
 
 
 def test_mapping_by_unknown_key_is_compared_per_key() -> None:
-    # Given a retention by the stage, of which prod's is shortened
+    # Given a retention that depends on the stage, shortened only for prod
     def days(prod: int) -> Assembly:
         group = {
             "Logs": resource(
@@ -138,7 +138,7 @@ def test_mapping_by_unknown_key_is_compared_per_key() -> None:
 
 
 def test_statement_under_a_condition_is_compared() -> None:
-    # Given a bucket that everybody may read where a condition holds
+    # Given a bucket that everyone may read under a condition
     read = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
     denied = {**read, "Effect": "Deny"}
 
@@ -160,7 +160,7 @@ def test_policy_under_a_condition_is_resolved() -> None:
 
 
 def test_allowed_values_bound_the_worlds() -> None:
-    # Given a parameter that is prod or dev, and a condition on each
+    # Given a parameter that allows only prod and dev, with a condition on each
     parameters = {"Stage": {"Type": "String", "AllowedValues": ["dev", "prod"]}}
     conditions = {**IS_PROD, "IsDev": {"Fn::Equals": [{"Ref": "Stage"}, "dev"]}}
 
@@ -168,12 +168,12 @@ def test_allowed_values_bound_the_worlds() -> None:
         choice = _either(True, {"Fn::If": ["IsDev", True, last]})
         return _of(_table(choice), Parameters=parameters, Conditions=conditions)
 
-    # When what is neither changes, then nothing is found
+    # When the value for neither changes, then nothing is found
     assert len(worlds_of(protected(True), protected(False)).worlds) == 2
     assert not _found(protected(True), protected(False), "protection-dropped")
 
 
-def test_worlds_are_bounded_and_the_rest_is_said() -> None:
+def test_combinations_are_limited_and_the_limit_is_reported() -> None:
     # Given more conditions than can be combined
     names = [f"P{index}" for index in range(7)]
 
@@ -187,7 +187,7 @@ def test_worlds_are_bounded_and_the_rest_is_said() -> None:
 
     given = worlds_of(tagged("a"), tagged("c"))
 
-    # Then each of them is met both ways at least once
+    # Then each of them is tried both ways at least once
     assert len(given.worlds) <= MOST < 2**7
     assert not given.all_met
     for choice in given.choices:
@@ -204,7 +204,7 @@ def test_same_conditions_on_both_sides_change_nothing() -> None:
 
 
 def test_output_that_gains_a_condition_may_be_missed() -> None:
-    # Given an output that another stack reads, and that comes to depend on the stage
+    # Given an output read by another stack that becomes dependent on the stage
     def read(**condition: Any) -> Assembly:
         output = {"Value": {"Ref": "Table"}, **condition}
         owner = stack(TABLE, Parameters=STAGE, Conditions=IS_PROD, Outputs={"Name": output})

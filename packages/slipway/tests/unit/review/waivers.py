@@ -1,4 +1,4 @@
-"""Waivers as they are written down."""
+"""Waivers in the format of their file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Revisions of an app that has nothing of ours: its own lock files, its own `cdk.json`, its own command."""
+"""Revisions of an app that uses nothing of this project: its own lock files, `cdk.json` and command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unit.review.assemblies import resource
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
-# An app in a language of its own: it writes what `content.json` says, as CDK's library would.
+# An app in a custom language: it writes what `content.json` says, as the CDK library would
 APP = """
 import json, os, sys
 from pathlib import Path
@@ -53,7 +53,7 @@ OTHER = {"Table": resource("AWS::DynamoDB::Table", {"TableName": "other"})}
 
 
 class App:
-    """A repository whose app is in a folder of it."""
+    """A repository with its app in a subfolder."""
 
     def __init__(self, root: Path, folder: str = "infra") -> None:
         self.root, self.folder = root, root / folder
@@ -112,7 +112,7 @@ def test_two_commits_are_synthesised_as_the_cli_would(app: App) -> None:
 
     assert outcome.red
     assert "stateful-replaced:svc/Table" in _ids(outcome)
-    # And the working tree, its ignored files too, is left as it was
+    # And the working tree is unchanged, including ignored files
     assert app.status() == before
 
 
@@ -133,8 +133,8 @@ def test_long_context_of_cdk_json_reaches_the_app(app: App) -> None:
     ] == ["svc/Topic"]
 
 
-def test_a_command_of_ones_own_synthesises_each_revision(app: App) -> None:
-    # Given an app without a cdk.json, which writes where it likes and ends with an error of its rule packs
+def test_a_custom_command_synthesises_each_revision(app: App) -> None:
+    # Given an app without a cdk.json that writes to another folder, and exits with an error of its rule packs
     (app.folder / "cdk.json").unlink()
     app.deploys(TABLE, outdir="cdk.out", code=1)
     app.commit()
@@ -148,7 +148,7 @@ def test_a_command_of_ones_own_synthesises_each_revision(app: App) -> None:
     assert any("ended with exit code 1, and wrote its assembly" in line for line in said)
 
 
-def test_an_assembly_of_an_earlier_run_is_not_taken(app: App) -> None:
+def test_an_assembly_of_an_earlier_run_is_not_used(app: App) -> None:
     app.deploys(TABLE, outdir="cdk.out")
     _review(app, "HEAD")
     for file in (app.folder / "cdk.out").iterdir():
@@ -159,7 +159,7 @@ def test_an_assembly_of_an_earlier_run_is_not_taken(app: App) -> None:
         _review(app, "HEAD")
 
 
-def test_a_project_without_a_way_to_synthesise_says_so(app: App) -> None:
+def test_a_project_without_a_command_is_reported(app: App) -> None:
     app.write("cdk.json", {})
     with pytest.raises(SynthesisError, match="names no app: name the project's command with --synth"):
         _review(app, "HEAD")
@@ -171,7 +171,7 @@ def test_a_project_without_a_way_to_synthesise_says_so(app: App) -> None:
 
 @pytest.fixture
 def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An npm that installs what the lock file says, and tells that it was asked."""
+    """Create a fake npm that installs what the lock file says, and records its arguments."""
     tools = tmp_path / "tools"
     tools.mkdir()
     log = tmp_path / "npm.log"
@@ -183,7 +183,7 @@ def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_revision_gets_the_packages_that_it_locks(app: App, npm: Path) -> None:
-    # Given a revision with packages, and a working tree in which those of the next are installed
+    # Given a revision with packages, and a working tree with the next revision's packages installed
     for version in ("one", "two"):
         app.write("package.json", "{}")
         app.write("package-lock.json", version)
@@ -193,14 +193,14 @@ def test_each_revision_gets_the_packages_that_it_locks(app: App, npm: Path) -> N
 
     outcome = _review(app, "HEAD~1", "HEAD")
 
-    # Then only the older is installed anew, and each was synthesised with its own
+    # Then only the older packages are installed again, and each revision is synthesised with its own
     assert npm.read_text(encoding="utf-8").splitlines() == ["ci --no-audit --no-fund"]
     (changed,) = (change for stage in outcome.comparison.stages for one in stage.stacks for change in one.changes)
     assert changed.resource == "svc/Packages"
     assert (app.folder / "node_modules" / "version").read_text(encoding="utf-8") == "two"
 
 
-def test_packages_that_cannot_be_installed_are_told_of(app: App, npm: Path) -> None:
+def test_packages_that_cannot_be_installed_are_reported(app: App, npm: Path) -> None:
     app.write("package-lock.json", "one")
     app.commit()
     (npm.parent / "tools" / "npm").write_text("#!/bin/sh\necho nothing is there >&2; exit 1\n")
@@ -212,7 +212,7 @@ def test_packages_that_cannot_be_installed_are_told_of(app: App, npm: Path) -> N
 
 
 def test_foreign_app_gets_no_special_treatment(app: App) -> None:
-    # Given one with an app.py and a Makefile of its own
+    # Given an app with its own app.py and Makefile
     (app.folder / "Makefile").write_text("build:\n\tfalse\n", encoding="utf-8")
     (app.folder / "app.py").write_text("raise SystemExit(1)", encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""A pipeline that the player plays, and a real client of boto3 that asks its API."""
+"""A pipeline run by the player, and a boto3 client connected to its API."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class _Body(io.BytesIO):
 
 
 class Delivered:
-    """A pipeline with three stages of prod, and one of an environment whose name begins with prod's.
+    """A pipeline with three stages of prod, and one of an environment whose name starts with prod's.
 
     Args:
-        folder: where it works.
-        does: name of an action → what it does.
+        folder: Working folder.
+        does: Functions that actions call, by the action's name.
     """
 
     def __init__(self, folder: Path, does: Mapping[str, Does] | None = None) -> None:
@@ -56,7 +56,7 @@ class Delivered:
         self._days = 0
 
     def deliver(self, commit: str) -> Execution:
-        """Deliver a commit, a day after the one before."""
+        """Deliver a commit, one day after the previous one."""
         self._days += 1
         made = Commit(Path("repository"), commit * 40, "main", f"Change {commit}", "2026-11-20T14:00:00+00:00")
         return self.play.player.play(made, FRIDAY + timedelta(days=self._days))[-1]

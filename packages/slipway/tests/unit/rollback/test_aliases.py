@@ -1,4 +1,4 @@
-"""Moving aliases back: which version was there before, as CodeDeploy tells it."""
+"""Aliases are moved back to the version that CodeDeploy deployed before."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _past(identifier: str, old: str, new: str, *, ended: float, succeeded: bool 
 
 
 class Session:
-    """Clients whose answers are those of AWS's model; CodeDeploy's come from the player's history."""
+    """Clients that answer according to AWS's model; CodeDeploy's answers come from the player's history."""
 
     def __init__(
         self, folder: Path, alias: dict[str, Any], *past: PastDeployment, gone: bool = False, is_there: bool = True
@@ -86,13 +86,13 @@ def _moves(session: Session, **options: bool) -> AliasMove:
     return found
 
 
-def test_a_version_that_failed_its_canary_is_passed_over(tmp_path: Path) -> None:
-    # Given version 2, which was stopped, and version 3, which took over from 1
+def test_a_version_that_failed_its_canary_is_skipped(tmp_path: Path) -> None:
+    # Given version 2, whose deployment was stopped, and version 3, which replaced 1
     past = (
         _past("d-1", "1", "2", ended=100, succeeded=False),
         _past("d-2", "1", "3", ended=200),
     )
-    # When the alias at 3 is to go back, then it goes to 1
+    # When the alias is moved back from 3, then its target is 1
     assert _moves(Session(tmp_path, _alias("3"), *past)) == AliasMove(FUNCTION, "3", "1", revision="r-1")
 
 
@@ -101,13 +101,13 @@ def test_the_newest_deployment_of_a_version_counts(tmp_path: Path) -> None:
     assert _moves(Session(tmp_path, _alias("3"), *past)).wanted == "2"
 
 
-def test_an_alias_without_a_past_stays(tmp_path: Path) -> None:
+def test_an_alias_without_a_history_is_not_moved(tmp_path: Path) -> None:
     found = _moves(Session(tmp_path, _alias("1")))
     assert found.wanted is None
     assert "no successful deployment of version 1 found" in found.reason
 
 
-def test_an_alias_that_a_canary_moves_stays(tmp_path: Path) -> None:
+def test_an_alias_in_a_running_canary_is_not_moved(tmp_path: Path) -> None:
     weights = {"RoutingConfig": {"AdditionalVersionWeights": {"4": 0.1}}}
     found = _moves(Session(tmp_path, _alias("3", **weights), _past("d-1", "1", "3", ended=100)))
     assert (found.wanted, "stop-deployment" in found.reason) == (None, True)
@@ -118,7 +118,7 @@ def test_a_deleted_version_is_named(tmp_path: Path) -> None:
     assert found.reason == "the previous version, 1, was deleted"
 
 
-def test_undo_goes_to_what_was_deployed_last(tmp_path: Path) -> None:
+def test_undo_restores_the_last_deployed_version(tmp_path: Path) -> None:
     past = (_past("d-1", "0", "1", ended=100), _past("d-2", "1", "3", ended=200))
     assert _moves(Session(tmp_path, _alias("1"), *past), undo=True).wanted == "3"
     assert _moves(Session(tmp_path / "new", _alias("3"), *past), undo=True).wanted is None
@@ -139,7 +139,7 @@ def test_a_move_overwrites_no_other_change(tmp_path: Path) -> None:
             "RevisionId": "r-1",
         },
     )
-    # When it is moved, and another stays, then the call names the revision that was read
+    # When it is moved, and another is not, then the call names the revision that was read
     session.stubs["lambda"].deactivate()
     with stub:
         moves = [AliasMove(FUNCTION, "3", "1", revision="r-1"), AliasMove("other", "3", None)]

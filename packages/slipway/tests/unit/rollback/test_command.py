@@ -1,4 +1,4 @@
-"""The verb: what it refuses, and the policies that it prints."""
+"""The verb `rollback`: the options it refuses, and the policies it prints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVICE = ENVIRONMENT.services.names[0]
         ({"undo": True}, "require --alias"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(given: dict[str, Any], words: str) -> None:
+def test_conflicting_options_are_refused(given: dict[str, Any], words: str) -> None:
     options: dict[str, Any] = {"to": None, "alias": False, "service": None, "undo": False, **given}
     with pytest.raises(SlipwayError, match=words) as refused:
         _check_options(ENVIRONMENT, **options)

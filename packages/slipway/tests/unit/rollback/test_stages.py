@@ -1,4 +1,4 @@
-"""Rolling an environment back: what it goes back to, in which order, and what CodePipeline refuses."""
+"""Rolling an environment back: the target, the order of stages, and what CodePipeline refuses."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def test_an_environments_stages_exclude_approvals() -> None:
     assert stages_of(names, "prod-eu", ENVIRONMENTS) == ["prod-eu-items"]
 
 
-def test_an_environment_goes_back_last_stage_first(tmp_path: Path) -> None:
+def test_an_environment_rolls_back_its_last_stage_first(tmp_path: Path) -> None:
     # Given two deliveries
     delivered = Delivered(tmp_path)
     good, bad = delivered.deliver("a"), delivered.deliver("b")
     delivered.play.actions.log.clear()
-    # When it is rolled back
+    # When the environment is rolled back
     plan = _plan(delivered)
     said = _roll_back(delivered, plan)
-    # Then each stage went back to the first one, the foundation last
+    # Then each stage returns to the first delivery, the foundation last
     assert plan.target.id == good.id
     assert [each.id for each in plan.taken_back] == [bad.id]
     assert plan.stages == tuple(reversed(STAGES))
@@ -50,7 +50,7 @@ def test_an_environment_goes_back_last_stage_first(tmp_path: Path) -> None:
         f"{name}.{what}" for name in reversed(STAGES) for what in ("Prepare", "Deploy")
     ]
     assert said[-1] == "prod-foundation: rolled back"
-    # And with its artifacts, by executions of their own
+    # And the rollbacks are separate executions with the first delivery's artifacts
     rollbacks = delivered.play.memory.executions[-3:]
     assert {each.target for each in rollbacks} == {good.id}
     assert {each.status for each in rollbacks} == {"Succeeded"}
@@ -62,13 +62,13 @@ def _last_tasks(delivered: Delivered) -> list[Task]:
 
 
 def test_a_second_rollback_goes_further_back(tmp_path: Path) -> None:
-    # Given an environment that was taken back from the third delivery to the second
+    # Given an environment that was rolled back from the third delivery to the second
     delivered = Delivered(tmp_path)
     first, second, _ = (delivered.deliver(name) for name in "abc")
     plan = _plan(delivered)
     assert plan.target.id == second.id
     _roll_back(delivered, plan)
-    # Then the next one goes to the first, and not forward to the third
+    # Then the next rollback targets the first, not the third
     assert _plan(delivered).target.id == first.id
 
 
@@ -84,7 +84,7 @@ def test_an_execution_may_be_named(tmp_path: Path) -> None:
 
 
 def test_half_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
-    # Given an execution that reached the first stages of prod, and failed in the last one
+    # Given an execution that passed prod's first stages and failed in the last one
     fails: list[str] = []
 
     def fail(task: Task) -> None:
@@ -95,7 +95,7 @@ def test_half_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
     good = delivered.deliver("a")
     fails.append("b")
     delivered.deliver("b")
-    # Then every stage goes back to the one before
+    # Then every stage is rolled back to the previous delivery
     plan = _plan(delivered)
     assert (plan.target.id, plan.stages, plan.skipped) == (good.id, tuple(reversed(STAGES)), ())
 
@@ -118,7 +118,7 @@ def test_stages_that_hold_the_target_are_left_alone(tmp_path: Path) -> None:
         _roll_back(delivered, _plan(delivered))
     delivered.play.player.join_rollback()
     assert "rollback-refused" in str(told.value)
-    # When it is tried again, then it goes on where it stopped
+    # When it is repeated, then it continues with the failed stage
     fails.clear()
     plan = _plan(delivered)
     assert (plan.target.id, plan.stages) == (good.id, ("prod-services-1", "prod-foundation"))
@@ -126,15 +126,15 @@ def test_stages_that_hold_the_target_are_left_alone(tmp_path: Path) -> None:
     assert _roll_back(delivered, plan)[-1] == "prod-foundation: rolled back"
 
 
-def test_nothing_older_of_the_same_structure_is_said(tmp_path: Path) -> None:
-    # Given a delivery before the pipeline changed, and one after it
+def test_missing_rollback_target_is_reported(tmp_path: Path) -> None:
+    # Given one delivery before the pipeline changed, and one after it
     delivered = Delivered(tmp_path)
     old = delivered.deliver("a")
     delivered.play.memory.change()
     delivered.deliver("b")
     with pytest.raises(RollbackError, match="--alias"):
         _plan(delivered)
-    # And CodePipeline refuses it by name
+    # And CodePipeline refuses to roll back to the first
     with pytest.raises(ClientError, match="PipelineExecutionOutdatedException"):
         delivered.client.rollback_stage(
             pipelineName=delivered.name, stageName=STAGES[0], targetPipelineExecutionId=old.id
@@ -142,7 +142,7 @@ def test_nothing_older_of_the_same_structure_is_said(tmp_path: Path) -> None:
 
 
 def test_a_busy_stage_is_not_rolled_back(tmp_path: Path) -> None:
-    # Given a stage in which an execution is at work
+    # Given a stage with an execution in progress
     entered, go_on = threading.Event(), threading.Event()
     holds: list[bool] = []
 
@@ -179,14 +179,14 @@ def test_a_busy_stage_is_not_rolled_back(tmp_path: Path) -> None:
     ],
 )
 def test_codepipeline_refuses_what_it_documents(tmp_path: Path, stage: str, target: str, code: str) -> None:
-    # Given a rollback
+    # Given an environment that was rolled back
     delivered = Delivered(tmp_path)
     good = delivered.deliver("a")
     delivered.deliver("b")
     _roll_back(delivered, _plan(delivered))
     rollback = delivered.play.memory.executions[-1].id
     wanted = target.format(good=good.id, rollback=rollback)
-    # When one is asked for that cannot be, then it is refused
+    # When another rollback is not possible, then CodePipeline refuses it
     with pytest.raises(ClientError, match=code):
         delivered.client.rollback_stage(pipelineName=delivered.name, stageName=stage, targetPipelineExecutionId=wanted)
 
@@ -203,7 +203,7 @@ def test_a_commits_message_is_read_from_any_source(summary: str, message: str) -
     assert _message(summary) == message
 
 
-def test_what_stays_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
+def test_plan_says_what_is_not_rolled_back(tmp_path: Path) -> None:
     delivered = Delivered(tmp_path)
     for name in "ab":
         delivered.deliver(name)
@@ -219,7 +219,7 @@ def test_what_stays_is_said_before_anybody_is_asked(tmp_path: Path) -> None:
         assert words in said
 
 
-def test_environments_in_the_same_stages_go_back_together(tmp_path: Path) -> None:
+def test_environments_in_the_same_stages_roll_back_together(tmp_path: Path) -> None:
     delivered = Delivered(tmp_path)
     for name in "ab":
         delivered.deliver(name)

@@ -1,4 +1,4 @@
-"""Templates written by hand, for rules to judge."""
+"""Hand-written templates for the rules to judge."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slipway.rules.model import Found, Rule, Stack, Templates
 from slipway.rules.pack import RULES
 
 Body = dict[str, Any]
-"""Resources of a template by their logical ids, or a whole template where it has `Resources`."""
+"""Resources of a template by logical id, or a whole template if it has `Resources`."""
 
 SETTINGS = specimen.SETTINGS
 DATA, COMPUTE, PIPELINE = "Pipeline/prod-items/Data", "Pipeline/prod-items/Compute", "Pipeline"
@@ -22,7 +22,7 @@ BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
 
 
 def stack(path: str, body: Body, *, template: Path = NOWHERE, termination_protection: bool = True) -> Stack:
-    """A stack of the committed environment that its path names; without one, of the pipeline."""
+    """Return a stack of the environment in its path; without one, of the pipeline."""
     name = next((each.name for each in SETTINGS.environments if f"/{each.name}-" in path), None)
     place = SETTINGS.environment(name) if name else SETTINGS.pipeline
     return Stack(
@@ -39,18 +39,18 @@ def stack(path: str, body: Body, *, template: Path = NOWHERE, termination_protec
 
 
 def templates(*stacks: Stack) -> Templates:
-    """Stacks that are judged together, beside one runbook."""
+    """Return stacks that are judged together, with one runbook."""
     return Templates(stacks, frozenset({"errors"}))
 
 
 def found(rule: str, *stacks: Stack) -> list[tuple[str, str | None, str | None]]:
-    """Path of the stack, resource and finding of each place where a rule is broken."""
+    """Return the stack's path, the resource and the finding of each violation."""
     places: list[Found] = list(BY_NAME[rule].check(templates(*stacks)))
     return [(place.stack.path, place.logical_id, place.finding) for place in places]
 
 
 def changed(body: Body, key: str, value: Any) -> Body:
-    """A copy with one dotted key set; `None` takes it away."""
+    """Copy the template and set one dotted key; `None` deletes it."""
     copied = copy.deepcopy(body)
     *parents, last = key.split(".")
     place: Any = copied

@@ -1,4 +1,4 @@
-"""What ships is no environment's own: not by name, not by what is in it, not by being another file elsewhere."""
+"""Assets are not specific to an environment: not in name, in content, or by differing between environments."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ CODE = {"services/items/runtime/api.py": "LEVELS = ('DEBUG', 'INFO')  # https://
 
 
 class Assets:
-    """Stacks with an asset each, as an assembly has them."""
+    """Stacks with one asset each, in an assembly's format."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.stacks: list[Stack] = []
 
     def add(self, path: str, content: dict[str, str], *, name: str = "Api/Code", digest: str = "0a1b") -> None:
-        """A stack whose one asset is an archive."""
+        """Add a stack whose only asset is an archive."""
         archive = self.folder / f"asset.{digest}.zip"
         with zipfile.ZipFile(archive, "w") as file:
             for entry, text in content.items():
@@ -36,7 +36,7 @@ class Assets:
         self.stacks.append(stack(path, {}, template=template))
 
     def found(self) -> list[tuple[str, str | None]]:
-        """Stack and asset of each finding."""
+        """Return stack and asset of each finding."""
         return [(path, finding) for path, _, finding in found("AssetOfNoEnvironment", *self.stacks)]
 
 
@@ -45,7 +45,7 @@ def assets(tmp_path: Path) -> Assets:
     return Assets(tmp_path)
 
 
-def test_the_same_archive_everywhere_is_let_be(assets: Assets) -> None:
+def test_the_same_archive_everywhere_is_accepted(assets: Assets) -> None:
     for environment in ("dev", "staging", "prod"):
         assets.add(f"Pipeline/{environment}-items/Compute", CODE)
 
@@ -53,7 +53,7 @@ def test_the_same_archive_everywhere_is_let_be(assets: Assets) -> None:
 
 
 @pytest.mark.parametrize("name", ["prod/Code", "Api/Code-prod", "prod-items"])
-def test_an_asset_is_not_called_after_an_environment(assets: Assets, name: str) -> None:
+def test_an_asset_is_not_named_after_an_environment(assets: Assets, name: str) -> None:
     assets.add("Pipeline/prod-items/Compute", CODE, name=name)
 
     assert assets.found() == [("Pipeline/prod-items/Compute", name)]
@@ -70,7 +70,7 @@ def test_an_asset_is_not_called_after_an_environment(assets: Assets, name: str) 
         {"services/items/runtime/api.py": "ACCOUNT = '777788889999'"},
     ],
 )
-def test_nothing_of_an_environment_is_in_it(assets: Assets, content: dict[str, str]) -> None:
+def test_an_asset_contains_nothing_specific_to_an_environment(assets: Assets, content: dict[str, str]) -> None:
     assets.add("Pipeline/prod-items/Compute", content)
 
     assert assets.found() == [("Pipeline/prod-items/Compute", "Api/Code")]
@@ -80,17 +80,17 @@ def test_nothing_of_an_environment_is_in_it(assets: Assets, content: dict[str, s
     "content",
     [
         {"services/items/runtime/api.py": "product = reproduce(devices)  # https://dora.dev, stagingArea"},
-        # Third-party code has its own words, and comes by its lock's hashes.
+        # Third-party code may contain such words; its lock file pins its hash
         {"python/some_package/settings.py": "if environment == 'prod':"},
     ],
 )
-def test_other_words_and_other_peoples_code_are_let_be(assets: Assets, content: dict[str, str]) -> None:
+def test_other_words_and_third_party_code_are_accepted(assets: Assets, content: dict[str, str]) -> None:
     assets.add("Pipeline/prod-items/Compute", content)
 
     assert assets.found() == []
 
 
-def test_two_environments_do_not_have_two_files_for_one_function(assets: Assets) -> None:
+def test_a_function_has_the_same_file_in_every_environment(assets: Assets) -> None:
     assets.add("Pipeline/dev-items/Compute", CODE)
     assets.add("Pipeline/prod-items/Compute", {"services/items/runtime/api.py": "x = 1"}, digest="2c3d")
 
@@ -101,7 +101,7 @@ def test_two_environments_do_not_have_two_files_for_one_function(assets: Assets)
 
 
 def test_function_of_one_environment_may_have_its_own_file(assets: Assets) -> None:
-    # Given the user for tests, whom dev alone has
+    # Given a function for the test user that only dev has
     assets.add("Pipeline/dev-items/Compute", CODE, name="TestUser/Code")
     assets.add("Pipeline/prod-items/Compute", {}, digest="2c3d")
 

@@ -1,4 +1,4 @@
-"""A guard of a deployment that can never go off is found, and one that can is left alone."""
+"""An alarm of a deployment that can never trigger is found, and one that can is accepted."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def _is_found(body: Body, *, rate: float | None = 10.0) -> bool:
 
 
 @pytest.mark.parametrize(("threshold", "unreachable"), [(1, False), (40, False), (100, True), (1000, True)])
-def test_threshold_is_held_against_the_canarys_share(threshold: int, unreachable: bool) -> None:
-    # Given ten requests a second, of which the new version gets about sixty a minute
+def test_threshold_is_compared_with_the_canarys_traffic(threshold: int, unreachable: bool) -> None:
+    # Given ten requests per second, of which the new version gets about sixty per minute
     assert _is_found(_guarded({**COUNT, "Threshold": threshold})) is unreachable
 
 
@@ -77,12 +77,12 @@ def test_one_failure_is_reachable_at_any_rate() -> None:
     assert _is_found(_guarded({**COUNT, "ComparisonOperator": "GreaterThanThreshold", "Threshold": 9}), rate=0.01)
 
 
-def test_unknown_traffic_says_nothing_of_a_count() -> None:
+def test_count_is_not_judged_without_known_traffic() -> None:
     assert not _is_found(_guarded({**COUNT, "Threshold": 1000}), rate=None)
 
 
 @pytest.mark.parametrize(("threshold", "unreachable"), [(3000, False), (9999, False), (10_000, True), (60_000, True)])
-def test_latency_above_the_time_out_is_never_seen(threshold: int, unreachable: bool) -> None:
+def test_latency_above_the_timeout_is_never_reached(threshold: int, unreachable: bool) -> None:
     assert _is_found(_guarded({**DURATION, "Threshold": threshold})) is unreachable
 
 
@@ -103,7 +103,7 @@ def test_sum_within_a_condition_is_a_count() -> None:
     of = {key: COUNT[key] for key in ("ComparisonOperator", "EvaluationPeriods")} | {"Threshold": 500}
 
     assert _is_found(_guarded({**of, "Metrics": [either, faults, invocations]}))
-    # Whose largest value is not to be told
+    # The maximum of a ratio is unknown
     assert not _is_found(_guarded({**of, "Metrics": [ratio, faults, invocations]}))
 
 

@@ -1,4 +1,4 @@
-"""Rules read nested stacks and loops like any stack."""
+"""Rules read nested stacks and loops like other resources."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _read(folder: Path, outer: Mapping[str, Any], inner: Mapping[str, Any] | Non
 
 
 def test_nested_stacks_are_judged(tmp_path: Path) -> None:
-    # Given a nested stack with a table that nothing retains
+    # Given a nested stack with a table that is not retained
     templates = _read(
         tmp_path,
         {"Resources": {"Inner": _nested("Inner.nested.template.json")}},
@@ -51,7 +51,7 @@ def test_nested_stacks_are_judged(tmp_path: Path) -> None:
     # When it is read
     outer, inner = templates.stacks
 
-    # Then it is a stack of its own, where its parent is deployed
+    # Then it is a separate stack with its parent's environment
     assert (inner.path, inner.name, inner.home) == (f"{PATH}/Inner", "prod-items-data.Inner", PATH)
     assert (inner.account, inner.region, inner.termination_protection) == ("123456789012", "eu-west-1", True)
     assert templates.nested(next(outer.resources)) is inner
@@ -59,7 +59,7 @@ def test_nested_stacks_are_judged(tmp_path: Path) -> None:
 
 
 def test_references_are_followed_into_and_out_of_nested_stacks(tmp_path: Path) -> None:
-    # Given a nested stack that takes a queue of its parent and puts out a table
+    # Given a nested stack that receives a queue from its parent and returns a table
     inner = _nested("Inner.nested.template.json", Parameters={"Given": {"Fn::GetAtt": ["Queue", "Arn"]}})
     templates = _read(
         tmp_path,
@@ -72,7 +72,7 @@ def test_references_are_followed_into_and_out_of_nested_stacks(tmp_path: Path) -
     )
     outer, nested = templates.stacks
 
-    # When each is followed
+    # When each reference is followed
     taken = templates.referred(nested, {"Fn::Join": ["", ["a", {"Ref": "Given"}]]})
     put_out = templates.referred(outer, {"Fn::GetAtt": ["Inner", "Outputs.Name"]})
 

@@ -1,4 +1,4 @@
-"""Each of our own rules: a planted case turns it red, its mend turns it green."""
+"""This project's rules: a planted case turns each red, and its fix turns it green."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEV = "Pipeline/dev-items/Data"
 
 
 def test_every_rule_sees_its_planted_fault_at_every_run() -> None:
-    # Given the stack that the pack asks about before it is believed
+    # Given the planted stack with which the pack tests itself first
     pack = SlipwayRules(SETTINGS, Path())
 
     assert pack.name == OWN_PACK
@@ -32,7 +32,7 @@ def test_every_rule_sees_its_planted_fault_at_every_run() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
-# What must not be lost
+# --- Protection of data ---
 
 
 def _table(**properties: Any) -> Body:
@@ -49,14 +49,14 @@ def _table(**properties: Any) -> Body:
 @pytest.mark.requirement("the table", "no accidental loss of stateful resources")
 @pytest.mark.parametrize("policy", ["DeletionPolicy", "UpdateReplacePolicy"])
 @pytest.mark.parametrize("value", ["Delete", None])
-def test_what_is_stateful_is_retained(policy: str, value: str | None) -> None:
+def test_stateful_resources_are_retained(policy: str, value: str | None) -> None:
     broken = changed(_table(), f"Table.{policy}", value)
 
     assert found("StatefulRetained", stack(DATA, broken)) == [(DATA, "Table", None)]
     assert found("StatefulRetained", stack(DATA, _table())) == []
 
 
-def test_where_data_may_go_only_keys_are_retained() -> None:
+def test_only_keys_are_retained_if_data_may_be_deleted() -> None:
     # Given dev, whose removal policy is `destroy`
     broken = changed(_table(), "Table.DeletionPolicy", "Delete")
     key = {"Key": {"Type": "AWS::KMS::Key", "DeletionPolicy": "Delete", "UpdateReplacePolicy": "Delete"}}
@@ -67,7 +67,7 @@ def test_where_data_may_go_only_keys_are_retained() -> None:
 
 @pytest.mark.requirement("the table")
 @pytest.mark.parametrize(
-    ("type_name", "broken", "mended"),
+    ("type_name", "broken", "fixed"),
     [
         ("AWS::DynamoDB::Table", {"DeletionProtectionEnabled": False}, {"DeletionProtectionEnabled": True}),
         ("AWS::DynamoDB::Table", {}, {"DeletionProtectionEnabled": True}),
@@ -75,18 +75,18 @@ def test_where_data_may_go_only_keys_are_retained() -> None:
         ("AWS::RDS::DBCluster", {}, {"DeletionProtection": True}),
     ],
 )
-def test_what_can_be_protected_from_deletion_is(type_name: str, broken: Any, mended: Any) -> None:
+def test_deletion_protection_is_required(type_name: str, broken: Any, fixed: Any) -> None:
     def body(properties: Any) -> Body:
         return {"Thing": {"Type": type_name, "Properties": properties}}
 
     assert found("StatefulProtected", stack(DATA, body(broken))) == [(DATA, "Thing", None)]
-    assert found("StatefulProtected", stack(DATA, body(mended))) == []
-    # Where the configuration asks for no protection, none is missed
+    assert found("StatefulProtected", stack(DATA, body(fixed))) == []
+    # Without protection in the configuration, none is required
     assert found("StatefulProtected", stack(DEV, body(broken))) == []
 
 
 @pytest.mark.requirement("no accidental loss of stateful resources")
-def test_what_is_stateful_stands_apart_from_what_moves() -> None:
+def test_stateful_resources_have_separate_stacks() -> None:
     assert found("StatefulApart", stack(COMPUTE, _table())) == [(COMPUTE, "Table", None)]
     assert found("StatefulApart", stack(DATA, _table())) == []
     # The pipeline has one stack for everything
@@ -114,12 +114,12 @@ def test_stateful_types_match_cfn_lints() -> None:
     assert set(data("stateful.json")["deletion_protection"]) <= stateful.TYPES
 
 
-def test_what_updates_may_not_delete_is_stateful_here_too() -> None:
+def test_types_protected_from_updates_are_stateful() -> None:
     assert set(PROTECTED_TYPES) <= stateful.TYPES
     assert {name.lower() for name in stateful.STATEFUL_STACKS} == set(PROTECTED_STACKS)
 
 
-# Aliases with traffic
+# --- Aliases with traffic ---
 
 GUARDED: Body = {
     "Live": {
@@ -196,7 +196,7 @@ def test_alias_with_traffic_has_a_canary(sender: str) -> None:
 
     assert found("TrafficAliasGuarded", stack(COMPUTE, _sent_by(sender, broken))) == [(COMPUTE, "Live", None)]
     assert found("TrafficAliasGuarded", stack(COMPUTE, _sent_by(sender))) == []
-    # An alias that nothing is sent to needs none
+    # An alias without traffic needs no canary
     assert found("TrafficAliasGuarded", stack(COMPUTE, broken)) == []
 
 
@@ -218,7 +218,7 @@ OF_THE_HANDLER: Body = {
 
 
 def test_handlers_metric_may_only_accompany_lambdas_errors() -> None:
-    # Given a canary with an alarm on what its handler counts, and none on Lambda's own metrics
+    # Given a canary with an alarm on its handler's metric, but none on Lambda's own metrics
     watched = "Group.Properties.AlarmConfiguration.Alarms"
     alone = changed({**_sent_by("a rule"), "Faults": OF_THE_HANDLER}, watched, [{"Name": {"Ref": "Faults"}}])
     # When there are both, then it is guarded
@@ -229,7 +229,7 @@ def test_handlers_metric_may_only_accompany_lambdas_errors() -> None:
 
 
 def test_an_alias_in_another_stack_is_followed() -> None:
-    # Given a rule that reaches an alias through the output of the stack that it stands in
+    # Given a rule that invokes an alias through the output of the alias's stack
     compute = {
         "Resources": changed(GUARDED, "Live.UpdatePolicy", None),
         "Outputs": {"PublishOutputLive": {"Value": LIVE}},
@@ -269,13 +269,13 @@ def test_routes_reach_aliases_and_never_functions(type_name: str, path: str, tar
     assert found("ApiReachesAlias", stack(COMPUTE, route({"Fn::Join": ["", ["arn:", LIVE]]}))) == []
 
 
-def test_a_route_that_the_gateway_answers_reaches_nothing() -> None:
+def test_a_route_answered_by_the_gateway_has_no_target() -> None:
     mock = {"Route": {"Type": "AWS::ApiGateway::Method", "Properties": {"Integration": {"Type": "MOCK"}}}}
 
     assert found("ApiReachesAlias", stack(COMPUTE, mock)) == []
 
 
-# Alarms and logs
+# --- Alarms and logs ---
 
 ALARM: Body = {
     "Alarm": {
@@ -327,7 +327,7 @@ FOUNDATION = "Pipeline/prod-foundation/Foundation"
         {"detail": {"alarmName": [{"equals-ignore-case": "PROD"}]}},
     ],
 )
-def test_no_release_is_judged_by_what_callers_set_off(conditions: Body) -> None:
+def test_alarms_that_callers_trigger_judge_no_release(conditions: Body) -> None:
     relay = stack(FOUNDATION, _relay(**conditions))
 
     assert found("ReleaseJudgedByItself", relay, stack(COMPUTE, _on_4xx("Loud"))) == [(COMPUTE, "Loud", None)]
@@ -342,7 +342,7 @@ def test_no_release_is_judged_by_what_callers_set_off(conditions: Body) -> None:
         {"detail-type": ["EC2 Instance State-change Notification"]},
     ],
 )
-def test_what_is_kept_back_judges_no_release(conditions: Body) -> None:
+def test_alarms_that_are_not_relayed_judge_no_release(conditions: Body) -> None:
     relay = stack(FOUNDATION, _relay(**conditions))
 
     assert found("ReleaseJudgedByItself", relay, stack(COMPUTE, _on_4xx("VeryQuiet"))) == []
@@ -365,7 +365,7 @@ def test_what_is_kept_back_judges_no_release(conditions: Body) -> None:
         },
     ],
 )
-def test_what_reads_an_alarm_acts_for_it(reader: Any) -> None:
+def test_a_reader_of_an_alarm_counts_as_its_action(reader: Any) -> None:
     silent = changed(ALARM, "Alarm.Properties.AlarmActions", None)
 
     assert found("AlarmActs", stack(COMPUTE, {**silent, "Reader": reader})) == []
@@ -382,7 +382,7 @@ def test_what_reads_an_alarm_acts_for_it(reader: Any) -> None:
         "Runbook: https://example.com/runbooks/errors.md, if there is one",
     ],
 )
-def test_an_alarm_says_where_to_read_what_to_do(description: str | None) -> None:
+def test_an_alarm_links_to_its_runbook(description: str | None) -> None:
     broken = changed(ALARM, "Alarm.Properties.AlarmDescription", description)
 
     assert found("AlarmHasRunbook", stack(COMPUTE, broken)) == [(COMPUTE, "Alarm", None)]
@@ -412,12 +412,12 @@ LOGS: Body = {
         ("Project.Properties.LogsConfig", "Project"),
     ],
 )
-def test_every_log_ends_and_is_encrypted(key: str, where: str) -> None:
+def test_every_log_expires_and_is_encrypted(key: str, where: str) -> None:
     assert found("LogGroupKept", stack(COMPUTE, changed(LOGS, key, None))) == [(COMPUTE, where, None)]
     assert found("LogGroupKept", stack(COMPUTE, LOGS)) == []
 
 
-# Permissions
+# --- Permissions ---
 
 
 def _policy(type_name: str = "AWS::IAM::ManagedPolicy", **statement: Any) -> Body:
@@ -515,7 +515,7 @@ def test_actions_match_the_authorization_reference() -> None:
         assert not known.get("Resources"), action
 
 
-# Names
+# --- Names ---
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_names_are_only_set_where_configured(type_name: str, properties: Any) ->
     [
         ("AWS::S3::Bucket", {"BucketName": "cf-serverless-0a1b2c3d"}),
         ("AWS::S3::Bucket", {"BucketName": "cf-serverless-logs-0a1b2c3d"}),
-        # As CDK cuts the name of the support stack in another region, for apps with a long and a short name
+        # The name of the support stack in another region as CDK shortens it, for apps with a long and a short name
         ("AWS::S3::Bucket", {"BucketName": "slipway-pipeline-support-eplicationbucket1c76a399e0db8d1b3519"}),
         ("AWS::S3::Bucket", {"BucketName": "acme-pipeline-support-us-eplicationbucket1c76a399e0db8d1b3519"}),
         ("AWS::S3::Bucket", {"BucketName": "acme-of-berlin-pipeline-seplicationbucket1c76a399e0db8d1b3519"}),
@@ -553,28 +553,28 @@ def test_names_are_only_set_where_configured(type_name: str, properties: Any) ->
         ("AWS::IAM::Policy", {"PolicyName": "ItemsDefaultPolicy0A1B"}),
     ],
 )
-def test_a_name_that_is_asked_for_is_let_be(type_name: str, properties: Any) -> None:
+def test_configured_names_are_accepted(type_name: str, properties: Any) -> None:
     assert found("NoPhysicalName", stack(COMPUTE, {"Thing": {"Type": type_name, "Properties": properties}})) == []
 
 
-def test_every_name_that_is_allowed_has_a_reason() -> None:
+def test_every_allowed_name_has_a_reason() -> None:
     assert all(entry["why"].strip() for entry in data("names.json")["allowed"])
 
 
-# Outputs
+# --- Outputs ---
 
 
 @pytest.mark.requirement("outputs")
 @pytest.mark.parametrize("description", [None, "", "  "])
-def test_an_output_says_what_it_is(description: str | None) -> None:
-    mended: Body = {"Resources": {}, "Outputs": {"Url": {"Value": "x", "Description": "Where it is"}}}
-    broken = changed(mended, "Outputs.Url.Description", description)
+def test_an_output_has_a_description(description: str | None) -> None:
+    fixed: Body = {"Resources": {}, "Outputs": {"Url": {"Value": "x", "Description": "Where it is"}}}
+    broken = changed(fixed, "Outputs.Url.Description", description)
 
     assert found("OutputDescribed", stack(COMPUTE, broken)) == [(COMPUTE, None, "Url")]
-    assert found("OutputDescribed", stack(COMPUTE, mended)) == []
+    assert found("OutputDescribed", stack(COMPUTE, fixed)) == []
 
 
-def test_what_cdk_publishes_for_other_stacks_is_not_asked() -> None:
+def test_outputs_that_cdk_generates_need_no_description() -> None:
     body: Body = {"Resources": {}, "Outputs": {"PublishOutputFnGetAttKeyArn": {"Value": "x"}}}
 
     assert found("OutputDescribed", stack(DATA, body)) == []

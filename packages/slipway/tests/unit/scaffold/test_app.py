@@ -1,4 +1,4 @@
-"""A new app has a name, accounts and services of its own, and the tool beside it."""
+"""A new app has its own name, accounts and services, and contains the tool."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS = {"app.py": specimen.PROJECT, "config": specimen.PROJECT, "services": spe
 
 @pytest.fixture(autouse=True)
 def _template(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Puts the specimen in, as `make wheels` does with the example, and begins in an empty folder."""
+    """Install the specimen as the template, as `make wheels` does with the example, and start in an empty folder."""
     template = tmp_path / "app.zip"
     with zipfile.ZipFile(template, "w") as archive:
         for part, root in PARTS.items():
@@ -38,7 +38,7 @@ def _toml(file: str) -> dict[str, Any]:
 
 
 def test_app_has_its_own_name_accounts_and_services() -> None:
-    # Given the services of the specimen, of which one stays
+    # Given the specimen's services, of which one is kept
     kept, *others = sorted(specimen.MODELS)
     environment = specimen.DEV.name
 
@@ -52,7 +52,7 @@ def test_app_has_its_own_name_accounts_and_services() -> None:
         assert f"services.{other}" not in Path("shop/app.py").read_text(encoding="utf-8")
 
 
-def test_app_brings_the_tool_and_is_committed() -> None:
+def test_app_contains_the_tool_and_is_committed() -> None:
     assert typed("init", "shop").exit_code == 0
     for package, place in app.TOOL.items():
         assert (Path("shop") / place / package / "py.typed").is_file()
@@ -70,7 +70,7 @@ def test_app_brings_the_tool_and_is_committed() -> None:
         (["shop", "--account", "tools"], "is not ENV=ID"),
     ],
 )
-def test_wrong_input_leaves_nothing(words: list[str], said: str) -> None:
+def test_wrong_input_creates_no_files(words: list[str], said: str) -> None:
     done = typed("init", *words)
     assert said in done.stderr
     assert (done.exit_code, list(Path().iterdir())) == (2, [])
@@ -83,6 +83,6 @@ def test_folders_with_something_in_them_are_left_alone() -> None:
     assert [path.name for path in Path("shop").iterdir()] == ["note"]
 
 
-def test_checkouts_say_where_the_wheel_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkout_without_a_wheel_says_how_to_build_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app, "TEMPLATE", Path("missing.zip"))
     assert "make wheels" in typed("init", "shop").stderr

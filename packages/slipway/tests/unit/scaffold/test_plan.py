@@ -1,4 +1,4 @@
-"""Adding and removing a service changes its folder, its line in `app.py` and its tables, and nothing else."""
+"""Adding or removing a service only changes its folder, its line in `app.py` and its tables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_new_service_is_named_in_app_and_tables_alone(project: Path, shape: Sh
 
 
 @pytest.mark.parametrize("shape", Shape)
-def test_what_is_written_is_python_and_toml(project: Path, shape: Shape) -> None:
+def test_written_files_are_valid_python_and_toml(project: Path, shape: Shape) -> None:
     for file, text in add(project, "orders", shape).written.items():
         if file.endswith(".py"):
             ast.parse(text, file)
@@ -116,7 +116,7 @@ def test_the_last_service_is_not_removed(project: Path) -> None:
         remove(project, "zeta")
 
 
-def test_an_app_of_another_form_is_left_alone(project: Path) -> None:
+def test_an_app_of_another_form_is_not_changed(project: Path) -> None:
     (project / "app.py").write_text("build(everything())\n")
 
     with pytest.raises(ScaffoldError, match="manually"):

@@ -1,4 +1,4 @@
-"""Configurations for tests: those of the specimen, changed, and written as TOML."""
+"""Configurations for tests: the specimen's, modified, and written as TOML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def put(document: dict[str, Any], key: str, value: Any) -> None:
 
 
 def take(document: dict[str, Any], key: str) -> None:
-    """Take a dotted key away."""
+    """Delete a dotted key."""
     *parents, last = key.split(".")
     for parent in parents:
         document = document[parent]

@@ -1,4 +1,4 @@
-"""Wrong input gives one readable line each, all of them at once, and never a traceback."""
+"""Invalid configuration is reported completely, with one readable line per problem, and never with a traceback."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_documents_are_written_as_they_were_read(tmp_path: Path) -> None:
     assert config.load(write(tmp_path, pristine())) == specimen.SETTINGS
 
 
-def test_byte_order_mark_is_no_problem(tmp_path: Path) -> None:
+def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     folder = write(tmp_path, pristine())
     for path in folder.glob("*.toml"):
         path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -96,7 +96,7 @@ def test_settings_are_frozen() -> None:
 
 
 def test_traffic_is_found_by_the_name_of_the_function() -> None:
-    # Given that the function behind the API gets the requests, and each other one has a key of its own
+    # Given that the API's function gets the requests, and each other function has its own key
     traffic = specimen.SETTINGS.environment("prod").services.intake.traffic
 
     assert traffic.of("api") == traffic.requests_per_second
@@ -361,19 +361,19 @@ def test_traffic_is_found_by_the_name_of_the_function() -> None:
         (_put("pipeline.toml", "qualifier", "Too-Long"), "config/pipeline.toml: qualifier = 'Too-Long': must match"),
     ],
 )
-def test_one_fault_is_one_line_with_file_and_key(tmp_path: Path, change: Change, line: str) -> None:
-    # Given the committed files with one thing changed
+def test_one_problem_is_one_line_with_file_and_key(tmp_path: Path, change: Change, line: str) -> None:
+    # Given the committed files with one change
     # When they are read
     lines = _wrong(tmp_path, change)
 
-    # Then one line says it
+    # Then one line reports it
     assert len(lines) == 1, lines
     assert line in lines[0]
     assert lines[0].startswith("config/")
 
 
-def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
-    # Given faults in three files, one of them twice
+def test_all_problems_of_all_files_are_reported_together(tmp_path: Path) -> None:
+    # Given errors in three files, two of them in one file
     documents = pristine()
     put(documents["dev.toml"], "account", "1")
     put(documents["dev.toml"], "waf.nonsense", 1)
@@ -383,7 +383,7 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     # When they are read
     lines = _problems(write(tmp_path, documents))
 
-    # Then each is there
+    # Then each of them is reported
     assert [line.partition(" = ")[0] for line in lines] == [
         "config/dev.toml: account",
         "config/dev.toml: waf.nonsense",
@@ -393,8 +393,8 @@ def test_all_problems_of_all_files_are_said_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_rule_across_keys_is_not_hidden_by_other_faults(tmp_path: Path) -> None:
-    # Given a wrong type and, elsewhere in the file, what is allowed in development only
+def test_rule_across_keys_is_not_hidden_by_other_problems(tmp_path: Path) -> None:
+    # Given a wrong type and, elsewhere in the file, a value only allowed in development
     documents = pristine()
     put(documents["prod.toml"], "logs.retention_days", "long")
     put(documents["prod.toml"], "cors.origins", ["*"])
@@ -402,7 +402,7 @@ def test_rule_across_keys_is_not_hidden_by_other_faults(tmp_path: Path) -> None:
     assert len(_problems(write(tmp_path, documents))) == 2
 
 
-def test_a_fault_of_the_pipeline_hides_none_of_the_environments(tmp_path: Path) -> None:
+def test_a_problem_of_the_pipeline_hides_no_others(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["pipeline.toml"], "account", "1")
     put(documents["dev.toml"], "region", "nowhere")
@@ -422,7 +422,7 @@ def test_a_fault_of_the_pipeline_hides_none_of_the_environments(tmp_path: Path) 
 def test_production_waits_for_an_approval_by_default(
     tmp_path: Path, kinds: tuple[str, ...], waiting: tuple[str, ...]
 ) -> None:
-    # Given environments of any names, and a pipeline that says nothing of approvals
+    # Given environments with arbitrary names, and a pipeline without a setting for approvals
     documents = pristine()
     take(documents["pipeline.toml"], "approval_before")
     put(documents["pipeline.toml"], "environments", ["a", "b", "c"])
@@ -431,7 +431,7 @@ def test_production_waits_for_an_approval_by_default(
 
     settings = config.load(write(tmp_path, documents))
 
-    # Then each run of production environments waits once
+    # Then there is one approval before each sequence of production environments
     assert settings.pipeline.approval_before == waiting
     for kind in EnvironmentKind:
         found = [environment.name for environment in settings.of_kind(kind)]
@@ -439,7 +439,7 @@ def test_production_waits_for_an_approval_by_default(
 
 
 def test_rules_depend_on_the_kind_not_the_name(tmp_path: Path) -> None:
-    # Given that the file dev.toml is production, and prod.toml is development
+    # Given dev.toml as production, and prod.toml as development
     documents = pristine()
     put(documents["dev.toml"], "kind", "production")
     put(documents["prod.toml"], "kind", "development")
@@ -455,7 +455,7 @@ def test_rules_depend_on_the_kind_not_the_name(tmp_path: Path) -> None:
         assert any(line.startswith(f"config/dev.toml: {key} = ") for line in lines), key
 
 
-def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:
+def test_environments_may_share_an_account_if_configured(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["staging.toml"], "account", "111122223333")
     put(documents["pipeline.toml"], "share_accounts", True)
@@ -465,7 +465,7 @@ def test_environments_may_share_an_account_if_said_so(tmp_path: Path) -> None:
     assert settings.environment("staging").account == settings.environment("dev").account
 
 
-def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
+def test_a_single_environment_needs_no_other_file(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["pipeline.toml"], "environments", ["dev"])
     put(documents["pipeline.toml"], "approval_before", [])
@@ -489,7 +489,7 @@ def test_an_environment_alone_needs_no_other_file(tmp_path: Path) -> None:
     ids=["broken", "a key twice", "not UTF-8", "a number too long", "too deep", "empty"],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content: bytes, says: str) -> None:
-    # Given one file that is not what it should be
+    # Given one invalid file
     for name in FILES:
         shutil.copy(specimen.FOLDER / name, tmp_path / name)
     (tmp_path / file).write_bytes(content)
@@ -497,7 +497,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
     # When the files are read
     lines = _problems(tmp_path)
 
-    # Then a line says so, and no other file is accused
+    # Then each line names that file
     assert any(line.startswith(f"config/{file}: ") and says in line for line in lines), lines
     assert all(line.startswith(f"config/{file}: ") for line in lines)
 
@@ -508,7 +508,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert line == "config/pipeline.toml: is missing, and every configuration needs it"
 
 
-def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "pipeline.toml").mkdir()
 
     (line,) = _problems(tmp_path)
@@ -539,7 +539,7 @@ def test_ids_are_eight_characters_and_deterministic() -> None:
     assert len(dev.unique_id("catalog")) == 8
     assert int(dev.unique_id("catalog"), 16) >= 0
     assert len({dev.unique_id("catalog"), dev.unique_id("intake"), staging.unique_id("catalog")}) == 3
-    # A name in the world that must never change: it is a bucket's.
+    # This id is part of a bucket's name and must never change
     assert dev.unique_id("catalog") == specimen.SETTINGS.environment("dev").unique_id("catalog")
 
 
@@ -550,12 +550,12 @@ def test_a_salt_changes_names_and_its_absence_does_not() -> None:
     )
     salted = dev.model_copy(update={"name_salt": "f00"})
 
-    # A name in the world that must never change: it is a bucket's.
+    # This id is part of a bucket's name and must never change
     assert dev.unique_id("orders") == hashlib.sha256(b"101112131415/eu-west-1/blue/orders").hexdigest()[:8]
     assert salted.unique_id("orders") not in {dev.unique_id("orders"), dev.unique_id("f00")}
 
 
-def test_queue_readers_leave_room_beside_their_batches() -> None:
+def test_queue_readers_reserve_more_than_their_batches() -> None:
     reader = QueueReaderSettings(memory_mb=128, timeout_seconds=3, reserved_concurrency=10)
 
     assert reader.batches == 8
@@ -563,7 +563,7 @@ def test_queue_readers_leave_room_beside_their_batches() -> None:
 
 
 def test_names_follow_from_the_app_unless_set(tmp_path: Path) -> None:
-    # Given a name, and nothing of what follows from it
+    # Given a name, without the settings that are derived from it
     documents = pristine()
     put(documents["pipeline.toml"], "name", "acme-shop")
     for key in ("bucket_prefix", "key_alias"):
@@ -579,7 +579,7 @@ def test_names_follow_from_the_app_unless_set(tmp_path: Path) -> None:
     )
     assert pipeline.permissions_boundary == "acme-shop-bootstrap-permissions-boundary"
     assert {(each.app, each.bucket_prefix) for each in settings.environments} == {("acme-shop", "acme-shop")}
-    # And the place of the pipeline keeps its own
+    # The name of the pipeline's own place does not change
     assert pipeline.name == "tools"
 
 
@@ -593,14 +593,14 @@ def test_impossible_app_name_is_one_line(tmp_path: Path, name: Any) -> None:
 @pytest.mark.parametrize(
     ("file", "key"), [("dev.toml", "app"), ("dev.toml", "bucket_prefix"), ("pipeline.toml", "app")]
 )
-def test_derived_names_are_no_keys(tmp_path: Path, file: str, key: str) -> None:
+def test_derived_names_cannot_be_set(tmp_path: Path, file: str, key: str) -> None:
     (line,) = _wrong(tmp_path, _put(file, key, "acme"))
 
     assert line.startswith(f"config/{file}: {key} = 'acme': ")
 
 
 def test_runbooks_are_those_of_the_repository(tmp_path: Path) -> None:
-    # Given an environment that names no address of the runbooks
+    # Given an environment without an address of runbooks
     documents = pristine()
     take(documents["dev.toml"], "alarms.runbooks")
     put(documents["pipeline.toml"], "source.repository", "acme/shop")
@@ -611,7 +611,7 @@ def test_runbooks_are_those_of_the_repository(tmp_path: Path) -> None:
 
     runbooks = settings.environment("dev").alarms.runbooks
     assert runbooks == "https://github.com/acme/shop/blob/trunk/docs/runbooks"
-    # And one that names an address keeps it
+    # An environment with an address keeps it
     assert settings.environment("prod").alarms.runbooks == named
 
 

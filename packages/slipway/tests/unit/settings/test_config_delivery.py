@@ -1,4 +1,4 @@
-"""What the delivery cannot do is refused when the configuration is read, in one line each."""
+"""Settings that cannot be delivered are refused when the configuration is read, in one line each."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_delivered_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+def test_undeliverable_settings_are_refused_in_one_line(tmp_path: Path, name: str) -> None:
     change, line = REFUSED[name]
     documents = pristine()
     change(documents)
@@ -133,7 +133,7 @@ def test_what_cannot_be_delivered_is_refused_in_one_line(tmp_path: Path, name: s
     assert str(raised.value).splitlines() == [line]
 
 
-def test_environments_may_share_an_account_if_that_is_said(tmp_path: Path) -> None:
+def test_environments_may_share_an_account_if_configured(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["staging.toml"], "account", "111122223333")
     put(documents["pipeline.toml"], "share_accounts", True)
@@ -141,7 +141,7 @@ def test_environments_may_share_an_account_if_that_is_said(tmp_path: Path) -> No
     assert config.load(write(tmp_path, documents)).environment("staging").account == "111122223333"
 
 
-def test_without_an_approval_there_is_no_question(tmp_path: Path) -> None:
+def test_a_pipeline_may_have_no_approval(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["pipeline.toml"], "environments", ["dev"])
     put(documents["pipeline.toml"], "approval_before", [])
@@ -155,7 +155,7 @@ def test_environments_know_where_the_pipeline_is() -> None:
         assert (environment.tools_account, environment.tools_region) == ("101112131415", "us-east-1")
 
 
-def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
+def test_waves_are_read_in_their_order(tmp_path: Path) -> None:
     documents = pristine()
     put(documents["pipeline.toml"], "waves", [["intake"], ["catalog", "studio"]])
 
@@ -163,10 +163,10 @@ def test_waves_are_read_as_they_are_written(tmp_path: Path) -> None:
 
 
 def _twins(**changes: Any) -> Documents:
-    """Production in two regions side by side.
+    """Return production in two regions, deployed side by side.
 
     Args:
-        changes: dotted keys of the second one, with `__` for the dots, and their values.
+        changes: Values of the second one, by dotted key with `__` for the dots.
     """
     documents = pristine()
     documents["prod-eu.toml"] = {**pristine()["prod.toml"], "region": "eu-central-1"}
@@ -183,7 +183,7 @@ def test_environments_side_by_side_take_one_turn(tmp_path: Path) -> None:
 
     assert [[each.name for each in turn] for turn in settings.turns] == [["dev"], ["staging"], ["prod", "prod-eu"]]
     assert [settings.leader(each.name) for each in settings.environments] == ["dev", "staging", "prod", "prod"]
-    # And the first one's approval is the approval of both
+    # The first one's approval is for both
     assert settings.pipeline.approval_before == ("prod",)
 
 
@@ -209,7 +209,7 @@ def test_a_stage_has_one_rule_for_environments_side_by_side(tmp_path: Path, key:
     assert line.endswith("pipeline.toml has both in one list of side_by_side: use the same")
 
 
-def test_a_default_is_the_same_when_written_out(tmp_path: Path) -> None:
+def test_an_explicit_default_is_the_same(tmp_path: Path) -> None:
     settings = config.load(write(tmp_path, _twins(deployment__on_failure="ROLLBACK", deployment__frozen=False)))
 
     assert len(settings.turns[-1]) == 2

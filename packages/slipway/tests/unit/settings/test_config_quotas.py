@@ -1,4 +1,4 @@
-"""How many builds of a compute type a pipeline can have running at once."""
+"""The number of builds of a compute type that a pipeline may run at the same time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_builds_of_one_run_order_run_side_by_side() -> None:
     assert builds_at_once(beside) == {SMALL: Builds(of_one_execution=2, of_all=2)}
 
 
-def test_stages_hold_an_execution_each() -> None:
+def test_each_stage_may_run_its_own_execution() -> None:
     small, medium = {"Ref": "Small"}, {"Ref": "Medium"}
     stages = _template([_build("a", medium)], [_build("b", small, 1), _build("c", small, 2)], [_build("d", small)])
     assert builds_at_once(stages) == {
@@ -42,12 +42,12 @@ def test_stages_hold_an_execution_each() -> None:
     }
 
 
-def test_actions_of_other_kinds_are_no_builds() -> None:
+def test_other_actions_are_not_counted_as_builds() -> None:
     approval = {"Name": "Approve", "ActionTypeId": {"Provider": "Manual"}, "Configuration": {}}
     assert builds_at_once(_template([approval])) == {}
 
 
 @pytest.mark.parametrize("project", ["by-name", {"Ref": "Elsewhere"}])
-def test_unknown_projects_are_not_passed_over(project: Any) -> None:
+def test_unknown_projects_are_reported(project: Any) -> None:
     with pytest.raises(LookupError, match="a: project"):
         builds_at_once(_template([_build("a", project)]))

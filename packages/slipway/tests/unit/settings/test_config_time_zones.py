@@ -1,4 +1,4 @@
-"""Time zones of a deployment window are those that CodePipeline takes."""
+"""The time zones of a deployment window are those that CodePipeline accepts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SUMMER = datetime(2026, 7, 1, 12, tzinfo=UTC)
         ("EST", -5.0),
     ],
 )
-def test_every_documented_form_is_taken(name: str, hours: float) -> None:
+def test_every_documented_form_is_accepted(name: str, hours: float) -> None:
     assert SUMMER.astimezone(time_zone(name)).utcoffset() == timedelta(hours=hours)
 
 

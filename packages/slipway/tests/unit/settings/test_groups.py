@@ -1,4 +1,4 @@
-"""Groups of services with a pipeline each."""
+"""Groups of services, each with its own pipeline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_group_has_its_own_app(tmp_path: Path) -> None:
     # When one is read
     two = config.load(folder, group="two")
 
-    # Then all names of its pipeline are its own, and its services are the only ones
+    # Then its pipeline has its own names, and only its own services
     assert (pipeline_name(two.pipeline.app), pipeline_stack(two.pipeline.app)) == ("shop-two", "shop-two-pipeline")
     assert (two.pipeline.qualifier, two.pipeline.key_alias) == ("two", "keys-two")
     assert two.pipeline.permissions_boundary == "shop-two-bootstrap-permissions-boundary"
@@ -83,7 +83,7 @@ def test_the_variable_names_the_group(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"pipeline-one": [FIRST, *OTHERS]}, "must not"),
     ],
 )
-def test_groups_that_cannot_be_are_refused(tmp_path: Path, groups: dict[str, list[str]], wrong: str) -> None:
+def test_invalid_groups_are_refused(tmp_path: Path, groups: dict[str, list[str]], wrong: str) -> None:
     # Given
     tables = {
         name: {"services": services, "qualifier": f"q{number}"}
@@ -98,7 +98,7 @@ def test_groups_that_cannot_be_are_refused(tmp_path: Path, groups: dict[str, lis
 
 
 @pytest.mark.parametrize("groups", [[], "one", {"one": 1}])
-def test_groups_that_are_no_tables_are_refused(tmp_path: Path, groups: object) -> None:
+def test_groups_that_are_not_tables_are_refused(tmp_path: Path, groups: object) -> None:
     with pytest.raises(ConfigurationError, match="groups"):
         config.load(_folder(tmp_path, groups=groups))
 
@@ -116,7 +116,7 @@ def test_one_qualifier_serves_one_group(tmp_path: Path) -> None:
 
 
 def test_folders_of_many_services_fit_into_few_patterns() -> None:
-    # Given forty services with names as long as they may be
+    # Given forty services with names of the maximum length
     names = [f"service-{number:012d}" for number in range(40)]
 
     # When

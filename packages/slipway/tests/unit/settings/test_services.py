@@ -1,4 +1,4 @@
-"""A service brings the model of its settings; the platform composes them."""
+"""A service defines the model of its settings, and the platform combines the models."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_service_without_an_api_needs_neither_throttle_nor_api(tmp_path: Path)
         assert environment.settings_of(ClockSettings).traffic.of("worker") == 2.0
 
 
-def test_traffic_that_a_service_does_not_name_is_not_known() -> None:
+def test_unnamed_traffic_is_unknown() -> None:
     with pytest.raises(KeyError, match="requests_per_second"):
         ClockTraffic(worker_invocations_per_second=2.0).of("api")
 
@@ -57,7 +57,7 @@ def test_settings_of_missing_service_are_not_found() -> None:
         specimen.SETTINGS.environments[0].settings_of(ClockSettings)
 
 
-def test_a_switch_for_development_alone_is_refused_elsewhere(tmp_path: Path) -> None:
+def test_a_development_only_switch_is_refused_elsewhere(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as refused:
         config.load(write(tmp_path, _documents(debug={"open": True})), services=MODELS)
 
@@ -67,7 +67,7 @@ def test_a_switch_for_development_alone_is_refused_elsewhere(tmp_path: Path) -> 
     assert "development" not in {kinds.get(problem.file) for problem in problems}
 
 
-def test_the_same_models_compose_the_same_class() -> None:
+def test_the_same_models_give_the_same_class() -> None:
     assert compose(MODELS) is compose(dict(MODELS))
 
 

@@ -1,4 +1,4 @@
-"""How traffic moves, by CodeDeploy's configurations."""
+"""Traffic shifts, as defined by CodeDeploy's deployment configurations."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from slipway.settings.shifts import LONGEST_MINUTES, PREDEFINED, PREFIX, Shift, 
 SHIFTS = st.builds(Shift, st.sampled_from([ShiftKind.CANARY, ShiftKind.LINEAR]), st.integers(1, 99), st.integers(1, 29))
 
 
-def test_predefined_are_those_that_cdk_knows() -> None:
-    # Given CDK's constants, which have CodeDeploy's names
+def test_predefined_configurations_are_those_of_cdk() -> None:
+    # Given CDK's constants, which use CodeDeploy's names
     constants = [
         name for name in dir(codedeploy.LambdaDeploymentConfig) if name.startswith(("ALL", "CANARY", "LINEAR"))
     ]
@@ -41,7 +41,7 @@ def test_predefined_are_those_that_cdk_knows() -> None:
         ("Linear40PercentEvery2Minutes", ((0, 0.4), (120, 0.8), (240, 1)), 4),
     ],
 )
-def test_names_say_steps(name: str, steps: Any, minutes: float) -> None:
+def test_names_define_the_steps(name: str, steps: Any, minutes: float) -> None:
     shift = Shift.named(name)
 
     assert steps is None or shift.steps == steps
@@ -51,13 +51,13 @@ def test_names_say_steps(name: str, steps: Any, minutes: float) -> None:
 
 
 @given(shift=SHIFTS)
-def test_name_and_template_lead_back_to_the_shift(shift: Shift) -> None:
+def test_shift_is_read_back_from_name_and_template(shift: Shift) -> None:
     kind = f"TimeBased{shift.kind}"
     figures = {f"{shift.kind}Percentage": shift.percent, f"{shift.kind}Interval": shift.minutes}
 
     assert Shift.named(shift.name) == Shift.named(f"{PREFIX}{shift.name}") == shift
     assert Shift.of_template({"TrafficRoutingConfig": {"Type": kind, kind: figures}}) == shift
-    # And shares grow until the last, which is all
+    # And the shares increase up to the last, which is all traffic
     shares = [share for _, share in shift.steps]
     assert shares == sorted(set(shares))
     assert shift.moved(0, shift.full_after) == pytest.approx(60 * sum(shift.weights))
@@ -132,14 +132,14 @@ def test_each_minute_has_its_share(name: str, weights: list[float]) -> None:
     assert Shift.named(name).weights == weights
 
 
-def test_what_moved_is_the_integral_of_the_share() -> None:
-    # Given 10 % for five minutes, then all
+def test_moved_traffic_is_the_integral_of_the_share() -> None:
+    # Given 10 % for five minutes, then all traffic
     shift = Shift.named("Canary10Percent5Minutes")
-    # When the new version's traffic of some times is asked for
+    # When the new version's traffic in different intervals is computed
     assert shift.moved(0, 300) == pytest.approx(30)
     assert shift.moved(240, 360) == pytest.approx(6 + 60)
     assert shift.moved(400, 500) == pytest.approx(100)
-    # And a linear one adds up its steps: 10 % of a minute, 20 % of the next, …
+    # And a linear shift adds up its steps: 10 % of one minute, 20 % of the next, …
     assert Shift.named("Linear10PercentEvery1Minute").moved(0, 540) == pytest.approx(60 * 4.5)
     assert Shift.named("AllAtOnce").moved(0, 10) == pytest.approx(10)
 
@@ -155,5 +155,5 @@ def test_what_moved_is_the_integral_of_the_share() -> None:
         ("Canary10Percent5Minutes", "Canary10Percent5Minutes", False),
     ],
 )
-def test_more_at_first_or_all_sooner_is_looser(new: str, old: str, looser: bool) -> None:
+def test_larger_or_faster_shifts_are_looser(new: str, old: str, looser: bool) -> None:
     assert Shift.named(new).is_looser_than(Shift.named(old)) is looser

@@ -1,4 +1,4 @@
-"""What reports say of a function's memory."""
+"""Memory advice for a function, from its reports."""
 
 from __future__ import annotations
 
@@ -52,23 +52,23 @@ def test_reports_of_another_size_are_left_out() -> None:
     assert advise(old + new, size=512, invocations=Decimal(1), duration=PRICE).used == 100
 
 
-def test_a_million_invocations_cost_what_the_page_says() -> None:
-    # Given 1,000,000 invocations of 100 ms at 512 MB: 50,000 GB-seconds
+def test_cost_of_a_million_invocations() -> None:
+    # Given 1,000,000 invocations of 100 ms with 512 MB: 50,000 GB-seconds
     advice = _advise(100, 512)
     assert advice.monthly == Decimal("0.0000133334") * 50_000
-    # Then a quarter of the memory costs a quarter, or as much where the function takes four times as long
+    # Then a quarter of the memory costs a quarter, or the same if the function takes four times as long
     assert (advice.lowest, advice.highest) == (advice.monthly / 4, advice.monthly)
 
 
 def test_more_than_one_cpu_does_not_slow_one_thread() -> None:
-    # Given a function with two vCPUs that may have one and a quarter
+    # Given a function with two vCPUs for which 1.3 are suggested
     advice = _advise(1_800, 3_538)
     assert advice.suggested == 2_304
     assert advice.lowest == advice.highest == advice.monthly * 2_304 / 3_538
 
 
 @given(used=st.integers(1, LARGEST), size=st.integers(128, LARGEST))
-def test_a_suggestion_holds_what_was_used(used: int, size: int) -> None:
+def test_a_suggestion_covers_the_used_memory(used: int, size: int) -> None:
     advice = _advise(min(used, size), size)
     assert advice.suggested >= min(LARGEST, min(used, size) * HEADROOM) or advice.suggested == size == LARGEST
     assert advice.lowest <= advice.highest

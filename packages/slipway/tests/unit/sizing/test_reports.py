@@ -1,4 +1,4 @@
-"""Reports of Lambda in both formats, and samples of many."""
+"""Lambda's reports are read in both formats, and sampled if there are many."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_both_formats_give_the_same_report(message: str) -> None:
         '{"type": "platform.report", "record": {"metrics": {}}}',
     ],
 )
-def test_other_events_are_no_reports(message: str) -> None:
+def test_other_events_are_ignored(message: str) -> None:
     assert parse_report(message) is None
 
 

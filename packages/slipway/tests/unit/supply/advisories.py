@@ -1,6 +1,6 @@
-"""Whoever is asked for known vulnerabilities, in a process of its own: `python advisories.py <recorded folder>`.
+"""A server of known vulnerabilities: `python advisories.py <recorded folder>`.
 
-It answers as OSV's `/v1/query` and npm's registry do, with what was recorded of them, and prints its address.
+It answers like OSV's `/v1/query` and npm's registry, with recorded responses, and prints its address.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 def handler(recorded: Path) -> type[BaseHTTPRequestHandler]:
-    """Answers from a folder with `osv.json` (`name version` → advisories) and `npm.json` (name → advisories)."""
+    """Create a handler that answers from `osv.json` (by `name version`) and `npm.json` (by name)."""
     osv = json.loads((recorded / "osv.json").read_text(encoding="utf-8"))
     npm = json.loads((recorded / "npm.json").read_text(encoding="utf-8"))
 
@@ -33,11 +33,11 @@ def handler(recorded: Path) -> type[BaseHTTPRequestHandler]:
                 self.send_error(404)
 
         def do_GET(self) -> None:
-            # Without the versions of a package, npm takes an advisory's own range.
+            # Without a package's versions, npm uses the advisory's own range
             self.send_error(404)
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
         def _answer(self, content: Any) -> None:
             body = json.dumps(content).encode()

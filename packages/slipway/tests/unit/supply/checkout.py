@@ -1,4 +1,4 @@
-"""A small checkout, installed, built and synthesised, to plant faults in."""
+"""A small checkout that is installed, built and synthesised, in which tests plant faults."""
 
 from __future__ import annotations
 
@@ -23,37 +23,37 @@ GIT = ("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "comm
 
 
 def pin(name: str, number: str, *, marker: str = "", via: str = "-r requirements/in.txt") -> str:
-    """An entry of a lock file of Python, as uv writes it."""
+    """Return an entry of a Python lock file, as uv writes it."""
     digest = hashlib.sha256(f"{name} {number}".encode()).hexdigest()
     return f"{name}=={number}{f' ; {marker}' if marker else ''} \\\n    --hash=sha256:{digest}\n    # via {via}\n"
 
 
 def metadata(name: str, number: str, *more: str) -> str:
-    """A package's own metadata."""
+    """Return a package's own metadata."""
     return "\n".join(("Metadata-Version: 2.4", f"Name: {name}", f"Version: {number}", *more, "", ""))
 
 
 @dataclass
 class Checkout:
-    """What `write` leaves in a folder, with nothing wrong in it."""
+    """The content of a checkout without faults."""
 
     root: Path
     layer: dict[str, str] = field(
         default_factory=lambda: {"alpha": metadata("alpha", "1.0", "License-Expression: MIT")}
     )
-    """Package → its metadata in the layer, which its lock pins too."""
+    """Metadata of the layer's packages, which its lock file pins too."""
     tools: tuple[str, ...] = ("packaging",)
-    """Names of Python's tools; they are installed where the tests run."""
+    """Python tools; they are installed where the tests run."""
     npm: Mapping[str, tuple[str, str]] = field(default_factory=lambda: {"left": ("1.0.0", "MIT")})
-    """Name → version and licence."""
+    """Version and licence of npm packages, by name."""
     notices: Mapping[str, str] = field(default_factory=dict)
-    """Npm's package → what it lists of what is bundled into it."""
+    """Notices of packages that are bundled into an npm package, by its name."""
     code: str = "import alpha\n"
     environ: Mapping[str, str] = field(default_factory=dict)
     python: Path = Path(sys.executable)
 
     def write(self) -> ScannedTree:
-        """Write all of it, and commit it."""
+        """Write and commit everything."""
         self._locks()
         self._npm()
         self.put(HANDLER, self.code)
@@ -63,7 +63,7 @@ class Checkout:
         return self.repository()
 
     def repository(self) -> ScannedTree:
-        """As the steps see it."""
+        """Return the checkout as the steps see it."""
         return ScannedTree(root=self.root, python=self.python, environ=self.environ or dict(os.environ))
 
     def put(self, name: str, text: str) -> Path:
@@ -79,12 +79,12 @@ class Checkout:
             subprocess.run([*GIT, *words], cwd=self.root, check=True, capture_output=True)
 
     def zips(self) -> None:
-        """Build: the zips and their manifest; and synthesise: an asset manifest that publishes them."""
+        """Build the zips and their manifest, and synthesise an asset manifest that publishes them."""
         assets = self.root / "build" / "assets"
         assets.mkdir(parents=True, exist_ok=True)
         cache = self.root / "build" / "cache"
         if not cache.exists():
-            # Kingfisher compiles its rules for seconds where it has not done so before.
+            # Kingfisher takes seconds to compile its rules unless they are cached.
             ScannedTree(root=ROOT).cache.mkdir(parents=True, exist_ok=True)
             cache.symlink_to(ScannedTree(root=ROOT).cache)
         layer = {f"python/{name}-1.dist-info/METADATA": text for name, text in self.layer.items()}
@@ -107,7 +107,7 @@ class Checkout:
         self.put("cdk.out/assembly-dev/Data.assets.json", json.dumps({"version": "55.0.0", "files": files}))
 
     def stub(self, name: str, out: str, *, code: int = 0) -> Path:
-        """A program that answers what was recorded of a real one."""
+        """Create a program that prints the recorded output of a real one."""
         self.put(f"stub/{name}.out", out)
         program = self.put(f"stub/{name}", f'#!/bin/sh\ncat "{self.root}/stub/{name}.out"\nexit {code}\n')
         program.chmod(0o755)
@@ -139,7 +139,7 @@ class Checkout:
 
 
 def make_zip(path: Path, content: Mapping[str, str]) -> str:
-    """Write a zip; gives its digest."""
+    """Write a zip and return its digest."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, text in content.items():
             archive.writestr(zipfile.ZipInfo(name), text)
@@ -147,5 +147,5 @@ def make_zip(path: Path, content: Mapping[str, str]) -> str:
 
 
 def stated(package: str, expression: str) -> StatedLicence:
-    """What a policy says of a package that says nothing itself."""
+    """State the licence of a package that has none in its metadata."""
     return StatedLicence(package=package, expression=expression, reason="the text of it stands in its LICENSE")

@@ -1,4 +1,4 @@
-"""Known vulnerabilities: a vulnerable pin is red, and who asked nobody is never green."""
+"""Known vulnerabilities: a vulnerable pin is red, and an audit without an index is never green."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 TODAY = date(2026, 11, 1)
 VULNERABLE = {"requests": metadata("requests", "2.19.1")}
-MENDED = {"requests": metadata("requests", "2.20.0")}
+FIXED = {"requests": metadata("requests", "2.20.0")}
 
 
 @pytest.fixture
 def asked() -> Iterator[Audit]:
-    """Somebody who knows what was recorded, in a process of its own: here no socket can be opened."""
+    """Start a server with recorded advisories in a subprocess, since tests cannot open sockets here."""
     with _asked(RECORDED) as found:
         yield found
 
@@ -69,7 +69,7 @@ def javascript(checkout: Checkout, asked: Audit, *, today: date = TODAY) -> Outc
     return audit.javascript(checkout.write(), asked, today=today)
 
 
-# By the real tools
+# --- With the real tools ---
 
 
 @pytest.mark.requirement("gates before any account")
@@ -81,15 +81,15 @@ def test_vulnerable_python_pin_fails_and_fixed_one_passes(tmp_path: Path, asked:
     assert (finding.place, finding.rule) == ("pkg:pypi/requests@2.19.1", "PYSEC-2018-28")
     assert finding.message.endswith("(take 2.20.0)")
 
-    mended = python(Checkout(tmp_path / "green", layer=MENDED), asked)
+    fixed = python(Checkout(tmp_path / "green", layer=FIXED), asked)
 
-    assert (mended.state, mended.findings) == (StepState.PASSED, ())
-    assert "pkg:pypi/requests@2.20.0" in mended.scanned
+    assert (fixed.state, fixed.findings) == (StepState.PASSED, ())
+    assert "pkg:pypi/requests@2.20.0" in fixed.scanned
 
 
 @pytest.mark.requirement("gates before any account")
 def test_vulnerable_npm_package_fails_and_fixed_one_passes(tmp_path: Path, asked: Audit) -> None:
-    # Given one that is bundled into another, so that no lock file knows it
+    # Given a package that is bundled into another, so that no lock file lists it
     bundled = "** lodash@4.17.20 - https://example.com | MIT\n"
     checkout = Checkout(tmp_path / "red", npm={"left": ("1.0.0", "MIT")}, notices={"left": bundled})
 
@@ -99,13 +99,13 @@ def test_vulnerable_npm_package_fails_and_fixed_one_passes(tmp_path: Path, asked
     assert finding.rule == "GHSA-35jh-r3h4-6jhm"
     assert finding.message == "high: Command Injection in lodash (in left/node_modules/lodash)"
 
-    mended = javascript(Checkout(tmp_path / "green", notices={"left": bundled.replace(".20", ".21")}), asked)
+    fixed = javascript(Checkout(tmp_path / "green", notices={"left": bundled.replace(".20", ".21")}), asked)
 
-    assert (mended.state, mended.findings) == (StepState.PASSED, ())
+    assert (fixed.state, fixed.findings) == (StepState.PASSED, ())
 
 
 def test_an_index_without_advisories_makes_it_not_done(tmp_path: Path, knowing_nothing: Audit) -> None:
-    # Given a mirror that answers, and does not know of what was planted either
+    # Given a mirror that answers, but does not know the planted vulnerability
     of_python = python(Checkout(tmp_path / "python"), knowing_nothing)
     of_npm = javascript(Checkout(tmp_path / "npm"), knowing_nothing)
 
@@ -116,7 +116,7 @@ def test_an_index_without_advisories_makes_it_not_done(tmp_path: Path, knowing_n
 
 @pytest.mark.requirement("gates before any account")
 def test_without_an_index_the_audit_is_not_done(tmp_path: Path) -> None:
-    # Given a port that nobody listens to
+    # Given a port that nobody listens on
     nobody = Audit(osv="http://127.0.0.1:9/v1/query", npm_registry="http://127.0.0.1:9")
 
     of_python = python(Checkout(tmp_path / "python"), nobody)
@@ -137,11 +137,11 @@ def test_the_planted_package_is_not_one_that_the_locks_pin() -> None:
         planted_among([ours, django])
 
 
-# By what the tools answered
+# --- With recorded answers ---
 
 
 def answered(checkout: Checkout, *more: dict[str, Any], planted: bool = True) -> Checkout:
-    """A checkout whose pip-audit answers for its packages, with what is given of some."""
+    """Return a checkout whose pip-audit answers for its packages, with the given answers for some."""
     repository = checkout.write()
     pins = {(one.name, one.version) for one in layer(repository)}
     pins |= {(one.name, one.version) for one in tools(repository) if one.kind is PackageKind.PYTHON}
@@ -170,7 +170,7 @@ def accepted(**more: Any) -> Audit:
     return Audit(accepted=(AcceptedAdvisory.model_validate(words),))
 
 
-def test_an_answer_without_faults_is_green(tmp_path: Path) -> None:
+def test_an_answer_without_vulnerabilities_is_green(tmp_path: Path) -> None:
     assert python(answered(Checkout(tmp_path)), Audit()).state is StepState.PASSED
 
 
@@ -217,11 +217,11 @@ def test_no_answer_at_all_makes_it_not_done(tmp_path: Path, out: str) -> None:
     found = python(checkout, Audit())
 
     assert found.state is StepState.NOT_DONE
-    # What would have been asked about is told all the same
+    # The packages to audit are listed nevertheless
     assert "pkg:pypi/alpha@1.0" in found.scanned
 
 
-def test_npm_says_why_it_could_not_ask(tmp_path: Path) -> None:
+def test_npm_error_is_reported(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     program = checkout.stub("npm", '{"message": "405 Method Not Allowed", "error": {}}', code=1)
     checkout.environ = {"PATH": f"{program.parent}:{os.defpath}"}
@@ -247,11 +247,11 @@ def test_npm_counts_one_version_at_two_places_twice(tmp_path: Path, asked: Audit
 
     found = audit.javascript(repository, asked, today=TODAY)
 
-    # Then npm's own count is the number of places, and the planted fault is found
+    # Then npm counts the places, and the planted vulnerability is found
     assert (found.state, found.summary) == (StepState.PASSED, "3 packages asked about")
 
 
-def test_npm_has_to_ask_about_every_package(tmp_path: Path) -> None:
+def test_npm_has_to_audit_every_package(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     answer = {"auditReportVersion": 2, "vulnerabilities": {}, "metadata": {"dependencies": {"total": 1}}}
     program = checkout.stub("npm", json.dumps(answer))

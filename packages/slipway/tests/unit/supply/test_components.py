@@ -1,4 +1,4 @@
-"""The lock files are read whole, or not at all."""
+"""Lock files are read completely, or not at all."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_every_pin_of_this_platform_is_read(tmp_path: Path) -> None:
         ("./here \\\n    --hash=sha256:00\n", "lock.txt: './here' is not a pin"),
     ],
 )
-def test_what_is_no_pin_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_pin_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SupplyError, match=re.escape(message)):
         read(tmp_path, text)
 
 
-def test_it_is_known_what_brought_a_package_in(tmp_path: Path) -> None:
+def test_requirements_of_a_package_are_known(tmp_path: Path) -> None:
     path = tmp_path / "lock.txt"
     path.write_text(pin("alpha", "1.0") + pin("beta", "1.0", via="alpha"), encoding="utf-8")
 
@@ -56,7 +56,7 @@ def test_it_is_known_what_brought_a_package_in(tmp_path: Path) -> None:
     assert (alpha.direct, beta.direct, beta.needed_by) == (True, False, (alpha.purl,))
 
 
-def test_packages_of_npm_have_what_is_bundled_into_them(tmp_path: Path) -> None:
+def test_npm_packages_include_bundled_packages(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path, notices={"left": "** @a/in@2.0 - https://example.com | MIT AND ISC\n"})
 
     inside, left = npm(checkout.write())
@@ -79,7 +79,7 @@ LOCK: dict[str, Any] = {
     "node_modules/space": {"resolved": "packages/space", "link": True},
     "packages/space": {"version": "1.0.0", "dependencies": {"real": "2"}},
 }
-"""A lock with nested packages, one version at two places, an alias, an optional package, and a workspace."""
+"""A lock file with nested packages, one version at two places, an alias, an optional package, and a workspace."""
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def nested(tmp_path: Path) -> ScannedTree:
     return repository
 
 
-def test_aliased_package_goes_by_its_own_name(nested: ScannedTree) -> None:
+def test_aliased_package_keeps_its_own_name(nested: ScannedTree) -> None:
     found = {one.purl: one for one in npm(nested)}
 
     assert found["pkg:npm/real@1.0.0"].direct
@@ -117,7 +117,7 @@ def test_optional_package_of_another_platform_is_listed(nested: ScannedTree) -> 
     assert "pkg:npm/far@1.0.0" in {one.purl for one in npm(nested)}
 
 
-def test_workspace_is_no_component_but_what_it_needs_is_direct(nested: ScannedTree) -> None:
+def test_dependencies_of_a_workspace_are_direct(nested: ScannedTree) -> None:
     found = {one.name: one for one in npm(nested) if one.version == "2.0.0" or one.name == "space"}
 
     assert "space" not in found
@@ -147,8 +147,8 @@ def test_every_form_of_an_npm_licence_is_read(tmp_path: Path, said: object, lice
     assert [one.licence for one in npm(repository)] == [licence]
 
 
-def test_bundled_packages_lie_below_the_package_that_has_them(tmp_path: Path) -> None:
-    # Given two versions of a package, each with something bundled
+def test_bundled_packages_belong_to_their_package(tmp_path: Path) -> None:
+    # Given two versions of a package, each with a bundled package
     checkout = Checkout(tmp_path)
     repository = checkout.write()
     places = {"node_modules/tool": "1.0.0", "node_modules/a/node_modules/tool": "2.0.0"}
@@ -164,7 +164,7 @@ def test_bundled_packages_lie_below_the_package_that_has_them(tmp_path: Path) ->
     assert {place: lock[f"{place}/node_modules/in"]["version"] for place in places} == places
 
 
-def test_what_is_not_installed_cannot_be_looked_into(tmp_path: Path) -> None:
+def test_bundled_packages_need_an_installation(tmp_path: Path) -> None:
     repository = Checkout(tmp_path).write()
     (tmp_path / "node_modules" / "left").rename(tmp_path / "elsewhere")
 
@@ -173,7 +173,7 @@ def test_what_is_not_installed_cannot_be_looked_into(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("text", "message"), [("{", "is damaged"), (None, "is missing")])
-def test_unusable_npm_lock_is_one_clear_line(tmp_path: Path, text: str | None, message: str) -> None:
+def test_unusable_npm_lock_is_reported_in_one_line(tmp_path: Path, text: str | None, message: str) -> None:
     repository = Checkout(tmp_path).write()
     path = tmp_path / "package-lock.json"
     path.unlink() if text is None else path.write_text(text, encoding="utf-8")
@@ -182,7 +182,7 @@ def test_unusable_npm_lock_is_one_clear_line(tmp_path: Path, text: str | None, m
         npm(repository)
 
 
-def test_the_layer_is_read_for_what_it_is_built_for() -> None:
+def test_the_layer_is_read_for_its_target_platform() -> None:
     assert repository.LAMBDA_PYTHON == build.LAMBDA_PYTHON
     assert build.LAMBDA_PLATFORM.startswith(repository.LAMBDA_MACHINE)
 
@@ -191,5 +191,5 @@ def test_committed_locks_contain_well_known_packages() -> None:
     assert {"aws-lambda-powertools", "pydantic"} <= {one.name for one in layer(REAL)}
     found = {one.name for one in tools(REAL)}
     assert {"aws-cdk-lib", "aws-cdk", "bandit", "pip-audit", "kingfisher-bin"} <= found
-    # And what is bundled into the CDK's tools, which no lock file knows
+    # Packages bundled into the CDK's tools, which no lock file lists
     assert sum(1 for one in npm(REAL) if one.bundled_in) > 100

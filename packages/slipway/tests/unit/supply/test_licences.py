@@ -1,4 +1,4 @@
-"""Licences: what the policy does not allow is red, and so is what nothing says clearly."""
+"""Licences: those that the policy does not allow are red, and so are unclear ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_forbidden_licence_fails_and_its_fix_passes(tmp_path: Path) -> None:
     assert (green.state, green.findings) == (StepState.PASSED, ())
 
 
-def test_a_licence_that_is_allowed_for_tools_does_not_ship(tmp_path: Path) -> None:
+def test_a_licence_for_tools_only_may_not_ship(tmp_path: Path) -> None:
     tool = judged(Checkout(tmp_path / "tool", npm={"left": ("1.0.0", "MPL-2.0")}))
     ships = judged(Checkout(tmp_path / "ships", layer=layer("License-Expression: MPL-2.0")))
 
@@ -64,7 +64,7 @@ def test_a_forbidden_licence_among_the_tools_is_red(
     assert "GPL-2.0-only is not allowed in the tools" in message
 
 
-def test_what_is_bundled_and_cannot_be_read_is_red(tmp_path: Path) -> None:
+def test_unreadable_bundled_licences_are_red(tmp_path: Path) -> None:
     with pytest.raises(SupplyError, match="its bundled packages are unknown"):
         judged(Checkout(tmp_path, notices={"left": "** something else | MIT\n"}))
 
@@ -81,20 +81,20 @@ def test_what_is_bundled_and_cannot_be_read_is_red(tmp_path: Path) -> None:
         ([], "unknown"),
         (["License: MIT", MIT_CLASSIFIER, "Classifier: License :: OSI Approved"], "MIT"),
         (["License: BSD-3-Clause", "Classifier: License :: OSI Approved :: BSD License"], "BSD-3-Clause"),
-        # What no list knows counts: MIT beside it may be one of two, or only a part.
+        # A classifier missing in the list counts: with MIT it may be a choice, or only a part
         ([MIT_CLASSIFIER, GPL_CLASSIFIER], "unknown"),
         ([MIT_CLASSIFIER, "Classifier: License :: Other/Proprietary License"], "unknown"),
         (["License: MIT", GPL_CLASSIFIER], "unknown"),
         (["License: MIT OR GPL-2.0-only", MIT_CLASSIFIER], "MIT OR GPL-2.0-only"),
         (["License: MIT AND ISC", MIT_CLASSIFIER, "Classifier: License :: DFSG approved"], "MIT AND ISC"),
         ([GPL_CLASSIFIER], "unknown"),
-        # What SPDX's grammar cannot split
+        # Expressions that SPDX's grammar cannot split
         *((["License: " + line], "unknown") for line in ODD),
         (["License: MIT, GPL-2.0-only", MIT_CLASSIFIER], "unknown"),
         (["License: © 2020, somebody & others; all rights reserved", MIT_CLASSIFIER], "MIT"),
     ],
 )
-def test_the_licence_is_read_where_it_stands_clearly(tmp_path: Path, more: list[str], expression: str) -> None:
+def test_the_clearest_licence_metadata_is_used(tmp_path: Path, more: list[str], expression: str) -> None:
     repository = Checkout(tmp_path, layer=layer(*more)).write()
 
     (found,) = licences.Reader(repository, MIT).shipped()
@@ -156,7 +156,7 @@ def test_a_layer_of_another_version_than_the_lock_is_red(tmp_path: Path) -> None
     assert "locked, but installed is 0.9" in messages(outcome)[0]
 
 
-def test_the_list_is_written(tmp_path: Path) -> None:
+def test_the_list_of_licences_is_written(tmp_path: Path) -> None:
     judged(Checkout(tmp_path))
 
     written = json.loads((tmp_path / "build" / "report" / "licences.json").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What was scanned is what is shipped: any other zip, package or file turns it red."""
+"""Exactly what was scanned is shipped: any other zip, package or file is red."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def write(checkout: Checkout, name: str, text: str) -> None:
 
 
 def scanned(repository: ScannedTree, *, audited: bool = True) -> dict[str, Outcome]:
-    """How the steps before it ended: the audit's packages are those of the lock, the SAST's file the one that ships."""
+    """Return the outcomes of the scans: the audit covered the lock's packages, and SAST the file that ships."""
     of_python = ("pkg:pypi/alpha@1.0",)
     return {
         "audit-python": Outcome.of([], "asked", scanned=of_python)
@@ -40,14 +40,14 @@ def scanned(repository: ScannedTree, *, audited: bool = True) -> dict[str, Outco
 
 
 def judged(checkout: Checkout, plant: Callable[[Checkout], None] = lambda _: None) -> Outcome:
-    """The step, with a fault planted after the scans."""
+    """Run the step, with a fault planted after the scans."""
     repository = checkout.write()
     earlier = scanned(repository)
     plant(checkout)
     return match.check(repository, earlier)
 
 
-def test_what_was_scanned_and_ships_is_green_and_recorded(checkout: Checkout) -> None:
+def test_scanned_and_shipped_assets_are_green_and_recorded(checkout: Checkout) -> None:
     outcome = judged(checkout)
 
     assert (outcome.state, outcome.findings) == (StepState.PASSED, ())
@@ -58,13 +58,13 @@ def test_what_was_scanned_and_ships_is_green_and_recorded(checkout: Checkout) ->
         ("layer.zip", True, ["cdk.out/assembly-dev/Data.assets.json"]),
         ("layer-local.zip", False, []),
     ]
-    # And the digests are those of the assembly's own files
+    # And the digests are those of the assembly's files
     for one in recorded[:2]:
         assert one["sha256"] == digest(repository.assembly / f"asset.{one['name']}")
 
 
 def tampered(checkout: Checkout) -> None:
-    """A zip of the assembly that somebody put a file into."""
+    """Add a file to a zip of the assembly."""
     make_zip(checkout.root / "cdk.out" / "asset.items.zip", {HANDLER: checkout.code, "more.py": ""})
 
 
@@ -81,19 +81,19 @@ def changed(checkout: Checkout) -> None:
 
 
 def built_again(checkout: Checkout) -> None:
-    """Another layer after the scans: with a package that none of them saw."""
+    """Rebuild the layer after the scans, with an additional package."""
     checkout.layer["beta"] = metadata("beta", "1.0")
     checkout.zips()
 
 
 def other_code(checkout: Checkout) -> None:
-    """Code that no scan saw, built from what is not in the repository."""
+    """Build code that is not in the repository, and was not scanned."""
     checkout.code = "import gamma\n"
     checkout.zips()
 
 
 def more_code(checkout: Checkout) -> None:
-    """A file that ships beside the ones that were read."""
+    """Add an unscanned file that ships with the others."""
     assets = checkout.root / "build" / "assets"
     content = {HANDLER: checkout.code, "services/items/runtime/more.py": ""}
     records = json.loads((assets / "manifest.json").read_text(encoding="utf-8"))
@@ -133,13 +133,13 @@ def test_locked_package_missing_from_the_layer_fails(checkout: Checkout) -> None
     assert "pkg:pypi/alpha@1.0: is in licences, but does not ship in the layer" in messages
 
 
-def test_an_assembly_of_some_services_may_leave_zips_out(checkout: Checkout) -> None:
+def test_an_assembly_of_some_services_may_omit_zips(checkout: Checkout) -> None:
     checkout.environ = {"SLIPWAY_SERVICES": "none"}
 
     assert judged(checkout, left_out).state is StepState.PASSED
 
 
-def test_an_audit_that_was_not_done_is_said(checkout: Checkout) -> None:
+def test_a_missing_audit_is_noted(checkout: Checkout) -> None:
     repository = checkout.write()
 
     outcome = match.check(repository, scanned(repository, audited=False))
@@ -160,7 +160,7 @@ def test_image_or_late_file_fails(checkout: Checkout) -> None:
     assert found == [f"{name} is not a zip in build/assets, so no scan covered it" for name in ("image image", "late")]
 
 
-def test_a_zip_that_is_not_what_was_built_is_refused(checkout: Checkout) -> None:
+def test_a_zip_that_differs_from_the_build_is_refused(checkout: Checkout) -> None:
     repository = checkout.write()
     make_zip(repository.layer, {"python/alpha-1.dist-info/METADATA": metadata("alpha", "2.0")})
 
@@ -175,12 +175,12 @@ def test_a_zip_that_is_not_what_was_built_is_refused(checkout: Checkout) -> None
         ("cdk.out/assembly-dev/Data.assets.json", "{", r"Data\.assets\.json is damaged: run `make synth`"),
     ],
 )
-def test_damaged_input_is_one_clear_line(checkout: Checkout, name: str, text: str, message: str) -> None:
+def test_damaged_input_is_reported_in_one_line(checkout: Checkout, name: str, text: str, message: str) -> None:
     with pytest.raises(SupplyError, match=message):
         judged(checkout, lambda it: write(it, name, text))
 
 
-def test_missing_assembly_is_one_clear_line(checkout: Checkout) -> None:
+def test_missing_assembly_is_reported_in_one_line(checkout: Checkout) -> None:
     judged(checkout)
     repository = checkout.repository()
     (repository.assembly / "assembly-dev" / "Data.assets.json").unlink()

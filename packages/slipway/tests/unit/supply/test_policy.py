@@ -1,4 +1,4 @@
-"""The policy is checked whole, and the committed one is used up."""
+"""The policy is validated completely, and the committed one has no unused entries."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LICENCES = '[licences]\nshipped = ["MIT"]\ntools = []\n'
         ),
     ],
 )
-def test_wrong_input_is_one_clear_line(tmp_path: Path, text: str, message: str) -> None:
+def test_wrong_input_is_reported_in_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "policy.toml"
     path.write_text(text, encoding="utf-8")
 
@@ -48,12 +48,12 @@ def test_wrong_input_is_one_clear_line(tmp_path: Path, text: str, message: str) 
     assert "\n" not in str(raised.value)
 
 
-def test_a_policy_that_is_missing_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_policy_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(SupplyError, match=r"none\.toml cannot be read \(No such file or directory\)"):
         load_policy(tmp_path / "none.toml")
 
 
-def test_the_committed_policy_lets_nothing_copyleft_ship() -> None:
+def test_the_committed_policy_ships_no_copyleft() -> None:
     policy = load_policy(POLICY_FILE)
 
     assert not [name for name in policy.licences.shipped if name.startswith(("GPL", "AGPL", "LGPL", "MPL", "EPL"))]

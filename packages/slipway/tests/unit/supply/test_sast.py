@@ -1,4 +1,4 @@
-"""Static analysis by the real Bandit: a planted finding is red, and its acceptance is granular and gives a reason."""
+"""Static analysis with the real Bandit: a planted finding is red, and an exception needs a rule and a reason."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ def test_mark_without_rule_or_reason_fails(tmp_path: Path, mark: str, rules: set
     assert {rule for _, rule in found(outcome)} == rules
 
 
-def test_a_mark_where_nothing_is_found_any_more_is_red(tmp_path: Path) -> None:
+def test_a_stale_mark_is_red(tmp_path: Path) -> None:
     outcome = scanned(tmp_path, f"x = 1  # nosec B307{WHY}\n")
 
     assert found(outcome) == [(f"{HANDLER}:1", "stale")]
 
 
-def test_a_text_that_speaks_of_the_mark_is_none(tmp_path: Path) -> None:
+def test_a_mark_in_a_string_is_ignored(tmp_path: Path) -> None:
     assert scanned(tmp_path, 'x = "# nosec"\n').state is StepState.PASSED
 
 
-def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
+def test_a_rule_is_left_out_only_under_its_folder(tmp_path: Path) -> None:
     def rules(under: str) -> Sast:
         return left_out(under=under)
 
@@ -82,7 +82,7 @@ def test_a_rule_is_left_out_under_a_folder_alone(tmp_path: Path) -> None:
     assert inside.state is StepState.PASSED
     assert inside.notes == ("B307 is left out under services (1 places): what it evaluates is drawn by us",)
     assert by_name.state is StepState.PASSED
-    # And what leaves out nothing is stale
+    # An exception that covers nothing is stale
     assert found(outside) == [("policy.toml", "stale"), (f"{HANDLER}:2", "B307")]
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_cannot_be_read_is_red(tmp_path: Path) -> None:
     assert (HANDLER, "unread") in found(scanned(tmp_path, "def handler(:\n"))
 
 
-def test_a_new_file_is_looked_at_before_it_is_committed(tmp_path: Path) -> None:
+def test_an_uncommitted_file_is_scanned(tmp_path: Path) -> None:
     repository = Checkout(tmp_path).write()
     (tmp_path / "new.py").write_text(EVAL, encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""Bills of materials: valid by CycloneDX's schema, complete, and the same bytes for the same commit."""
+"""Bills of materials: valid by CycloneDX's schema, complete, and reproducible for a commit."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_both_bills_are_written_and_valid(tmp_path: Path) -> None:
     outcome = sbom.check(repository, MIT)
 
     assert (outcome.state, outcome.scanned) == (StepState.PASSED, ("pkg:pypi/alpha@1.0",))
-    # Then the layer's names it by its digest, and what it holds with licence and the digest that is locked
+    # Then the layer's bill has the layer's digest, and its packages with licence and locked digest
     layer = written(repository, sbom.LAYER_FILE)
     (alpha,) = layer["components"]
     assert layer["specVersion"] == "1.6"
     assert layer["metadata"]["component"]["hashes"][0]["content"] == digest(repository.layer)
     assert (alpha["purl"], [one["license"]["id"] for one in alpha["licenses"]]) == ("pkg:pypi/alpha@1.0", ["MIT"])
     assert [one["alg"] for one in alpha["hashes"]] == ["SHA-256"]
-    # And the tools' has what is bundled inside of what it is bundled into
+    # And the tools' bill lists bundled packages inside their package
     tools = {one["name"]: one for one in written(repository, sbom.TOOLS_FILE)["components"]}
     assert tools.keys() == {"left", "packaging", "pip"}
     assert [one["purl"] for one in tools["left"]["components"]] == ["pkg:npm/%40a/in@2.0"]
@@ -55,7 +55,7 @@ def test_the_same_commit_gives_the_same_bytes(tmp_path: Path) -> None:
     assert b"2023-11-14T22:13:20+00:00" in bills[0]
 
 
-def test_a_date_that_is_none_is_wrong_input(tmp_path: Path) -> None:
+def test_an_invalid_date_is_wrong_input(tmp_path: Path) -> None:
     repository = Checkout(tmp_path, environ={"SOURCE_DATE_EPOCH": "yesterday"}).write()
 
     with pytest.raises(SupplyError, match="SOURCE_DATE_EPOCH = 'yesterday'"):
@@ -67,7 +67,7 @@ def test_a_date_that_is_none_is_wrong_input(tmp_path: Path) -> None:
     [{"bomFormat": "SPDX"}, {"components": [{"name": "a"}]}, {"serialNumber": "7"}, {"whatever": 1}],
     ids=lambda damage: next(iter(damage)),
 )
-def test_a_bill_that_the_schema_does_not_allow_is_named(tmp_path: Path, damage: Mapping[str, Any]) -> None:
+def test_a_bill_that_violates_the_schema_is_named(tmp_path: Path, damage: Mapping[str, Any]) -> None:
     repository = Checkout(tmp_path).write()
     sbom.check(repository, MIT)
     bill = written(repository, sbom.LAYER_FILE)
@@ -88,7 +88,7 @@ def test_an_invalid_bill_is_red(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     }
 
 
-def test_a_bill_is_read_back_with_what_is_bundled(tmp_path: Path) -> None:
+def test_a_bill_is_read_back_with_bundled_packages(tmp_path: Path) -> None:
     repository = Checkout(tmp_path, notices={"left": "** in@2.0 - https://example.com | MIT\n"}).write()
     sbom.check(repository, MIT)
 

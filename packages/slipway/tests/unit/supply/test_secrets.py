@@ -1,4 +1,4 @@
-"""Secrets by the real Kingfisher: a planted one is red in the files and in the history, and is never repeated."""
+"""Secrets with the real Kingfisher: one in the files or the history is red, and is never repeated in a report."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unit.supply.checkout import Checkout
 
 
 def drawn(count: int, *, seed: str) -> str:
-    """Letters and digits that no file holds, so that the scan of this repository does not find them."""
+    """Return letters and digits that no file contains, so that a scan of this repository does not find them."""
     return "".join(random.Random(seed).choices(string.ascii_letters + string.digits, k=count))
 
 
@@ -63,7 +63,7 @@ def test_a_planted_secret_is_red_and_its_fix_green(tmp_path: Path, text: str, ru
 
     assert outcome.state is StepState.FAILED
     assert ("notes.txt:1", rule) in rules(outcome)
-    # And nothing that we write repeats it
+    # And no output repeats it
     for value in (TOKEN, PASSWORD, KEY):
         assert value not in json.dumps(outcome.plain())
 
@@ -106,14 +106,14 @@ def test_an_expired_exception_for_a_value_is_red(tmp_path: Path) -> None:
     assert rules(outcome) == {("policy.toml", "expired")}
 
 
-def test_an_acceptance_of_what_is_found_nowhere_is_red(tmp_path: Path) -> None:
+def test_a_stale_acceptance_is_red(tmp_path: Path) -> None:
     outcome = looked(Checkout(tmp_path).write(), TOKEN)
 
     assert rules(outcome) == {("policy.toml", "stale")}
 
 
-def test_a_checkout_without_history_says_so(tmp_path: Path) -> None:
-    # Given what a source hands out as a zip
+def test_a_checkout_without_history_is_noted(tmp_path: Path) -> None:
+    # Given files without a git history, as in a source's zip
     repository = Checkout(tmp_path).write()
     (tmp_path / ".git").rename(tmp_path.parent / f"{tmp_path.name}-git")
     (tmp_path / "notes.txt").write_text(f"url = {TOKEN}\n", encoding="utf-8")
@@ -124,7 +124,7 @@ def test_a_checkout_without_history_says_so(tmp_path: Path) -> None:
     assert outcome.notes == ("the history was not scanned, because this checkout has none",)
 
 
-def test_unreadable_history_is_not_a_missing_one(tmp_path: Path) -> None:
+def test_unreadable_history_is_not_treated_as_missing(tmp_path: Path) -> None:
     repository = Checkout(tmp_path).write()
     (tmp_path / ".git").rename(tmp_path.parent / f"{tmp_path.name}-git")
     (tmp_path / ".git").write_text("gitdir: nowhere\n", encoding="utf-8")
@@ -138,7 +138,7 @@ def test_unreadable_history_is_not_a_missing_one(tmp_path: Path) -> None:
     [("", 0), ("", 2), ('{"findings": [], "metadata": {"summary": {}}}', 0)],
     ids=["nothing", "2", "odd"],
 )
-def test_a_scan_that_broke_off_is_no_scan(tmp_path: Path, out: str, code: int) -> None:
+def test_an_aborted_scan_is_not_accepted(tmp_path: Path, out: str, code: int) -> None:
     checkout = Checkout(tmp_path)
     checkout.python = checkout.stub("kingfisher", out, code=code).with_name("python")
 

@@ -55,7 +55,7 @@ class Compute:
 
 
 class Intake(Service[Security, Data, Compute]):
-    """Records that are sent with an API key, and worked off from a queue."""
+    """Records that are sent with an API key, and processed from a queue."""
 
     name = "intake"
     description = "Intake: records with an API key, worked off from a queue"

@@ -57,7 +57,7 @@ class Compute:
 
 
 class Studio(Service[Security, Data, Compute]):
-    """Work on what users send who sign in."""
+    """Jobs of signed-in users."""
 
     name = "studio"
     description = "Studio: work for signed-in users"

@@ -10,7 +10,7 @@ from slipway.settings.model import ApiTraffic, Capacity, FunctionSettings, HttpS
 
 
 class Uploads(BaseModel):
-    """What becomes of uploaded objects."""
+    """How uploaded objects are stored."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 

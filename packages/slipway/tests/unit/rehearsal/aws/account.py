@@ -1,4 +1,4 @@
-"""One account."""
+"""An in-memory account."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from unit.rehearsal.aws.functions import Functions
 from unit.rehearsal.aws.identity import NOT_AUTHORIZED, REGION, Iam, Role, Sts, Who
 from unit.rehearsal.aws.others import Alarms, Buckets, Builds, Gateway, Keys, Logs, Parameters, Rules, Secrets, Topics
 
-# Where the IAM action is not the name of the operation.
+# Operations whose IAM action has another name
 _ACTIONS = {"lambda:Invoke": "lambda:InvokeFunction"}
-# Where the service itself looks at both sides.
+# Operations for which the service itself checks caller and target
 _UNCHECKED = frozenset({"sts:AssumeRole"})
 
 
 @dataclass
 class Account:
-    """One account, in place of `slipway.emulator.server.Emulator`."""
+    """An account that replaces `slipway.emulator.server.Emulator`."""
 
     account: str
     folder: Path = Path("nowhere")
@@ -32,12 +32,12 @@ class Account:
     plain_port: int = 4567
     pid: int | None = None
     roles: dict[tuple[str, str], Role] = field(default_factory=dict)
-    """Account and name → role. Doubles of other accounts' callers are here too."""
+    """Roles by account and name, including doubles of callers in other accounts."""
     sessions: dict[str, Who] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
-    """Each call: the role, or `root`, and the IAM action."""
+    """Calls in order: the role, or `root`, and the IAM action."""
     recycled: list[str] = field(default_factory=list)
-    """Functions whose environments were ended, with the version if it was one; an empty text for all."""
+    """Functions whose environments were ended, with the version if given; an empty string for all."""
 
     def __post_init__(self) -> None:
         self.s3, self.functions, self.formation, self.iam = Buckets(), Functions(), Formation(self), Iam(self)
@@ -66,23 +66,23 @@ class Account:
 
     @property
     def root(self) -> Credentials:
-        """Of the account itself."""
+        """Return the account's root credentials."""
         return Credentials(self.account, EMULATED_SECRET)
 
     def role(self, name: str, *may: str, trusts: set[str] | None = None) -> str:
-        """Make a role; gives its ARN.
+        """Create a role and return its ARN.
 
         Args:
-            name: of the role.
-            may: actions, or `action resource`.
-            trusts: who may assume it. Default: the services of AWS.
+            name: Name of the role.
+            may: Allowed actions, each as `action` or `action resource`.
+            trusts: Principals that may assume the role. Default: AWS's services.
         """
         statements = [(action, resource or "*") for action, _, resource in (each.partition(" ") for each in may)]
         self.roles[self.account, name] = Role({"service"} if trusts is None else trusts, statements)
         return f"arn:aws:iam::{self.account}:role/{name}"
 
     def as_role(self, name: str) -> Credentials:
-        """A session of one of its roles, whoever trusts whom."""
+        """Return a session of a role, regardless of its trust."""
         key = f"ASIA{uuid4().hex[:16].upper()}"
         self.sessions[key] = Who(self.account, name, "test")
         return Credentials(key, "secret", f"token of {key}")
@@ -97,11 +97,11 @@ class Account:
         return self
 
     def session(self, credentials: Credentials | None = None) -> Session:
-        """A session; of the root by default."""
+        """Return a session, of the root by default."""
         return Session(self, credentials or self.root)
 
     def ask(self, service: str, credentials: Credentials, operation: str, name: str, parameters: Any) -> Any:
-        """Ask one of its services."""
+        """Call one of the account's services."""
         action = f"{service}:{operation}"
         action = _ACTIONS.get(action, action)
         who = self._who(credentials)
@@ -120,11 +120,11 @@ class Account:
 
 
 class Session:
-    """In place of a boto3 session."""
+    """Replaces a boto3 session."""
 
     def __init__(self, account: Account, credentials: Credentials) -> None:
         self._account, self._credentials = account, credentials
 
     def client(self, service: str, **_: Any) -> Any:
-        """A client of a service; how it is set up is of no account here."""
+        """Return a client of a service; its configuration is ignored."""
         return Client(service, partial(self._account.ask, service, self._credentials))

@@ -1,4 +1,4 @@
-"""Clients that ask a service in memory, and hold both ways against botocore's model of it."""
+"""Clients that call an in-memory service, and validate requests and responses against botocore's model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from botocore.validate import ParamValidator
 _LOADER = create_loader()
 
 Ask = Callable[[str, str, dict[str, Any]], Any]
-"""Operation in both spellings and its parameters → the answer."""
+"""Calls an operation, given both spellings of its name and its parameters, and returns the response."""
 
 
 class RefusedError(Exception):
-    """What a service answers when it refuses."""
+    """A refusal, as a service returns it."""
 
     def __init__(self, code: str, message: str = "") -> None:
         self.code, self.message = code, message or code
@@ -32,7 +32,7 @@ class RefusedError(Exception):
 
 @cache
 def model(service: str) -> ServiceModel:
-    """What botocore knows of a service."""
+    """Return botocore's model of a service."""
     return ServiceModel(_LOADER.load_service_model(service, "service-2"), service)
 
 
@@ -53,16 +53,16 @@ def _valid(parameters: Any, shape: Any) -> None:
 
 
 def body(content: bytes) -> StreamingBody:
-    """A body as botocore gives it."""
+    """Return a body as botocore does."""
     return StreamingBody(io.BytesIO(content), len(content))
 
 
 class Client:
-    """In place of a boto3 client.
+    """Replaces a boto3 client.
 
     Args:
-        service: its name in boto3.
-        ask: answers.
+        service: Name of the service in boto3.
+        ask: Calls an operation of the service.
     """
 
     def __init__(self, service: str, ask: Ask) -> None:
@@ -79,7 +79,7 @@ class Client:
         return lambda **parameters: self._call(name, parameters)
 
     def get_paginator(self, name: str) -> Paginator[Any]:
-        """All pages of an operation."""
+        """Return a paginator over all pages of an operation."""
         operation = _operations(self._service)[name]
         pages = PaginatorModel(_LOADER.load_service_model(self._service, "paginators-1")).get_paginator(operation)
         return Paginator(getattr(self, name), pages, model(self._service).operation_model(operation))

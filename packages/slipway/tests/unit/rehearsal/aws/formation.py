@@ -1,4 +1,4 @@
-"""CloudFormation in memory."""
+"""An in-memory CloudFormation."""
 
 # ruff: noqa: N803
 
@@ -33,23 +33,23 @@ class Stack:
 
 
 class Formation:
-    """CloudFormation, which like the emulator sees no change where outputs alone change, but in `UpdateStack`.
+    """CloudFormation; like the emulator's, its change sets miss changes of outputs, and `UpdateStack` applies them.
 
-    What was begun goes on by one step each time somebody asks for the stack.
+    An operation advances by one step each time the stack is described.
     """
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self.stacks: dict[str, Stack] = {}
         self.fails: dict[str, str] = {}
-        """Logical id → why it fails."""
+        """Resources that fail, with the reason, by logical id."""
         self.cancels: set[str] = set()
-        """Logical ids that are cancelled because another one fails."""
+        """Logical ids of resources that are canceled because another one fails."""
         self.unknown_types: set[str] = set()
         self.page = 100
-        """How many changes, or events, fit on a page."""
+        """Maximum number of changes, or events, on a page."""
         self.older_pages = 0
-        """How often more than the newest page of events was asked for."""
+        """How often an event page other than the newest was read."""
         self._steps: dict[str, Iterator[None]] = {}
 
     def _of(self, name: str) -> Stack:
@@ -176,7 +176,7 @@ class Formation:
     def _play(
         self, name: str, stack: Stack, kind: str, changes: list[dict[str, Any]], template: dict[str, Any]
     ) -> Iterator[None]:
-        """What the stack goes through, a step at a time."""
+        """Yield the steps of the stack's operation."""
         self._happens(name, stack, name, "AWS::CloudFormation::Stack", f"{kind}_IN_PROGRESS")
         stack.status = f"{kind}_IN_PROGRESS"
         yield

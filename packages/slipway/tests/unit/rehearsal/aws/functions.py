@@ -1,4 +1,4 @@
-"""Lambda in memory."""
+"""An in-memory Lambda."""
 
 # ruff: noqa: N803
 
@@ -16,16 +16,16 @@ from unit.rehearsal.aws.identity import Who
 
 @dataclass
 class Function:
-    """A function: its handler's name, its role, and what its versions do."""
+    """A function: the name of its handler, its role, and the behaviour of its versions."""
 
     role: str = "role"
     handler: str = "services.items.runtime.hooks.api_handler"
     versions: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
-    """Version → what it makes of an event; `$LATEST` serves the versions that are not here."""
+    """Handlers by version; `$LATEST` serves versions that are not listed."""
     aliases: dict[str, tuple[str, dict[str, float]]] = field(default_factory=dict)
-    """Alias → main version and the weights of others."""
+    """Main version and weights of the others, by alias."""
     log: str = ""
-    """What it writes."""
+    """The function's log output."""
 
 
 class Functions:
@@ -34,15 +34,15 @@ class Functions:
     def __init__(self) -> None:
         self.all: dict[str, Function] = {}
         self.happened: list[tuple[str, str, Any]] = []
-        """What was done, in order: `invoke` with function:version and the event, or `route` with function:alias and the
+        """Calls in order: `invoke` with function:version and the event, or `route` with function:alias and the
         versions' weights."""
 
     def invocations(self) -> list[str]:
-        """Function and version of each call, in order."""
+        """Return function and version of each invocation, in order."""
         return [what for kind, what, _ in self.happened if kind == "invoke"]
 
     def routes(self) -> list[dict[str, float]]:
-        """The weights that an alias was given, in order."""
+        """Return the weights that an alias was given, in order."""
         return [weights for kind, _, weights in self.happened if kind == "route"]
 
     def _named(self, name: str) -> tuple[str, Function, str]:

@@ -1,4 +1,4 @@
-"""Who asks, who may, and the services that say so: IAM and STS."""
+"""Callers, roles and permissions, with in-memory IAM and STS."""
 
 # ruff: noqa: N803
 
@@ -27,12 +27,12 @@ class Role:
     """A role: who may assume it, and what it may do."""
 
     trusts: set[str] = field(default_factory=set)
-    """Services, ARNs of roles, or `arn:…:root` for whoever in an account may."""
+    """Services, ARNs of roles, or `arn:…:root` for anyone in an account who is allowed to."""
     may: list[tuple[str, str]] = field(default_factory=list)
-    """Patterns of an action and of a resource."""
+    """Patterns of allowed actions and resources."""
 
     def allows(self, action: str, resource: str = "*") -> bool:
-        """Whether it may do something; without a resource, to anything."""
+        """Return True if an action is allowed on a resource; without a resource, on any."""
         return any(
             fnmatchcase(action.lower(), mine.lower()) and (resource == "*" or fnmatchcase(resource, theirs))
             for mine, theirs in self.may
@@ -41,7 +41,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Who:
-    """Whose credentials a request carries."""
+    """The caller whose credentials a request carries."""
 
     account: str
     role: str | None = None
@@ -49,14 +49,14 @@ class Who:
 
     @property
     def arn(self) -> str:
-        """As IAM names it."""
+        """The caller's ARN."""
         if self.role is None:
             return f"arn:aws:iam::{self.account}:root"
         return f"arn:aws:sts::{self.account}:assumed-role/{self.role}/{self.session}"
 
 
 class Sts:
-    """Gives sessions to whom a role trusts and whose own policies allow it."""
+    """Issues sessions to callers that a role trusts and whose own policies allow it."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
@@ -70,7 +70,7 @@ class Sts:
         mine = f"arn:aws:iam::{who.account}:role/{who.role}" if who.role else ""
         trusted = bool({f"arn:aws:iam::{who.account}:root", mine} & role.trusts)
         if who.role is None:
-            # The root of an account stands for the services of AWS there.
+            # The account's root represents AWS's services there
             trusted = trusted or (who.account == account and "service" in role.trusts)
         elif not self._account.roles[who.account, who.role].allows("sts:AssumeRole", RoleArn):
             raise refused
@@ -89,12 +89,12 @@ class Sts:
 
 
 class Iam:
-    """Roles, and what they may do."""
+    """Roles and their permissions."""
 
     def __init__(self, account: Account) -> None:
         self._account = account
         self.keys: dict[str, list[str]] = {}
-        """User → access keys."""
+        """Access keys by user."""
 
     def create_role(self, who: Who, *, RoleName: str, AssumeRolePolicyDocument: str) -> dict[str, Any]:
         if (who.account, RoleName) in self._account.roles:

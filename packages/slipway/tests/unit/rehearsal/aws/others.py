@@ -1,4 +1,4 @@
-"""The smaller services in memory."""
+"""The smaller services, in memory."""
 
 # ruff: noqa: N803
 
@@ -13,15 +13,15 @@ from unit.rehearsal.aws.identity import Who
 
 
 class Buckets:
-    """S3, with every bucket that is asked for."""
+    """S3, in which any requested bucket exists."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], bytes] = {}
         self.expire: dict[str, int] = {}
-        """Bucket → days after which its objects are deleted."""
+        """Days after which a bucket's objects expire, by bucket."""
         self.policies: dict[str, str] = {}
         self.keys: dict[str, str] = {}
-        """Bucket → ARN of the key that it encrypts with."""
+        """ARN of the key that a bucket is encrypted with, by bucket."""
 
     def get_bucket_encryption(self, who: Who, *, Bucket: str) -> dict[str, Any]:
         if Bucket not in self.keys:
@@ -51,11 +51,11 @@ class Buckets:
 
 
 class Keys:
-    """Customers' keys, as KMS has them."""
+    """KMS's customer managed keys."""
 
     def __init__(self) -> None:
         self.policies: dict[str, str] = {}
-        """ARN → policy."""
+        """Policies by ARN."""
 
     def describe_key(self, who: Who, *, KeyId: str) -> dict[str, Any]:
         return {"KeyMetadata": {"KeyId": KeyId.rpartition("/")[2], "Arn": KeyId}}
@@ -65,7 +65,7 @@ class Keys:
 
 
 class Builds:
-    """CodeBuild; like the emulator's, it starts nothing."""
+    """CodeBuild; like the emulator's, it runs nothing."""
 
     def __init__(self) -> None:
         self.projects: dict[str, dict[str, Any]] = {}
@@ -82,7 +82,7 @@ class Builds:
 
 
 class Alarms:
-    """CloudWatch, as far as its alarms are looked up."""
+    """CloudWatch, limited to looking up and setting alarms."""
 
     def __init__(self) -> None:
         self.all: dict[str, dict[str, Any]] = {}
@@ -151,7 +151,7 @@ class Secrets:
 
 @dataclass
 class Rule:
-    """A rule of a bus."""
+    """A rule of an event bus."""
 
     pattern: dict[str, Any] | None
     targets: list[dict[str, Any]]
@@ -162,11 +162,11 @@ class Rule:
 
 @dataclass
 class Rules:
-    """EventBridge, as far as rules are looked up and asked."""
+    """EventBridge, limited to listing rules and testing patterns."""
 
     all: dict[str, Rule] = field(default_factory=dict)
     listed: int = 0
-    """How often they were."""
+    """How often rules were listed."""
 
     def list_rules(self, who: Who, *, EventBusName: str) -> dict[str, Any]:
         self.listed += 1
@@ -197,7 +197,7 @@ class Rules:
 
 
 def _meets(pattern: dict[str, Any], event: Any) -> bool:
-    """Whether an event has what a pattern of exact values asks for."""
+    """Return True if an event matches a pattern of exact values."""
     return isinstance(event, dict) and all(
         _meets(wanted, event.get(key)) if isinstance(wanted, dict) else event.get(key) in wanted
         for key, wanted in pattern.items()
@@ -205,7 +205,7 @@ def _meets(pattern: dict[str, Any], event: Any) -> bool:
 
 
 def _distribution(name: str) -> dict[str, Any]:
-    """What CloudFront lists of a distribution."""
+    """Return a distribution as CloudFront lists it."""
     none: dict[str, Any] = {"Quantity": 0}
     texts = ("Id", "ARN", "Status", "Comment", "PriceClass", "WebACLId", "HttpVersion")
     return {
@@ -223,7 +223,7 @@ def _distribution(name: str) -> dict[str, Any]:
 
 @dataclass
 class Gateway:
-    """API Gateway in both versions, CloudFront and Cognito, as far as it is asked what is there."""
+    """API Gateway in both versions, CloudFront and Cognito, limited to looking up what exists."""
 
     rest: set[str] = field(default_factory=set)
     http: set[str] = field(default_factory=set)

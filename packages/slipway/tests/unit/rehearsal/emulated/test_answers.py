@@ -1,4 +1,4 @@
-"""What leaves an emulated account: access logs, answers without a body, encryption as S3 writes it."""
+"""Output of an emulated account: access logs, responses without a body, encryption in S3's format."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_unknown_variable_is_a_dash() -> None:
 
 
 def sent(*messages: dict[str, Any]) -> list[dict[str, Any]]:
-    """What of an application's messages reaches the server."""
+    """Return the messages of an application that reach the server."""
     found: list[dict[str, Any]] = []
 
     async def send(message: Any) -> None:
@@ -50,7 +50,7 @@ def test_an_answer_without_content_loses_body_and_length(status: int) -> None:
     assert (start["headers"], body["body"]) == ([(b"x", b"y")], b"")
 
 
-def test_other_answers_stay_as_they_are() -> None:
+def test_other_answers_are_not_changed() -> None:
     messages = (
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]},
         {"type": "http.response.body", "body": b"{}"},

@@ -1,4 +1,4 @@
-"""Changes of a table's indexes that CloudFormation refuses."""
+"""Index changes that CloudFormation refuses."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from slipway.emulator.extensions.changes import refused_indexes
 
 
 def table(**keys: str) -> dict[str, Any]:
-    """Properties of a table with these indexes, by the attribute each is on."""
+    """Return a table's properties with these indexes, each on the given attribute."""
     return {
         "GlobalSecondaryIndexes": [
             {"IndexName": name, "KeySchema": [{"AttributeName": key, "KeyType": "HASH"}], "Projection": {}}
@@ -36,7 +36,7 @@ def test_one_index_at_a_time_is_accepted(before: dict[str, Any], after: dict[str
     [
         (table(a="x"), table(a="x", b="y", c="z")),
         (table(a="x", b="y"), {}),
-        # A renamed index is one that goes and one that comes.
+        # A renamed index is one deleted and one created index
         (table(a="x"), table(b="x")),
     ],
 )

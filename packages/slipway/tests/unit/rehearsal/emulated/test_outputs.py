@@ -14,7 +14,7 @@ REFERENCE = {"Fn::GetStackOutput": {"StackName": NAME, "Region": "us-east-1", "O
 
 @pytest.fixture
 def _there(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A stack in us-east-1, seen from eu-west-1."""
+    """Create a stack in us-east-1 that is read from eu-west-1."""
     monkeypatch.setattr(engine, "_resolve_refs", engine._resolve_refs)
     outputs.install()
     set_request_region("us-east-1")
@@ -33,7 +33,7 @@ def test_an_output_of_another_region_is_read() -> None:
 
 
 @pytest.mark.usefixtures("_there")
-def test_an_output_that_no_stack_there_has_is_refused() -> None:
+def test_an_unknown_output_of_another_region_is_refused() -> None:
     missing = {"Fn::GetStackOutput": {**REFERENCE["Fn::GetStackOutput"], "OutputName": "Other"}}
     with pytest.raises(ValueError, match="Other"):
         engine._resolve_refs(missing, {}, {}, {}, {}, "dev-orders", "id")

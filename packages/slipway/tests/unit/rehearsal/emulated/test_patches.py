@@ -1,4 +1,4 @@
-"""Functions of the emulator are replaced only if they are the expected ones."""
+"""The emulator's functions are only replaced if they are the expected ones."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""What a function's answer means for the batch it was handed."""
+"""How a function's response decides which items of a batch failed."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ def test_reported_items_have_failed() -> None:
         ["2"],
     ],
 )
-def test_a_report_that_makes_no_sense_fails_all(answer: Any) -> None:
+def test_an_invalid_report_fails_the_whole_batch(answer: Any) -> None:
     assert list(failed_items(MAPPING, answer, HANDED)) == HANDED
 
 
-def test_reports_count_only_where_they_are_configured() -> None:
+def test_reports_count_only_if_configured() -> None:
     assert list(failed_items({}, {"batchItemFailures": [{"itemIdentifier": "2"}]}, HANDED)) == []

@@ -1,4 +1,4 @@
-"""Requests to AWS: whose they are, and what they ask for, whatever comes."""
+"""Requests to AWS: the caller, service, operation and parameters are read from any request."""
 
 from __future__ import annotations
 

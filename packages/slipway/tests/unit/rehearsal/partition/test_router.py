@@ -1,4 +1,4 @@
-"""The way between the accounts: who asks, which account answers, and what a role may reach."""
+"""The router between accounts: which account answers a request, and which roles may be assumed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
 
 class Way:
-    """The accounts, and what was asked of the API that is answered here."""
+    """The accounts, and the requests that reached the API answered by the router."""
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[tuple[str, dict[str, Any], Requester]] = []
@@ -45,13 +45,13 @@ class Way:
     def sent(
         self, key: str, service: str = "dynamodb", **more: Any
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes] | ForwardTarget:
-        """Send a request that a key has signed."""
+        """Send a request signed with an access key."""
         credential = f"{key}/20261120/{REGION}/{service}/aws4_request"
         signed = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=0"
         return self.partition.answer(request(authorization=signed, **more))
 
     def reached(self, sent: object) -> tuple[str, HttpRequest]:
-        """The account that a request goes on to, and the request."""
+        """Return the account that a request is forwarded to, and the request."""
         assert isinstance(sent, ForwardTarget)
         return sent.emulator.account, sent.request
 
@@ -61,7 +61,7 @@ def way(tmp_path: Path) -> Way:
     return Way(tmp_path)
 
 
-# Whose a request is
+# --- The caller's account ---
 
 
 @pytest.mark.parametrize("account", [TOOLS, DEV, PROD])
@@ -76,20 +76,20 @@ def test_a_session_reaches_the_account_of_its_role(way: Way) -> None:
     assert way.reached(way.sent(deploy.access_key_id))[0] == DEV
 
 
-def test_a_users_key_is_looked_for_once(way: Way) -> None:
+def test_a_users_key_is_looked_up_once(way: Way) -> None:
     way.aws[PROD].iam.keys["caller"] = ["AKIA000000000000USER"]
     assert [way.reached(way.sent("AKIA000000000000USER"))[0] for _ in range(3)] == [PROD] * 3
     assert [action for _, action in way.aws[PROD].asked].count("iam:ListUsers") == 1
 
 
 @pytest.mark.parametrize(("key", "code"), [("AKIANOBODY", "InvalidClientTokenId"), ("123456789012", "AccessDenied")])
-def test_a_key_that_nobody_gave_out_is_refused(way: Way, key: str, code: str) -> None:
+def test_an_unknown_key_is_refused(way: Way, key: str, code: str) -> None:
     with pytest.raises(ApiError, match=key) as error:
         way.sent(key)
     assert (error.value.code, error.value.status) == (code, 403)
 
 
-# What is answered here
+# --- Answered by the router ---
 
 
 def test_missing_api_is_answered_with_the_callers_identity(way: Way) -> None:
@@ -100,20 +100,20 @@ def test_missing_api_is_answered_with_the_callers_identity(way: Way) -> None:
     assert way.asked == [("GetPipelineState", {"name": "slipway"}, Requester(TOOLS, key, "pipeline"))]
 
 
-def test_a_function_of_an_account_asks_in_its_name(way: Way) -> None:
+def test_a_function_calls_with_its_accounts_identity(way: Way) -> None:
     way.sent(
         "ASIAUNKNOWN", "codepipeline", path=f"/_from/{PROD}/".encode(), x_amz_target="CodePipeline.GetPipelineState"
     )
     assert way.asked == [("GetPipelineState", {}, Requester(PROD, "ASIAUNKNOWN"))]
 
 
-def test_what_a_function_hands_over_is_taken(way: Way) -> None:
+def test_requests_of_a_function_are_accepted(way: Way) -> None:
     answer = way.partition.answer(request(path=f"/_rehearsal/{DEV}".encode(), body=b'{"RequestType": "Create"}'))
     assert cast("Answer", answer)[0] == 202
     assert way.taken == [(DEV, {"RequestType": "Create"})]
 
 
-# From one account to another
+# --- Across accounts ---
 
 
 def test_role_is_assumed_across_accounts_if_both_allow(way: Way) -> None:
@@ -139,7 +139,7 @@ def test_the_roles_trust_has_to_allow_it(way: Way, trusts: set[str]) -> None:
         way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
 
 
-def test_a_role_that_trusts_one_role_lets_no_other_in(way: Way) -> None:
+def test_a_role_that_trusts_one_role_refuses_others(way: Way) -> None:
     way.aws[DEV].role("deploy", "*", trusts={PIPELINE})
     way.aws[TOOLS].role("other", "sts:AssumeRole")
     way.partition.assume(DEPLOY, "run", by=way.partition.assume(PIPELINE, "run"))
@@ -163,7 +163,7 @@ def test_session_may_assume_a_role_in_another_account(way: Way) -> None:
         ("arn:aws:iam::123456789012:role/deploy", "AccessDenied"),
     ],
 )
-def test_a_role_that_is_none_is_refused(way: Way, arn: str, code: str) -> None:
+def test_an_invalid_or_unknown_role_is_refused(way: Way, arn: str, code: str) -> None:
     with pytest.raises(ApiError) as error:
         way.partition.assume(arn, "run", by=way.partition.assume(PIPELINE, "run"))
     assert error.value.code == code
@@ -178,7 +178,7 @@ def test_session_is_reused_for_a_while_by_name(way: Way, monkeypatch: pytest.Mon
     assert way.partition.assume(PIPELINE, "one") != first
 
 
-# By the name of a host
+# --- By host name ---
 
 
 def test_an_api_is_found_by_its_own_host(way: Way) -> None:
@@ -230,7 +230,7 @@ def test_a_user_pool_is_found_by_its_client(way: Way) -> None:
 
 
 @pytest.mark.parametrize("host", [f"gone.execute-api.{REGION}.amazonaws.com", "gone.cloudfront.net"])
-def test_a_host_that_no_account_has_is_refused(way: Way, host: str) -> None:
+def test_an_unknown_host_is_refused(way: Way, host: str) -> None:
     with pytest.raises(ApiError, match=f"no account of this rehearsal has {host}"):
         way.partition.answer(request(host=host))
 
@@ -250,7 +250,7 @@ def test_signed_api_request_is_signed_again_for_its_target(way: Way) -> None:
     assert f"Credential={key.access_key_id}/" in sent.header("authorization")
     assert re.search(r"Signature=[0-9a-f]{64}$", sent.header("authorization"))
     assert sent.header("x-amz-security-token") == key.session_token
-    # But not for a key that nobody here knows
+    # But not for an unknown key
     with pytest.raises(ApiError) as error:
         way.sent("ASIAUNKNOWN", "execute-api", path=b"/live/items", host=host)
     assert error.value.code == "InvalidClientTokenId"

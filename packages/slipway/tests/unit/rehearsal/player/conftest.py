@@ -1,4 +1,4 @@
-"""Builds ask for their credentials on the loopback; a test that reaches further fails."""
+"""Builds request credentials on the loopback; a test that reaches further fails."""
 
 from collections.abc import Iterator
 

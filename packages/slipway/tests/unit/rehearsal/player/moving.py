@@ -1,4 +1,4 @@
-"""An account in memory whose CodeDeploy moves an alias from one version to the next."""
+"""An in-memory account whose CodeDeploy moves an alias from one version to the next."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ALL_EVENTS = ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP
 
 
 def fail(event: Any) -> None:
-    """What a broken version does."""
+    """Fail, as a broken version does."""
     raise RuntimeError("broken")
 
 
 class Account:
-    """One account: a function whose alias moves from version 1 to 2, its hook, and its deployment group."""
+    """An account with a function whose alias moves from version 1 to 2, its hook, and its deployment group."""
 
     def __init__(self, folder: Path) -> None:
         self.accounts, behind = accounts_in(folder)
@@ -78,7 +78,7 @@ class Account:
         return {"failures": ["an item without a name was taken"]}
 
     def report(self, execution: str, *, account: str = DEV) -> None:
-        """As the hook does."""
+        """Report success, as the hook does."""
         request = {"lifecycleEventHookExecutionId": execution, "status": self.says}
         self.codedeploy.api("PutLifecycleEventHookExecutionStatus", request, Requester(account, "key", "hook"))
 
@@ -88,7 +88,7 @@ class Account:
         return found
 
     def alarm(self, name: str, *, version: str | None = "2", **more: Any) -> None:
-        """Watch for one error in a minute, of a version or of the function."""
+        """Add an alarm on one error per minute, of a version or of the whole function."""
         dimensions = {"FunctionName": "items"}
         if version:
             dimensions |= {"Resource": "items:live", "ExecutedVersion": version}
@@ -107,7 +107,7 @@ class Account:
         self.group["AlarmConfiguration"]["Alarms"].append({"Name": name})
 
     def deploy(self, configuration: str = CANARY) -> PlayedDeployment:
-        """Deploy."""
+        """Deploy version 2."""
         self.group["DeploymentConfigName"] = configuration
         stack = f"arn:aws:cloudformation:{REGION}:{DEV}:stack/dev-items-compute/1"
         request = ShiftRequest.of(DEV, {"StackId": stack, "ResourceProperties": self.properties})
@@ -117,7 +117,7 @@ class Account:
         return self.record
 
     def fails(self, configuration: str = CANARY, *, match: str) -> PlayedDeployment:
-        """Deploy, and see it fail for a reason."""
+        """Deploy, and expect a failure with a message."""
         with pytest.raises(DeploymentFailedError, match=match):
             self.deploy(configuration)
         assert self.record is not None
@@ -126,7 +126,7 @@ class Account:
 
     @property
     def steps(self) -> list[str]:
-        """What was done in order: calls of the hook, and the share of version 2."""
+        """Return what happened, in order: calls of the hook, and the share of version 2."""
         return [
             "hook" if what.startswith("hook:") else f"{detail.get('2', 0.0):.0%}"
             for kind, what, detail in self.aws.functions.happened
@@ -135,5 +135,5 @@ class Account:
 
     @property
     def serves(self) -> tuple[str, dict[str, float]]:
-        """What the alias points to."""
+        """Return the version and weights of the alias."""
         return self.function.aliases["live"]

@@ -1,6 +1,6 @@
-"""Pipelines as CloudFormation hands them over, in the words of the synthesised template, small enough to read.
+"""Small pipelines, in the form in which CloudFormation passes the synthesised template's properties.
 
-The real one is played in `packages/slipway/tests/local/test_delivery.py`.
+The real pipeline is played in `packages/slipway/tests/local/test_delivery.py`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ BUCKET = "artifacts"
 
 
 def deploy_role(account: str = DEV) -> str:
-    """The role by which the pipeline deploys to an account."""
+    """Return the role with which the pipeline deploys to an account."""
     return f"arn:aws:iam::{account}:role/cdk-hnb659fds-deploy-role-{account}-us-east-1"
 
 
 def action(name: str, kind: str = "Build/CodeBuild", order: int = 1, **more: Any) -> Properties:
-    """An action.
+    """Return an action.
 
     Args:
-        name: of the action.
-        kind: category and provider.
-        order: its run order.
-        more: further properties.
+        name: Name of the action.
+        kind: Category and provider.
+        order: Run order.
+        more: Other properties.
     """
     category, _, provider = kind.partition("/")
     type_id = {"Category": category, "Owner": "AWS", "Provider": provider, "Version": "1"}
@@ -35,7 +35,7 @@ def action(name: str, kind: str = "Build/CodeBuild", order: int = 1, **more: Any
 
 
 def source(**more: Any) -> Properties:
-    """The source action."""
+    """Return the source action."""
     return action(
         "repository",
         "Source/CodeStarSourceConnection",
@@ -46,13 +46,13 @@ def source(**more: Any) -> Properties:
 
 
 def build(name: str = "Synth", order: int = 1, **more: Any) -> Properties:
-    """A build of the project of the same name."""
+    """Return a build action for the project of the same name."""
     settled = {"Configuration": {"ProjectName": name}, "InputArtifacts": [{"Name": "Sources"}], **more}
     return action(name, "Build/CodeBuild", order, **settled)
 
 
 def prepare(stack: str, order: int = 1, *, account: str = DEV) -> Properties:
-    """Makes the change set of a stack."""
+    """Return the action that creates a stack's change set."""
     configuration = {
         "StackName": stack,
         "ActionMode": "CHANGE_SET_REPLACE",
@@ -72,7 +72,7 @@ def prepare(stack: str, order: int = 1, *, account: str = DEV) -> Properties:
 
 
 def deploy(stack: str, order: int = 2, *, account: str = DEV) -> Properties:
-    """Executes the change set of a stack."""
+    """Return the action that executes a stack's change set."""
     configuration = {"StackName": stack, "ActionMode": "CHANGE_SET_EXECUTE", "ChangeSetName": "PipelineChange"}
     return action(
         f"{stack}.Deploy", "Deploy/CloudFormation", order, Configuration=configuration, RoleArn=deploy_role(account)
@@ -80,39 +80,39 @@ def deploy(stack: str, order: int = 2, *, account: str = DEV) -> Properties:
 
 
 def approval(**more: Any) -> Properties:
-    """A manual approval."""
+    """Return a manual approval."""
     return action("Approve", "Approval/Manual", **more)
 
 
 def stage(name: str, *actions: Properties, **more: Any) -> Properties:
-    """A stage."""
+    """Return a stage."""
     return {"Name": name, "Actions": list(actions), **more}
 
 
 def rule(name: str, provider: str, **configuration: str) -> Properties:
-    """A rule of a condition."""
+    """Return a rule of a condition."""
     type_id = {"Category": "Rule", "Owner": "AWS", "Provider": provider, "Version": "1"}
     return {"Name": name, "RuleTypeId": type_id, "Configuration": configuration}
 
 
 def conditions(result: str, *rules: Properties) -> Properties:
-    """The condition of a stage's entry or success."""
+    """Return the condition of a stage's entry or success."""
     return {"Conditions": [{"Result": result, "Rules": list(rules)}]}
 
 
 def retry(mode: str = "ALL_ACTIONS") -> Properties:
-    """What a failed stage that is tried again has for its failure."""
+    """Return the failure configuration of a stage that is retried."""
     return {"Result": "RETRY", "RetryConfiguration": {"RetryMode": mode}}
 
 
 def pipeline(*stages: Properties, **more: Any) -> Properties:
-    """A pipeline of some stages after the source."""
+    """Return a pipeline with these stages after the source."""
     return {
         "Name": "slipway",
         "RoleArn": PIPELINE_ROLE,
         "PipelineType": "V2",
         "ExecutionMode": "QUEUED",
-        # CloudFormation hands booleans and numbers of custom resources over as texts.
+        # CloudFormation passes booleans and numbers of custom resources as strings
         "RestartExecutionOnUpdate": "true",
         "ArtifactStore": {"Type": "S3", "Location": BUCKET},
         "Stages": [stage("Source", source()), *stages],

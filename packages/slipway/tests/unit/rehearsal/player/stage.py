@@ -1,4 +1,4 @@
-"""A player of a written-down pipeline, whose actions do what a test says."""
+"""A player of a pipeline defined by a test, whose actions are functions of the test."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ Does = Callable[[Task], object]
 
 @dataclass
 class Scripted:
-    """Actions that do what they are told, and nothing where they are told nothing."""
+    """Actions that call the test's function for their name, if there is one."""
 
     does: Mapping[str, Does]
     log: list[str] = field(default_factory=list)
-    """Names of the actions, in the order in which they began."""
+    """Names of the actions, in the order in which they started."""
     tasks: list[Task] = field(default_factory=list)
     used: Counter[Substitution] = field(default_factory=Counter)
     source: Path | None = None
@@ -53,7 +53,7 @@ class Scripted:
 
 @dataclass
 class Watcher:
-    """Keeps what a viewer is told, in order."""
+    """A viewer that records its notifications in order."""
 
     told: list[str] = field(default_factory=list)
 
@@ -71,7 +71,7 @@ class Watcher:
 
 
 class Told(Events):
-    """Keeps what EventBridge is told, in order, and tells nobody."""
+    """EventBridge that records the events in order, and delivers them to nobody."""
 
     def __init__(self) -> None:
         self.all: list[dict[str, Any]] = []
@@ -97,18 +97,18 @@ class Told(Events):
         self.refreshed += 1
 
     def states(self, kind: str) -> list[str]:
-        """What became of pipelines, stages or actions, in order."""
+        """Return the states of pipelines, stages or actions, in order."""
         return [f"{each.get('stage', '')} {each['state']}".strip() for each in self.all if each["kind"] == kind]
 
 
 class Play:
-    """A player and all that stands around it.
+    """A player and everything that it needs.
 
     Args:
-        folder: where it works.
-        properties: of the pipeline; None: there is none yet.
-        does: name of an action → what it does.
-        bake: plays the bakes. Default: they hold.
+        folder: Working folder.
+        properties: Properties of the pipeline; None if it doesn't exist yet.
+        does: Functions that actions call, by the action's name.
+        bake: Plays the bakes. By default, they succeed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Actions: a commit through source, build, change sets and approval, each under the role that the pipeline names."""
+"""Actions: a commit passes source, build, change sets and approval, each under the role that the pipeline names."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ DEV_STAGE = stage("dev", prepare(STACK), deploy(STACK))
 
 
 class Delivery:
-    """Accounts with the roles of a bootstrap, a repository, and a player with everything but AWS."""
+    """Accounts with the bootstrap's roles, a repository, and a player that needs no AWS."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,11 +81,11 @@ class Delivery:
         self.outputs: dict[str, Any] = {}
 
     def pipeline_may(self, *actions: str) -> None:
-        """What the pipeline's own role may."""
+        """Set what the pipeline's own role may do."""
         self.tools.role(PIPELINE_ROLE.rpartition("/")[2], *actions)
 
     def dev_trusts(self, *whom: str) -> None:
-        """Who may deploy to dev."""
+        """Set who may deploy to dev."""
         self.dev.role(deploy_role().rpartition("/")[2], "cloudformation:*", "iam:PassRole", trusts=set(whom))
 
     def _ask(self, pending: Pending) -> ApprovalAnswer:
@@ -94,7 +94,7 @@ class Delivery:
         return self.answer
 
     def deliver(self, resources: dict[str, Any], *stages: dict[str, Any], message: str = "A change") -> Execution:
-        """Deliver a commit whose template has some resources."""
+        """Deliver a commit whose template has these resources."""
         repository = self.folder / "repository"
         files = {f"{STACK}.template.json": json.dumps({"Resources": resources, "Outputs": self.outputs})}
         if self.as_for_aws:
@@ -115,7 +115,7 @@ class Delivery:
             self.memory,
             approvals=Approvals(self._ask, stopping),
             events=self.told,
-            # Each run has a folder of its own, as the verbs see to.
+            # Each run has its own folder, as with the verbs
             place=BuildPlace(self.folder / "runs" / message, self.folder / "host", self.folder),
             bake=lambda *_: (True, "quiet"),
             view=self.watcher,
@@ -126,7 +126,7 @@ class Delivery:
 
     @property
     def resources(self) -> dict[str, Any]:
-        """What the stack in dev has."""
+        """Return the resources of the stack in dev."""
         found: dict[str, Any] = self.dev.formation.stacks[STACK].template["Resources"]
         return found
 
@@ -145,13 +145,13 @@ def _stages(execution: Execution) -> list[str]:
     return [f"{each.name} {each.kind} {each.status}" for each in execution.stages]
 
 
-def test_a_commit_goes_all_the_way(delivery: Delivery) -> None:
+def test_a_commit_is_delivered_through_all_stages(delivery: Delivery) -> None:
     # When a commit is delivered
     execution = delivery.deliver({"Key": KEY, "Table": TABLE})
-    # Then its template is what dev has
+    # Then dev has the commit's template
     assert (execution.status, execution.reason) == (PlayStatus.SUCCEEDED, "")
     assert delivery.resources == {"Key": KEY, "Table": TABLE}
-    # And each action says what it did, and where
+    # And each action reports its account and a summary
     actions = _played(execution)
     assert [(each.name, each.account, each.summary) for each in actions.values()] == [
         ("repository", "tools", f"{execution.commit[:12]} A change"),
@@ -163,18 +163,18 @@ def test_a_commit_goes_all_the_way(delivery: Delivery) -> None:
         "Key": "CREATE_COMPLETE",
         "Table": "CREATE_COMPLETE",
     }
-    # And the build's log lies beside the page
+    # And the build's log is stored next to the page
     assert (delivery.folder / "runs" / "A change" / actions["Synth"].log).read_text().endswith("out\n")
 
 
-def test_actions_know_the_execution_that_they_are_of(delivery: Delivery) -> None:
+def test_actions_know_their_execution(delivery: Delivery) -> None:
     asks = approval(Configuration={"CustomData": "Deploy by #{codepipeline.PipelineExecutionId}?"})
     execution = delivery.deliver({}, stage("prod-approval", asks))
     assert [each.comment for each in delivery.asked] == [f"Deploy by {execution.id}?"]
 
 
 def test_an_action_of_another_region_reads_from_its_bucket(delivery: Delivery) -> None:
-    # Given a pipeline whose environment is in another region
+    # Given a pipeline with an environment in another region
     there = [{**each, "Region": "eu-west-1"} for each in (prepare(STACK), deploy(STACK))]
     delivery.stores = {"us-east-1": "artifacts", "eu-west-1": "artifacts-there"}
     # When a commit is delivered
@@ -186,11 +186,11 @@ def test_an_action_of_another_region_reads_from_its_bucket(delivery: Delivery) -
 
 
 def test_outputs_of_a_deployed_stack_are_variables(delivery: Delivery) -> None:
-    # Given an action that gives its stack's outputs a namespace, and one that reads them
+    # Given an action that exports its stack's outputs under a namespace, and an approval that refers to one
     deployed = {**deploy(STACK), "Namespace": "App"}
     asks = approval(Configuration={"CustomData": "Look at #{App.Url}"}, RunOrder=3)
     delivery.outputs = {"Url": {"Value": "https://app"}}
-    # When a commit is delivered, then they are there
+    # When a commit is delivered, then the approval shows the output's value
     execution = delivery.deliver({"Key": KEY}, stage("Build", SYNTH), stage("dev", prepare(STACK), deployed, asks))
     assert (execution.reason, [each.comment for each in delivery.asked]) == ("", ["Look at https://app"])
 
@@ -209,12 +209,12 @@ def test_every_action_works_under_its_own_role(delivery: Delivery) -> None:
 
 
 def test_change_set_needs_what_the_emulator_does_not_check(delivery: Delivery) -> None:
-    # Given a template that has a table scaled, and an execution role that may set alarms of some names alone
+    # Given a template with a scalable table, and an execution role that may only set alarms with certain names
     delivery.as_for_aws = {"Target": {"Type": "AWS::ApplicationAutoScaling::ScalableTarget", "Properties": {}}}
     delivery.dev.role("exec", "dynamodb:*", "cloudwatch:*Alarm* arn:aws:cloudwatch:*:*:alarm:TargetTracking-*")
     # When it is delivered
     execution = delivery.deliver({"Table": TABLE})
-    # Then it fails as it is executed, and nothing was made
+    # Then executing the change set fails, and nothing is created
     assert execution.reason.startswith(
         f"dev/{STACK}.Deploy: {STACK}: Target (AWS::ApplicationAutoScaling::ScalableTarget)"
     )
@@ -228,7 +228,7 @@ def test_a_commit_that_changes_nothing_executes_nothing(delivery: Delivery) -> N
     assert [action.summary for action in execution.stages[2].actions] == ["no changes", "no changes"]
 
 
-def test_builds_may_clone_what_the_source_stands_for(delivery: Delivery) -> None:
+def test_builds_clone_the_source_if_configured(delivery: Delivery) -> None:
     delivery.tools.builds.projects["Synth"]["source"]["buildspec"] = json.dumps(
         {**SPEC, "phases": {"build": {"commands": ["mkdir out", "git log --format=%s >out/log", "cat out/log"]}}}
     )
@@ -241,7 +241,7 @@ def test_builds_may_clone_what_the_source_stands_for(delivery: Delivery) -> None
     assert log.read_text().splitlines()[-1] == "cloned"
 
 
-# Approval
+# --- Approval ---
 
 
 def test_an_approval_shows_what_the_build_made(delivery: Delivery) -> None:
@@ -249,11 +249,11 @@ def test_an_approval_shows_what_the_build_made(delivery: Delivery) -> None:
     execution = delivery.deliver(
         {"Key": KEY}, stage("Build", SYNTH), stage("Ask", approval(Configuration=ASKS)), DEV_STAGE
     )
-    # Then whoever is asked knows what for
+    # Then the approval shows its comment and link
     (pending,) = delivery.asked
     assert (pending.stage, pending.action) == ("Ask", "Approve")
     assert (pending.comment, pending.link) == (f"Deploy {execution.commit}-made?", "https://page")
-    # And so does the topic, which the pipeline's role publishes to
+    # And the pipeline's role publishes the same to the topic
     (message,) = delivery.tools.topics.published
     assert message == {
         "TopicArn": "arn:topic",
@@ -261,9 +261,9 @@ def test_an_approval_shows_what_the_build_made(delivery: Delivery) -> None:
         "Message": f"{pending.comment}\n\nhttps://page",
     }
     assert ("pipeline", "sns:Publish") in delivery.tools.asked
-    # And EventBridge
+    # And EventBridge receives the action's start
     assert [each["state"] for each in delivery.told.all if each["kind"] == "Action"] == ["STARTED"]
-    # And it goes on with the answer
+    # And the execution continues after the answer
     assert _played(execution)["Approve"].summary == "approved: go"
     assert delivery.resources == {"Key": KEY}
 
@@ -276,7 +276,7 @@ def test_an_approval_shows_what_the_build_made(delivery: Delivery) -> None:
         (ApprovalAnswer.TIMED_OUT, None, "no answer within 168 hours"),
     ],
 )
-def test_without_a_yes_nothing_after_it_is_played(
+def test_nothing_is_played_after_a_missing_approval(
     delivery: Delivery, answer: ApprovalAnswer, minutes: str | None, error: str
 ) -> None:
     delivery.answer, delivery.says = answer, "not today"
@@ -287,12 +287,12 @@ def test_without_a_yes_nothing_after_it_is_played(
     assert execution.reason == f"Ask/Approve: {error}"
     assert _stages(execution)[1:] == ["Ask deliver Failed", "Build deliver Skipped", "dev deliver Skipped"]
     assert STACK not in delivery.dev.formation.stacks
-    # And the time that nobody answered in has passed, on AWS
+    # An unanswered approval takes its whole timeout in virtual time
     waited = 60.0 * float(minutes or 7 * 24 * 60) if answer is ApprovalAnswer.TIMED_OUT else 0.0
     assert waited <= asked.virtual_seconds < waited + 60
 
 
-# What goes wrong
+# --- Failures ---
 
 
 @pytest.mark.parametrize(
@@ -343,21 +343,21 @@ def test_a_variable_that_is_not_there_is_named(delivery: Delivery) -> None:
     assert delivery.asked == []
 
 
-# Back, and again
+# --- Rollback and retry ---
 
 
-def test_a_stage_goes_back_to_what_last_succeeded_there(delivery: Delivery) -> None:
-    # Given a stage that is rolled back when it fails, and a commit that went through
+def test_a_stage_rolls_back_to_its_last_success(delivery: Delivery) -> None:
+    # Given a stage that rolls back on failure, and a commit that was delivered
     stages = stage("Build", SYNTH), {**DEV_STAGE, "OnFailure": {"Result": "ROLLBACK"}}
     first = delivery.deliver({"Key": KEY}, *stages, message="sound")
-    # When one follows of which a resource fails, after another one was changed
+    # When the next commit changes one resource and then fails to create another
     delivery.dev.formation.fails["Table"] = "No"
     execution = delivery.deliver({"Key": KEY, "Table": TABLE}, *stages, message="broken")
-    # Then the stage is played again with the artifacts of the first
+    # Then the stage is played again with the artifacts of the first commit
     assert _stages(execution)[1:] == ["Build deliver Succeeded", "dev deliver Failed", "dev rollback Succeeded"]
     assert execution.stages[3].reason == f"back to {first.commit[:12]}: sound"
     assert delivery.resources == {"Key": KEY}
-    # And the execution failed all the same, for the first reason
+    # And the execution has failed, with the original reason
     assert execution.status is PlayStatus.FAILED
     assert "Table (AWS::DynamoDB::Table): No" in execution.reason
 
@@ -366,7 +366,7 @@ def test_retried_stage_creates_its_change_sets_again(delivery: Delivery) -> None
     failing: PlayedStage | None = None
     again = {**DEV_STAGE, "OnFailure": {"Result": "RETRY", "RetryConfiguration": {"RetryMode": "ALL_ACTIONS"}}}
     delivery.dev.formation.fails["Key"] = "Throttled"
-    # Given that the cause is gone after the first attempt
+    # The cause of the failure no longer exists after the first attempt
     told = delivery.watcher.stage
 
     def stage_told(shown: PlayedStage) -> None:

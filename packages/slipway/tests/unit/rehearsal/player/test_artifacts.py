@@ -1,4 +1,4 @@
-"""Artifacts: what goes in comes out, and nothing comes out anywhere else."""
+"""Artifacts: files are unpacked as they were packed, and never outside their folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from unit.rehearsal.aws import DEV, TOOLS, Account, accounts_in
 
 
 def _zip(file: Path, *entries: tuple[str, str, int]) -> Path:
-    """A zip of names, contents and modes, as another program might make one."""
+    """Write a zip of names, contents and modes, as any program may produce it."""
     with zipfile.ZipFile(file, "w") as content:
         for name, text, mode in entries:
             entry = zipfile.ZipInfo(name)
@@ -70,7 +70,7 @@ def test_equal_files_give_equal_zips(tmp_path: Path, name: str) -> None:
     assert zips[0] == zips[1]
 
 
-def test_what_is_compressed_already_is_stored(tmp_path: Path) -> None:
+def test_compressed_files_are_stored_without_compression(tmp_path: Path) -> None:
     for name in ("layer.zip", "template.json"):
         (tmp_path / name).write_bytes(b"a" * 1000)
     pack([(tmp_path / name, name) for name in ("layer.zip", "template.json")], tmp_path / "out.zip")
@@ -79,7 +79,7 @@ def test_what_is_compressed_already_is_stored(tmp_path: Path) -> None:
     assert kinds == {"layer.zip": zipfile.ZIP_STORED, "template.json": zipfile.ZIP_DEFLATED}
 
 
-def test_a_zip_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_zip_is_written_atomically(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("x")
     with pytest.raises(FileNotFoundError):
         pack([(tmp_path / "there", "there"), (tmp_path / "gone", "gone")], tmp_path / "out" / "a.zip")
@@ -128,13 +128,13 @@ LINK = stat.S_IFLNK | 0o777
 )
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_nothing_is_unpacked_outside_the_folder(tmp_path: Path, entries: list[tuple[str, str, int]]) -> None:
-    # Given a zip that reaches out of its folder, by its names or by a link
+    # Given a zip whose entry escapes its folder, by name or through a link
     archive = _zip(tmp_path / "a.zip", *entries)
     (tmp_path / "work").mkdir()
-    # When it is unpacked, then it is refused, and the entry is named
+    # When it is unpacked, then it is refused, naming the entry
     with pytest.raises(RehearsalError, match=f"{entries[-1][0].rstrip('/')}.* outside"):
         unpack(archive, tmp_path / "work" / "out")
-    # And nothing is beside the folder
+    # And nothing was written outside the folder
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["out"]
 
 
@@ -144,7 +144,7 @@ def test_a_file_of_an_absolute_name_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "outside").exists()
 
 
-def test_what_is_no_zip_is_said(tmp_path: Path) -> None:
+def test_an_invalid_zip_is_reported(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_text("not a zip")
     with pytest.raises(RehearsalError, match=r"a\.zip is not a zip"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
@@ -178,7 +178,7 @@ def test_artifact_passes_the_bucket_under_its_roles(tmp_path: Path, account: Acc
     assert account.s3.objects.keys() == {("artifacts", "slipway/Sources/1")}
 
 
-def test_a_denied_role_learns_the_artifact(tmp_path: Path, account: Account) -> None:
+def test_a_denied_role_error_names_the_artifact(tmp_path: Path, account: Account) -> None:
     store = _store(account)
     (tmp_path / "in.zip").write_bytes(b"content")
     with pytest.raises(RehearsalError, match=r"slipway/Sources/1 could not be written: .*AccessDenied.*role/reader"):
@@ -210,13 +210,13 @@ SOURCE = f"arn:aws:iam::{DEV}:role/source"
 def test_another_accounts_role_needs_both_policies(
     tmp_path: Path, may: list[str], policy: dict[str, object], says: str | None
 ) -> None:
-    # Given a role of another account, and what its policies and the bucket's allow
+    # Given a role of another account, with its own policies and the bucket's
     accounts, behind = accounts_in(tmp_path)
     behind[TOOLS].s3.policies["artifacts"] = json.dumps(policy)
     behind[DEV].role("source", *may)
     store = ArtifactStore(accounts.emulators[TOOLS], "artifacts", accounts.partition)
     (tmp_path / "in.zip").write_bytes(b"content")
-    # When it writes an artifact, then it may if both do
+    # When it writes an artifact, then this succeeds only if both policies allow it
     expected = pytest.raises(RehearsalError, match=says) if says else nullcontext()
     with expected:
         store.put("slipway/Sources/1", tmp_path / "in.zip", accounts.partition.assume(SOURCE, "source"))
@@ -250,7 +250,7 @@ NOT_HERE: dict[str, object] = {"StringNotEquals": {"kms:CallerAccount": "1"}}
 def test_another_accounts_role_needs_the_key(
     tmp_path: Path, may: str, policy: dict[str, object], says: str | None
 ) -> None:
-    # Given a bucket that lets a role of another account write, under a customer's key
+    # Given a bucket that allows a role of another account to write, and encrypts with a customer managed key
     accounts, behind = accounts_in(tmp_path)
     behind[TOOLS].s3.policies["artifacts"] = json.dumps(_policy(SOURCE))
     behind[TOOLS].s3.keys["artifacts"] = KEY
@@ -258,7 +258,7 @@ def test_another_accounts_role_needs_the_key(
     behind[DEV].role("source", "s3:PutObject", may)
     store = ArtifactStore(accounts.emulators[TOOLS], "artifacts", accounts.partition)
     (tmp_path / "in.zip").write_bytes(b"content")
-    # When it writes an artifact, then it may if its own policies and the key's do
+    # When it writes an artifact, then this succeeds only if its own policies and the key's allow it
     with pytest.raises(RehearsalError, match=says) if says else nullcontext():
         store.put("slipway/Sources/1", tmp_path / "in.zip", accounts.partition.assume(SOURCE, "source"))
     assert (("artifacts", "slipway/Sources/1") in behind[TOOLS].s3.objects) is (says is None)

@@ -1,4 +1,4 @@
-"""The bake: requests after a deployment, the environment's alarms, and the chain to the alarm of the condition."""
+"""The bake: requests after a deployment, the environment's alarms, and the path to the condition's alarm."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ RULE = {"AlarmName": "dev-bake", "AlarmStates": "ALARM", "WaitTime": "5"}
 
 
 class Baking(Account):
-    """An environment in which a function was moved, the chain from its alarms, and the condition's own alarm."""
+    """An environment with a moved function, the relay of its alarms, and the condition's own alarm."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -62,7 +62,7 @@ class Baking(Account):
         self.aws.functions.happened.clear()
 
     def reading(self, reading: AlarmRule) -> Bake:
-        """A bake whose rule does one of what CodePipeline's pages say."""
+        """Return a bake whose alarm rule behaves in one of the two documented ways."""
         return Bake(
             self.accounts,
             self.codedeploy,
@@ -82,7 +82,7 @@ class Baking(Account):
 
     @staticmethod
     def watches(metric: str, **dimensions: str) -> dict[str, Any]:
-        """An alarm on one of something in a minute."""
+        """Return an alarm on one occurrence per minute."""
         return {
             "Namespace": "AWS/Lambda",
             "MetricName": metric,
@@ -96,7 +96,7 @@ class Baking(Account):
         }
 
     def counts_as_the_pipeline_does(self) -> None:
-        """Have the figures of the pipeline count, at each change and each minute."""
+        """Let the pipeline's own code compute the figures, at each change and each minute."""
         desk, count = Desk(), self.tools.functions.all["figures"]
         delivery = ObservedPipeline(stages={}, last_stages=frozenset(), accounts={"dev": DEV})
 
@@ -114,7 +114,7 @@ class Baking(Account):
         self.tools.alarms.all["dev-bake"] |= {"Statistic": "Maximum", "TreatMissingData": "ignore"}
 
     def bakes(self, **more: str) -> tuple[bool, str]:
-        """Play the rule."""
+        """Play the bake's rule."""
         return self.bake({**RULE, **more}, [DEV], FRIDAY)
 
 
@@ -125,20 +125,20 @@ def baking(tmp_path: Path) -> Iterator[Baking]:
     found.told.close()
 
 
-def test_a_sound_version_bakes_in_peace(baking: Baking) -> None:
+def test_a_healthy_version_bakes_without_alarms(baking: Baking) -> None:
     assert baking.bakes() == (True, "1 alarms of the environment stayed quiet for 5 minutes")
-    # And was asked in each of the minutes, by the checks of its hook
+    # And in each minute it received requests from the checks of its hook
     assert baking.aws.functions.invocations() == ["items:2"] * REQUESTS_A_MINUTE * 5
     assert set(baking.asked) == {HANDLER}
     assert baking.heard == []
 
 
 def test_a_version_that_fails_is_seen_through_the_whole_chain(baking: Baking) -> None:
-    # Given a version that fails after it was moved
+    # Given a version that fails once all traffic was moved to it
     baking.function.versions["2"] = fail
     # When it bakes
     held, said = baking.bakes()
-    # Then the alarm of the environment rings, its relay tells, the figures count, and the condition's alarm sees it
+    # Then the environment's alarm triggers, the relay forwards it, the figures count it, and the bake's alarm triggers
     assert (held, said) == (False, "dev-bake was ALARM after 1 of 5 minutes: dev-items-Errors")
     (event,) = baking.heard
     assert event["account"] == DEV
@@ -146,7 +146,7 @@ def test_a_version_that_fails_is_seen_through_the_whole_chain(baking: Baking) ->
     assert event["detail"]["alarmName"] == "dev-items-Errors"
     assert (event["detail"]["state"]["value"], event["detail"]["previousState"]["value"]) == ("ALARM", "OK")
     assert event["time"] == "2026-11-20T15:01:00Z"
-    # And nobody asks any more
+    # And no further requests are sent
     assert len(baking.aws.functions.invocations()) == REQUESTS_A_MINUTE
 
 
@@ -164,43 +164,43 @@ def test_version_that_begins_to_fail_is_seen_immediately(baking: Baking) -> None
         lambda baking: baking.tools.rules.all.clear(),
         lambda baking: setattr(baking.tools.functions.all["figures"], "log", "nothing"),
     ],
-    ids=["no relay", "a relay that may not", "nobody listens", "nothing is counted"],
+    ids=["no relay", "a relay without permission", "no rule for the figures", "nothing is counted"],
 )
-def test_a_chain_that_is_broken_sees_nothing(baking: Baking, breaks: Any) -> None:
-    # Given a version that fails, and a chain that is broken: that is what a bake has to show
+def test_a_broken_relay_hides_the_failure(baking: Baking, breaks: Any) -> None:
+    # Given a version that fails, and a broken path from its alarm: the bake must not notice the failure
     baking.function.versions["2"] = fail
     breaks(baking)
     assert baking.bakes(WaitTime="1")[0]
     assert baking.heard == [] or baking.tools.functions.all["figures"].log == "nothing"
 
 
-# Each of the two things that CodePipeline's pages say of the rule
+# --- The two documented readings of the alarm rule ---
 
 
 def test_the_rule_may_succeed_at_once(baking: Baking) -> None:
-    # Given a version that fails from the first minute of the bake
+    # Given a version that fails from the bake's first minute
     baking.function.versions["2"] = fail
     baking.bake = baking.reading(AlarmRule.AT_ONCE)
-    # When the rule is asked while nothing rings yet, then it holds, and nobody has looked
+    # When the rule is evaluated before any alarm is on, then it succeeds without sending requests
     assert baking.bakes() == (True, "dev-bake was OK after 0 of 5 minutes")
     assert baking.aws.functions.invocations() == []
 
 
 def test_the_rule_may_wait_for_an_alarm_to_end(baking: Baking) -> None:
-    # Given an alarm that is on when the rule is first asked, and goes off two minutes later
+    # Given an alarm that is on when the rule is first evaluated, and ends two minutes later
     baking.bake = baking.reading(AlarmRule.AT_ONCE)
     calls = iter(range(100))
     baking.function.versions["2"] = lambda event: fail(event) if next(calls) < 2 * REQUESTS_A_MINUTE else "fine"
     figures = baking.tools.functions.all["figures"]
     baking.bake.let_pass(DEV, FRIDAY - timedelta(minutes=1), 1)
     assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "ALARM"
-    # Then it holds
+    # Then the rule succeeds
     held, said = baking.bakes()
     assert (held, said.split()[2]) == (True, "OK")
     assert figures.log
 
 
-def test_the_rule_fails_where_the_alarm_stays(baking: Baking) -> None:
+def test_the_rule_fails_if_the_alarm_stays_on(baking: Baking) -> None:
     baking.bake = baking.reading(AlarmRule.AT_ONCE)
     baking.tools.alarms.all["dev-bake"]["TreatMissingData"] = "ignore"
     baking.function.versions["2"] = fail
@@ -209,17 +209,17 @@ def test_the_rule_fails_where_the_alarm_stays(baking: Baking) -> None:
 
 
 @pytest.mark.parametrize("reading", list(AlarmRule))
-def test_an_alarm_in_minute_three_is_seen_by_who_watches(baking: Baking, reading: AlarmRule) -> None:
-    # Given a kind of request that fails, and that nobody sends before the third minute
+def test_an_alarm_in_minute_three_is_visible_while_watching(baking: Baking, reading: AlarmRule) -> None:
+    # Given a type of request that fails, and is only sent from the third minute on
     baking.bake = baking.reading(reading)
     baking.function.versions["2"] = lambda event: fail(event) if event.get("rare") else "fine"
     baking.rare_from = 3
-    # When the minutes pass, as they do while the build watches
+    # When the minutes pass one by one, as while the build watches
     seen = []
     for minute in range(5):
         baking.bake.let_pass(DEV, FRIDAY + timedelta(minutes=minute), 1)
         seen.append(baking.tools.alarms.all["dev-bake"].get("StateValue"))
-    # Then the alarm that it looks at is on from then on
+    # Then the bake's alarm is on from the third minute
     assert [state == "ALARM" for state in seen[:3]] == [False, False, True]
     assert len(baking.aws.functions.invocations()) == 5 * REQUESTS_A_MINUTE + 3 * RARE_A_MINUTE
 
@@ -241,22 +241,22 @@ def test_unevaluable_alarm_of_the_environment_is_reported(baking: Baking) -> Non
         baking.bakes()
 
 
-def test_alarms_on_what_no_request_makes_are_left_out(baking: Baking) -> None:
+def test_alarms_that_requests_cannot_trigger_are_left_out(baking: Baking) -> None:
     baking.aws.alarms.all["Depth"] = {**baking.watches("Depth", QueueName="q"), "Namespace": "AWS/SQS"}
     baking.aws.alarms.all["Version"] = baking.watches("Errors", FunctionName="items", ExecutedVersion="2")
     assert baking.bakes(WaitTime="1") == (True, "1 alarms of the environment stayed quiet for 1 minutes")
 
 
-def test_another_environment_is_not_asked(baking: Baking) -> None:
+def test_another_environment_gets_no_requests(baking: Baking) -> None:
     assert baking.bake(RULE, [STAGING], FRIDAY) == (True, "0 alarms of the environment stayed quiet for 5 minutes")
     assert baking.aws.functions.invocations() == []
 
 
-# What runs by schedule in the environment
+# --- Scheduled functions ---
 
 
-def test_what_a_scheduled_function_counts_sets_off_an_alarm(baking: Baking) -> None:
-    # Given a function that runs every two minutes, finds something wrong, and counts that
+def test_metric_of_a_scheduled_function_triggers_an_alarm(baking: Baking) -> None:
+    # Given a function that runs every two minutes and counts a failure
     wrong = {**COUNTED, "_aws": {"CloudWatchMetrics": [{**COUNTED_SUCCESS}]}, "Success": 0}
     baking.aws.functions.all["probe"] = Function(versions={"$LATEST": lambda _: None}, log=json.dumps(wrong))
     target = {"Arn": f"arn:aws:lambda:{REGION}:{DEV}:function:probe"}
@@ -269,29 +269,29 @@ def test_what_a_scheduled_function_counts_sets_off_an_alarm(baking: Baking) -> N
     }
     # When it bakes
     held, said = baking.bakes()
-    # Then it ran when it was due, and its alarm is what stops the bake
+    # Then the function ran when it was due, and its alarm stops the bake
     assert (held, said) == (False, "dev-bake was ALARM after 2 of 5 minutes: dev-items-ProbeFailed")
     assert "in ALARM: dev-items-ProbeFailed" in baking.tools.alarms.all["dev-bake"]["StateReason"]
 
 
-# Several alarms at once
+# --- Several alarms ---
 
 
 def test_alarms_that_end_in_one_minute_end_the_bake_alarm(baking: Baking) -> None:
-    # Given two alarms on one failure, counted by the pipeline's own figures
+    # Given two alarms on the same failure, counted by the pipeline's own figures
     baking.counts_as_the_pipeline_does()
     baking.aws.alarms.all["dev-items-MoreErrors"] = baking.watches("Errors", FunctionName="items")
     baking.function.versions["2"] = fail
     baking.bake.let_pass(DEV, FRIDAY, 1)
     assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "ALARM"
-    # When both end in one minute, whose largest count is that of the first one's end
+    # When both end in the same minute, whose maximum count is still one
     baking.function.versions["2"] = lambda _: "fine"
     baking.bake.let_pass(DEV, FRIDAY + timedelta(minutes=1), 2)
-    # Then the count of the next minute ends the alarm too
+    # Then the next minute's count ends the bake's alarm
     assert baking.tools.alarms.all["dev-bake"]["StateValue"] == "OK"
 
 
-# Before the delivery
+# --- Before the delivery ---
 
 
 def test_an_old_bug_puts_the_environment_in_alarm(baking: Baking) -> None:
@@ -306,7 +306,7 @@ def test_alarm_is_reported_only_when_it_changes(baking: Baking) -> None:
     baking.bake.watch(DEV, FRIDAY, minutes=3, a_minute=1)
     baking.told.drain()
     assert len(baking.heard) == 1
-    # And when it is over
+    # Until it ends
     baking.function.versions["2"] = lambda _: "fine"
     later = FRIDAY + timedelta(minutes=3)
     assert baking.bake.watch(DEV, later, minutes=1, a_minute=1) == {"dev-items-Errors": AlarmState.OK}

@@ -1,4 +1,4 @@
-"""Builds: a project's own specification, in a clean folder and a clean environment, under the project's own role."""
+"""Builds: a project's buildspec runs in a clean folder and environment, under the project's own role."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SPEC = {"version": "0.2", "phases": {"build": {"commands": ["make"]}}}
 
 
 class Desk:
-    """A tools account with one build project, and what a test wants of its builds."""
+    """A tools account with one build project, which tests change."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,7 +72,7 @@ class Desk:
         self.inputs[artifact] = key
 
     def variable(self, name: str, value: str, kind: str = "PLAINTEXT") -> None:
-        """Give the project a variable."""
+        """Add a variable to the project."""
         declared = self.project["environment"].setdefault("environmentVariables", [])
         declared.append({"name": name, "value": value, "type": kind})
 
@@ -99,7 +99,7 @@ class Desk:
         )
 
     def shell(self, *commands: str, **more: Any) -> Built:
-        """Build by some commands of the phase build."""
+        """Build with these commands in the `build` phase."""
         return self.build({"version": 0.2, "phases": {"build": {"commands": list(commands)}}, **more})
 
     @property
@@ -108,11 +108,11 @@ class Desk:
 
     @property
     def output(self) -> list[str]:
-        """What its commands wrote."""
+        """Return the output of the build's commands."""
         return [line for line in self.log.read_text().splitlines() if not line.startswith("$ ")]
 
     def environment(self, *commands: str, **more: Any) -> dict[str, str]:
-        """The variables that a command of a build sees."""
+        """Return the variables that a build's command sees."""
         self.shell("env -0 | tr '\\n\\0' ' \\n'", **more)
         pairs = (line.partition("=") for line in self.output)
         return {name: value for name, _, value in pairs}
@@ -124,14 +124,14 @@ def desk(tmp_path: Path) -> Desk:
 
 
 def test_a_build_runs_in_a_clean_folder_with_its_source(desk: Desk) -> None:
-    # Given a specification that makes something of its source
+    # Given a buildspec that makes a file from its source
     desk.has("Sources", {"Makefile": "all:\n\t@mkdir out && echo it > out/it && ls -A\n", "sub/a": "a"})
     # When it is built
     built = desk.build({**SPEC, "artifacts": {"files": ["**/*"], "base-directory": "out"}}, outputs=["Assembly"])
-    # Then it ran where its source lies, and nothing else was there
+    # Then it ran in the folder of its source, which had no other files
     assert desk.output == ["Makefile", "out", "sub"]
     assert built.source.is_relative_to(desk.folder / "run")
-    # And what it made is an artifact
+    # And its file is in the artifact
     unpack(built.outputs["Assembly"], desk.folder / "out")
     assert (desk.folder / "out" / "it").read_text() == "it\n"
 
@@ -148,7 +148,7 @@ def test_two_builds_of_a_project_have_folders_of_their_own(desk: Desk) -> None:
     assert first.source != second.source
 
 
-# Whose roles
+# --- Roles ---
 
 
 def test_project_reads_source_and_action_starts_it(desk: Desk) -> None:
@@ -181,10 +181,10 @@ def test_a_project_that_is_not_there_is_named(desk: Desk) -> None:
 
 
 def test_a_build_has_the_session_of_its_projects_role(desk: Desk) -> None:
-    # When a build asks AWS's own SDK for its credentials
+    # When a build requests its credentials with the AWS SDK
     desk.shell(f"{sys.executable} -c {shlex.quote(_CREDENTIALS)}")
     key, token = desk.output[-1].split(" ", 1)
-    # Then they are those of the project's role
+    # Then they belong to the project's role
     session = desk.aws.sessions[key]
     assert (session.account, session.role) == (TOOLS, "project")
     assert token == f"token of {key}"
@@ -197,21 +197,21 @@ def test_a_build_has_no_keys_in_its_variables(desk: Desk) -> None:
 
 
 def test_credentials_are_for_the_build_alone(desk: Desk) -> None:
-    # When somebody asks without the build's token
+    # When credentials are requested without the build's token
     desk.shell('curl --silent --output /dev/null --write-out "%{http_code}" "$AWS_CONTAINER_CREDENTIALS_FULL_URI"')
-    # Then the answer is a refusal
+    # Then the answer is 403
     assert desk.output == ["403"]
 
 
 def test_a_build_beyond_the_quota_is_refused(desk: Desk) -> None:
-    # Given as many builds of the project's compute type as an account runs at once
+    # Given as many running builds as the quota of the project's compute type
     environment = desk.project["environment"]
     with desk.quotas.taken("Other", ComputeType(environment["type"], environment["computeType"])):
-        # When one more is started, then it is refused as CodeBuild refuses it
+        # When one more is started, then it is refused as by CodeBuild
         with pytest.raises(RehearsalError, match="AccountLimitExceededException: Cannot have more than 1 builds"):
             desk.build(SPEC)
         assert desk.aws.builds.started == []
-    # And it runs once there is a place
+    # And it runs once a build has ended
     desk.build(SPEC)
 
 
@@ -221,7 +221,7 @@ def test_a_build_sleeps_in_virtual_time(desk: Desk, command: str, seconds: float
     assert desk.waited == [seconds]
 
 
-def test_what_goes_wrong_meanwhile_fails_the_build(desk: Desk) -> None:
+def test_an_error_during_a_wait_fails_the_build(desk: Desk) -> None:
     def fails(seconds: float) -> None:
         raise RehearsalError("an alarm cannot be evaluated")
 
@@ -235,26 +235,26 @@ def test_builds_of_other_compute_types_do_not_count(desk: Desk) -> None:
         desk.build(SPEC)
 
 
-# What a build sees
+# --- The environment of a build ---
 
 
-def test_nothing_of_the_person_at_the_terminal_reaches_a_build(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a terminal with a profile, secrets, and other tools' settings
+def test_builds_do_not_see_the_terminals_environment(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a terminal with a profile, secrets, and settings of other tools
     for name in ("AWS_PROFILE", "GITHUB_TOKEN", "PYTHONPATH", "VIRTUAL_ENV", "XDG_CONFIG_HOME", "GIT_DIR", "MAKEFLAGS"):
         monkeypatch.setenv(name, "theirs")
     monkeypatch.setenv("HOME", "/home/someone")
     monkeypatch.setenv("PATH", f"/home/someone/bin:{sys.prefix}/bin:/usr/bin:/bin")
     # When a build runs
     seen = desk.environment()
-    # Then none of it is there
+    # Then it sees none of them
     assert not [name for name, value in seen.items() if "theirs" in value or "/home/someone" in value]
-    # And its home, its temporary files and what it installs are the rehearsal's
+    # And its home, temporary files and global packages are in the rehearsal's folders
     host = desk.folder / "host"
     assert [Path(seen[name]).relative_to(host).name for name in ("HOME", "TMPDIR", "NPM_CONFIG_PREFIX")] == [
         *("home", "tmp", "tools")
     ]
     assert seen["PATH"].startswith(f"{host}/tools/bin:")
-    # And it is all that it is said to be
+    # And no other variables are set
     told = {name for name in seen if not name.startswith(("AWS_", "CODEBUILD_", "NPM_CONFIG_", "SLIPWAY_"))}
     assert told - {"PWD", "SHLVL", "_", "OLDPWD", "PIP_INDEX_URL"} <= {
         *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "CI", "CDK_DISABLE_CLI_TELEMETRY"),
@@ -270,7 +270,7 @@ def test_the_package_index_is_shown(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     assert seen["PIP_INDEX_URL"] == seen["UV_INDEX_URL"] == seen["npm_config_registry"] == "https://mirror.example.com"
 
 
-def test_a_build_knows_what_codebuild_tells(desk: Desk) -> None:
+def test_a_build_has_codebuilds_variables(desk: Desk) -> None:
     desk.has("More", {"file": "x"})
     seen = desk.environment()
     assert seen["CODEBUILD_BUILD_ID"] == "Synth:1"
@@ -292,7 +292,7 @@ def test_the_primary_source_is_the_one_that_the_action_names(desk: Desk) -> None
 
 
 def test_later_declarations_of_a_variable_win(desk: Desk) -> None:
-    # Given variables of the specification, of the project and of the action
+    # Given variables of the buildspec, the project and the action
     desk.variable("PROJECT", "project")
     desk.variable("ACTION", "project")
     of_action = json.dumps([{"name": "ACTION", "value": "action", "type": "PLAINTEXT"}, {"name": "BARE", "value": "b"}])
@@ -301,7 +301,7 @@ def test_later_declarations_of_a_variable_win(desk: Desk) -> None:
     # When it is built
     spec = {"version": 0.2, "env": env, "phases": {"build": {"commands": commands}}}
     desk.build(spec, EnvironmentVariables=of_action)
-    # Then those that come later have the say
+    # Then later declarations override earlier ones
     assert desk.output == ["spec project action b"]
 
 
@@ -313,7 +313,7 @@ def test_the_runs_own_variables_win_over_all(desk: Desk) -> None:
 
 
 def test_the_projects_role_reads_parameters_and_secrets(desk: Desk) -> None:
-    # Given a parameter, a secret, and one key of another, by name and by ARN
+    # Given a parameter, a secret, and a key of another secret, by name and by ARN
     arn = f"arn:aws:secretsmanager:{REGION}:{TOOLS}:secret:slipway-AbCdEf"
     desk.aws.parameters.all = {"/slipway/one": "1", "/slipway/two": "2"}
     desk.aws.secrets.all = {"plain": "p", "slipway": '{"key": "k"}', arn: '{"key": "by arn"}'}
@@ -323,13 +323,13 @@ def test_the_projects_role_reads_parameters_and_secrets(desk: Desk) -> None:
     env = {"parameter-store": {"ONE": "/slipway/one"}, "secrets-manager": {"PLAIN": "plain", "KEY": "slipway:key"}}
     # When it is built
     desk.shell("echo $ONE $TWO $PLAIN $KEY $OF_ARN $WHOLE", env=env)
-    # Then they are there
+    # Then the build sees their values
     assert desk.output == ['1 2 p k by arn {"key": "by arn"}']
     assert ("project", "ssm:GetParameter") in desk.aws.asked
     assert ("project", "secretsmanager:GetSecretValue") in desk.aws.asked
 
 
-# Which specification
+# --- The buildspec ---
 
 
 def test_a_specification_may_lie_in_the_source(desk: Desk) -> None:
@@ -343,7 +343,7 @@ def test_a_specification_that_is_not_in_the_source_is_named(desk: Desk) -> None:
         desk.build("spec.yml")
 
 
-def test_without_a_name_it_is_codebuilds(desk: Desk) -> None:
+def test_the_default_buildspec_is_buildspec_yml(desk: Desk) -> None:
     with pytest.raises(RehearsalError, match=r"its source contains no buildspec\.yml"):
         desk.build("buildspec.yml")
 
@@ -353,11 +353,11 @@ def test_a_specification_that_cannot_be_read_names_its_project(desk: Desk) -> No
         desk.build({"version": 0.2, "phases": {"deploy": {}}})
 
 
-# How it ends
+# --- Outcome ---
 
 
-def test_where_the_reports_are_is_not_why_a_build_failed(desk: Desk) -> None:
-    # Given a build like `.ci/run`: what failed speaks first, then its reports are kept
+def test_failure_reason_is_not_the_address_of_the_reports(desk: Desk) -> None:
+    # Given a build like `.ci/run`: the failed command prints its reason first, then the reports are stored
     with pytest.raises(BuildFailedError, match=r"exit code 2: change review RED: because$"):
         desk.shell(
             "echo 'change review RED: because'; echo 'make: *** [review] Error 2'; "
@@ -379,16 +379,16 @@ _REPORT = """<testsuite>
 
 
 def test_a_failing_build_names_the_tests_that_failed(desk: Desk) -> None:
-    # Given a build whose tests fail, and whose last line has numbers alone
+    # Given a build with failed tests, whose last line has only numbers
     write(desk.folder / "in" / "Sources", {"report.xml": _REPORT})
     desk.has("Sources", {"report.xml": _REPORT})
     reports = {"tests": {"files": ["report.xml"]}}
-    # Then its message names them
+    # Then the message names the failed tests
     with pytest.raises(BuildFailedError, match=r": 1 failed, 1 passed: tests\.smoke\.test_items::test_a$"):
         desk.shell("echo '1 failed, 1 passed'; (exit 1)", reports=reports)
 
 
-def test_a_full_disk_is_called_one(desk: Desk) -> None:
+def test_a_full_disk_is_reported_as_such(desk: Desk) -> None:
     with pytest.raises(BuildFailedError, match="the disk is full: cp: error writing 'a': No space left on device"):
         desk.shell("echo \"cp: error writing 'a': No space left on device\"; echo 'Caused by: more'; (exit 2)")
 
@@ -398,7 +398,7 @@ def test_cdks_message_on_exit_code_is_not_a_reason(desk: Desk) -> None:
         desk.shell("echo 'nag gate RED: 3 findings'; echo 'python -O app.py: Subprocess exited with error 1'; (exit 1)")
 
 
-def test_a_build_without_a_word_says_so(desk: Desk) -> None:
+def test_a_failed_build_without_output_is_reported_as_such(desk: Desk) -> None:
     with pytest.raises(BuildFailedError, match="phase build of Synth failed with exit code 1: it wrote nothing"):
         desk.shell("false")
 
@@ -416,7 +416,7 @@ def test_command_that_ends_the_shell_fails_its_phase(desk: Desk) -> None:
 
 
 def _is_gone(file: Path) -> bool:
-    """Whether the process of a file has ended, or does within seconds."""
+    """Return whether the process whose id is in a file ends within seconds."""
     process = Path("/proc") / file.read_text().strip()
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
@@ -430,7 +430,7 @@ def _is_gone(file: Path) -> bool:
 
 
 def test_build_that_times_out_ends_its_children(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a project that allows five minutes of a clock that runs fast, and a build that starts something
+    # Given a project with a five-minute timeout, an accelerated clock, and a build that starts a process
     desk.project["timeoutInMinutes"] = 5
     fast = SimpleNamespace(monotonic=lambda: 600 * time.monotonic(), time=time.time)
     for module in ("slipway.rehearsal.player.builds", "slipway.process"):
@@ -439,19 +439,19 @@ def test_build_that_times_out_ends_its_children(desk: Desk, monkeypatch: pytest.
     # When it is built
     with pytest.raises(BuildFailedError, match="Synth took longer than 5 minutes"):
         desk.shell("/bin/sleep 600 & echo $! >pid; wait")
-    # Then it ended, and what it had started with it
+    # Then both the build and its process have ended
     assert time.monotonic() - started < 60
     assert _is_gone(next((desk.folder / "run" / "builds").rglob("pid")))
 
 
-def test_a_build_ends_when_everything_does(desk: Desk) -> None:
+def test_a_build_ends_when_the_run_is_stopped(desk: Desk) -> None:
     desk.stopping.set()
     with pytest.raises(BuildFailedError):
         desk.shell("/bin/sleep 600")
 
 
 @pytest.mark.parametrize("apart", [">/dev/null 2>&1 </dev/null", ""], ids=["silent", "with its output"])
-def test_what_a_build_leaves_running_is_ended(desk: Desk, apart: str) -> None:
+def test_processes_left_by_a_build_are_ended(desk: Desk, apart: str) -> None:
     started = time.monotonic()
     built = desk.shell(f"/bin/sleep 600 {apart} & echo $! >pid")
     assert time.monotonic() - started < 60
@@ -467,7 +467,7 @@ def test_variables_are_exported(desk: Desk) -> None:
     }
 
 
-# What it leaves
+# --- Results ---
 
 
 def test_each_output_has_its_own_files(desk: Desk) -> None:
@@ -522,7 +522,7 @@ def test_test_reports_are_read_together(desk: Desk) -> None:
     )
 
 
-def test_the_tests_of_a_build_that_failed_are_told(desk: Desk) -> None:
+def test_tests_of_a_failed_build_are_reported(desk: Desk) -> None:
     desk.has("Sources", {"reports/a.xml": REPORT})
     with pytest.raises(BuildFailedError) as error:
         desk.shell("false", reports=REPORTS)
@@ -541,7 +541,7 @@ def test_the_log_goes_to_the_projects_group_under_its_role(desk: Desk) -> None:
     assert ("project", "logs:PutLogEvents") in desk.aws.asked
 
 
-def test_a_log_is_kept_of_a_build_that_failed(desk: Desk) -> None:
+def test_log_of_a_failed_build_is_kept(desk: Desk) -> None:
     desk.project["logsConfig"] = {"cloudWatchLogs": {"status": "ENABLED", "groupName": "/builds"}}
     with pytest.raises(BuildFailedError):
         desk.shell("echo one", "false")
@@ -555,7 +555,7 @@ def test_a_project_that_may_not_write_its_log_fails(desk: Desk) -> None:
         desk.shell("echo one")
 
 
-# The tools of the machine
+# --- Tools of the machine ---
 
 
 def _tool(desk: Desk, name: str, version: str) -> None:
@@ -568,7 +568,7 @@ def _tool(desk: Desk, name: str, version: str) -> None:
 @pytest.mark.parametrize(
     ("wanted", "has"), [("24", "v24.19.0"), ("24.19", "v24.19.0"), ("latest", "v9.0.0"), ("24.19.0", "24.19.0")]
 )
-def test_a_runtime_of_the_version_that_is_wanted_serves(desk: Desk, wanted: str, has: str) -> None:
+def test_a_runtime_of_a_matching_version_is_used(desk: Desk, wanted: str, has: str) -> None:
     _tool(desk, "node", has)
     phases = {"install": {"runtime-versions": {"nodejs": wanted}, "commands": ["echo in"]}}
     desk.build({"version": 0.2, "phases": phases})
@@ -576,14 +576,14 @@ def test_a_runtime_of_the_version_that_is_wanted_serves(desk: Desk, wanted: str,
 
 
 @pytest.mark.parametrize(("wanted", "has"), [("24", "v22.1.0"), ("2", "v24.1.0"), ("24.2", "v24.19.0")])
-def test_a_runtime_of_another_version_is_said(desk: Desk, wanted: str, has: str) -> None:
+def test_a_runtime_of_another_version_is_reported(desk: Desk, wanted: str, has: str) -> None:
     _tool(desk, "node", has)
     phases = {"install": {"runtime-versions": {"nodejs": wanted}}}
     with pytest.raises(RehearsalError, match=f"Synth: requires nodejs {wanted}, but this machine has {has[1:]}"):
         desk.build({"version": 0.2, "phases": phases})
 
 
-def test_a_runtime_that_is_not_here_is_said(desk: Desk) -> None:
+def test_a_missing_runtime_is_reported(desk: Desk) -> None:
     with pytest.raises(RehearsalError, match="Synth: the player has no java"):
         desk.build({"version": 0.2, "phases": {"install": {"runtime-versions": {"java": "corretto21"}}}})
 
@@ -592,9 +592,7 @@ LOCKED = {"package.json": "{}", "package-lock.json": "{}", "requirements/dev.txt
 
 
 @pytest.mark.parametrize(("changed", "linked"), [(None, True), ("requirements/dev.txt", False)])
-def test_the_checkouts_tools_serve_a_source_that_locks_the_same(
-    desk: Desk, changed: str | None, *, linked: bool
-) -> None:
+def test_checkouts_tools_are_used_for_the_same_locks(desk: Desk, changed: str | None, *, linked: bool) -> None:
     # Given a checkout with installed tools
     write(desk.folder / "checkout", {**LOCKED, ".venv/bin/tool": "#!/bin/sh\necho tool\n", "node_modules/a": ""})
     (desk.folder / "checkout" / ".venv" / "bin" / "tool").chmod(0o755)
@@ -602,7 +600,7 @@ def test_the_checkouts_tools_serve_a_source_that_locks_the_same(
     desk.has("Sources", {**source, **({changed: "boto3==2"} if changed else {})})
     # When a source is built
     built = desk.build(SPEC)
-    # Then it finds them where it locks the same, and not where it does not
+    # Then it uses the checkout's tools if its lock files are the same, and not otherwise
     assert desk.output == ["tool" if linked else "none"]
     assert (built.source / "node_modules").is_symlink() is linked
 
@@ -617,27 +615,27 @@ def test_a_source_that_stands_for_a_clone_is_cloned(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("helper", ["yes", "no"])
-def test_git_reads_the_origin_with_credentials_alone(desk: Desk, helper: str) -> None:
+def test_git_reads_the_origin_only_with_credentials(desk: Desk, helper: str) -> None:
     # Given a source artifact that stands for a clone
     repository = desk.folder / "repository"
     sha = commit(repository, {"Makefile": "all:\n"})
     desk.has("Sources", {CLONE: json.dumps({"repository": str(repository), "commit": sha})})
-    # When a build looks where its origin is
+    # When a build prints the URL of its origin
     desk.shell("git remote get-url origin", env={"git-credential-helper": helper})
-    # Then it is readable where the specification asks for credentials
+    # Then it is only readable if the buildspec requests the credential helper
     assert desk.output == [str(repository) if helper == "yes" else "https://no-credentials.invalid/"]
 
 
-def test_an_isolated_build_finds_nothing_of_ours(desk: Desk) -> None:
-    # Given builds of a repository that is not this one
+def test_an_isolated_build_uses_its_own_tools(desk: Desk) -> None:
+    # Given a build of another repository
     desk.place = replace(desk.place, isolated=True)
-    # When one asks what it finds
+    # When the build locates its tools and imports boto3
     desk.shell(
         "for name in python3 pip node; do command -v $name; done",
         "npm prefix --global",
         "python3 -c 'import boto3' || echo no boto3",
     )
-    # Then it has a Python of its own, and a folder for what it installs globally
+    # Then it uses its own Python and npm prefix, and has no boto3
     own = str(desk.folder / "run" / "builds")
     found = [line for line in desk.output if line.startswith("/") or line == "no boto3"]
     assert len(found) == 5

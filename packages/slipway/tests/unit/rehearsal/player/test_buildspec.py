@@ -1,4 +1,4 @@
-"""Build specifications: read as CodeBuild reads them, and played by the shell that they name."""
+"""Buildspecs are read as by CodeBuild, and run by the shell that they name."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def _spec(**sections: Any) -> BuildSpec:
 
 
 def _phases(**phases: Any) -> BuildSpec:
-    """A specification of phases: a list is that of their commands."""
+    """Return a buildspec of phases; a list stands for a phase's commands."""
     return _spec(phases={name: each if isinstance(each, dict) else {"commands": each} for name, each in phases.items()})
 
 
 class Played:
-    """A specification, played in a folder."""
+    """A buildspec that ran in a folder."""
 
     def __init__(self, spec: BuildSpec, folder: Path) -> None:
         files = {name: folder / name for name in ("script", "phases", "exported")}
@@ -50,15 +50,15 @@ class Played:
 
     @property
     def said(self) -> list[str]:
-        """What the commands wrote; the shell says each before it runs it."""
+        """Return the commands' output; the shell prints each command before it runs."""
         return [line for line in self.output if not line.startswith("$ ")]
 
 
-# Reading
+# --- Reading ---
 
 
-def test_everything_that_a_specification_says_is_read() -> None:
-    # Given a specification in YAML, with what this repository's projects use and more
+def test_every_section_of_a_specification_is_read() -> None:
+    # Given a YAML buildspec with everything that this repository's projects use, and more
     text = """
         version: 0.2
         env:
@@ -91,7 +91,7 @@ def test_everything_that_a_specification_says_is_read() -> None:
     """
     # When it is read
     spec = BuildSpec.read(text, "Synth")
-    # Then all of it is there
+    # Then every section is read
     assert spec.shell == "bash"
     assert spec.variables == {"LEVEL": "3", "NAME": "slipway"}
     assert spec.parameters == {"TOKEN": "/slipway/token"}
@@ -108,7 +108,7 @@ def test_everything_that_a_specification_says_is_read() -> None:
     assert spec.secondary == {"Reports": Files(("report.html",))}
 
 
-def test_the_least_specification_has_nothing_in_it() -> None:
+def test_the_smallest_specification_is_empty() -> None:
     spec = _spec()
     assert (spec.shell, spec.phases, spec.artifacts, spec.secondary) == ("sh", {}, None, {})
 
@@ -175,7 +175,7 @@ def test_unplayable_specification_is_one_line_with_reason(text: str, message: st
 
 @pytest.mark.parametrize("written", ["true", "yes", "1.10", "0123", "0x1f", "1_000", "1e3", "2026-11-29", "12:30:45"])
 def test_scalars_are_read_as_they_are_written(written: str) -> None:
-    # Given a specification whose scalars YAML 1.1 would turn into booleans, numbers and dates
+    # Given a buildspec with scalars that YAML 1.1 would turn into booleans, numbers and dates
     text = f"""
         version: 0.2
         env: {{variables: {{VALUE: {written}}}}}
@@ -183,7 +183,7 @@ def test_scalars_are_read_as_they_are_written(written: str) -> None:
     """
     # When it is read
     spec = BuildSpec.read(text, "Synth")
-    # Then each is the text that was written
+    # Then each is read as a string, exactly as written
     assert spec.variables == {"VALUE": written}
     assert spec.runtimes == {"python": written}
     assert spec.phases["install"].commands == (written,)
@@ -195,7 +195,7 @@ def test_a_variable_without_a_value_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("written", "read"), [("yes", True), ("true", True), ("no", False), (None, False)])
-def test_git_has_credentials_where_asked(written: str | None, read: bool) -> None:
+def test_git_has_credentials_if_requested(written: str | None, read: bool) -> None:
     env = {"git-credential-helper": written} if written else {}
     assert _spec(env=env).git_credentials is read
 
@@ -225,26 +225,26 @@ def test_any_specification_is_read_or_refused(content: dict[str, Any]) -> None:
     assert said.startswith(("Synth: ", "CODEBUILD_BUILD_SUCCEEDING=1"))
 
 
-# Playing
+# --- Running ---
 
 
 def test_phases_are_played_in_codebuilds_order_in_one_shell(tmp_path: Path) -> None:
-    # Given phases that are not written in their order, and lean on one another
+    # Given phases in a different order than CodeBuild's, which depend on each other
     spec = _phases(
         post_build=["echo $PWD $NAME"],
         build=["mkdir -p made", "cd made", 'export NAME="a b"'],
         install=["echo install"],
         pre_build=["echo pre"],
     )
-    # When they are played
+    # When they run
     played = Played(spec, tmp_path)
-    # Then each finds what the ones before left
+    # Then each phase sees what the phases before it left
     assert played.said == ["install", "pre", f"{tmp_path}/made a b"]
     assert played.code == 0
     assert played.phases == [line for name in PHASES for line in (f"begin {name}", f"end {name} 0")]
 
 
-def test_each_command_is_said_before_it_runs(tmp_path: Path) -> None:
+def test_each_command_is_printed_before_it_runs(tmp_path: Path) -> None:
     played = Played(_phases(build=["echo 'one; two'", "printf '%s\\n' $((1 + 1))"]), tmp_path)
     assert played.output == ["$ echo 'one; two'", "one; two", "$ printf '%s\\n' $((1 + 1))", "2"]
 
@@ -266,12 +266,12 @@ def test_a_command_of_many_lines_is_one_command(tmp_path: Path) -> None:
     ],
 )
 def test_a_block_that_ends_the_shell_fails(tmp_path: Path, shell: str, block: str, code: int) -> None:
-    # Given a block of lines that is to end at the first that fails
+    # Given a block of lines that must stop at the first failing line
     build = {"commands": [block, "echo never"], "finally": ["echo at last"]}
     spec = _spec(env={"shell": shell}, phases={"build": build, "post_build": {"commands": ["echo post"]}})
-    # When it is played
+    # When it runs
     played = Played(spec, tmp_path)
-    # Then nothing of it runs any more, and what CodeBuild runs after a failed build does
+    # Then its remaining lines are skipped, and what CodeBuild runs after a failed build still runs
     assert [line for line in played.said if line in {"never", "at last", "post"}] == ["at last", "post"]
     assert played.code == code
     assert played.phases == ["begin build", f"end build {code}", "begin post_build", "end post_build 0"]
@@ -333,20 +333,18 @@ def test_the_code_is_that_of_what_failed_first(tmp_path: Path) -> None:
         ("pre_build", "CONTINUE", ["install", "pre_build", "build", "post_build"]),
     ],
 )
-def test_what_comes_after_a_phase_that_failed(
-    tmp_path: Path, failing: str, on_failure: str | None, begun: list[str]
-) -> None:
-    # Given a specification of which one phase fails
+def test_phases_after_a_failed_phase(tmp_path: Path, failing: str, on_failure: str | None, begun: list[str]) -> None:
+    # Given a buildspec with one failing phase
     phases: dict[str, Any] = {name: {"commands": ["true"]} for name in PHASES}
     phases[failing] = {"commands": ["(exit 9)"], **({"on-failure": on_failure} if on_failure else {})}
-    # When it is played
+    # When it runs
     played = Played(_spec(phases=phases), tmp_path)
-    # Then others follow or do not, as CodeBuild has it, and the build failed either way
+    # Then the phases that follow are CodeBuild's, and the build fails in every case
     assert [line.split()[1] for line in played.phases if line.startswith("begin")] == begun
     assert played.code == 9
 
 
-def test_the_phases_after_a_failure_know_of_it(tmp_path: Path) -> None:
+def test_phases_after_a_failure_see_its_variable(tmp_path: Path) -> None:
     played = Played(_phases(build=["false"], post_build=["echo $CODEBUILD_BUILD_SUCCEEDING"]), tmp_path)
     assert played.said == ["0"]
 
@@ -379,8 +377,8 @@ _COMMANDS = st.lists(st.sampled_from(["true", "false", "(exit 3)", "echo said"])
 
 @settings(max_examples=25, deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(PHASES, _COMMANDS)))
-def test_a_build_succeeds_where_every_command_does(phases: dict[str, list[str]]) -> None:
-    # The shell decides; here it is asked whether its answer is the one that the commands' own codes give.
+def test_a_build_succeeds_if_every_command_does(phases: dict[str, list[str]]) -> None:
+    # The shell decides; its exit code is compared with the one computed from the commands' own codes
     script = _phases(**phases).script()
     environment = {"PATH": "/usr/bin:/bin", "SLIPWAY_PHASES": "/dev/null", "SLIPWAY_EXPORTED": "/dev/null"}
     code = subprocess.run(["sh", "-c", script], env=environment, check=False, capture_output=True).returncode
@@ -389,7 +387,7 @@ def test_a_build_succeeds_where_every_command_does(phases: dict[str, list[str]])
     assert code == (failures[0] if failures else 0)
 
 
-# Files
+# --- Files ---
 
 
 def _tree(folder: Path, *names: str) -> Path:
@@ -419,7 +417,7 @@ TREE = ("a.txt", "b.json", "sub/a.txt", "sub/deep/c.txt", "other/a.txt", ".hidde
         (["A.txt", "nothing"], []),
     ],
 )
-def test_patterns_mean_what_codebuild_means(tmp_path: Path, patterns: list[str], found: list[str]) -> None:
+def test_patterns_match_as_in_codebuild(tmp_path: Path, patterns: list[str], found: list[str]) -> None:
     _tree(tmp_path, *TREE)
     assert sorted(name for _, name in Files(tuple(patterns)).found(tmp_path)) == found
 
@@ -445,9 +443,9 @@ def test_without_their_paths_files_have_their_names(tmp_path: Path) -> None:
 
 
 def test_a_base_with_a_wildcard_means_every_folder_that_matches(tmp_path: Path) -> None:
-    # Given folders of which some match, and a file that does too
+    # Given folders of which some match, and a file that matches too
     _tree(tmp_path, "site-a/one.txt", "site-b/sub/two.txt", "other/three.txt", "site-c")
-    # When their files are looked for
+    # When their files are searched
     found = [name for _, name in Files(("**/*",), base="site-*").found(tmp_path)]
-    # Then they are named from the folders that matched
+    # Then they are named relative to the folders that matched
     assert found == ["one.txt", "sub/two.txt"]

@@ -1,4 +1,4 @@
-"""Change sets: made and executed under the roles of an action, and told as CloudFormation tells them."""
+"""Change sets are created and executed under the roles of an action, and reported as by CloudFormation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ KEY = {"Type": "AWS::KMS::Key"}
 
 
 class Formed:
-    """One account, and an action that deploys to it."""
+    """An account, and an action that deploys to it."""
 
     def __init__(self, folder: Path) -> None:
         _, behind = accounts_in(folder)
@@ -42,21 +42,21 @@ class Formed:
         self.said: list[str] = []
 
     def sets(self, role: str = "deploy") -> ChangeSets:
-        """As an action of a role meets them."""
+        """Return the change sets as an action of a role uses them."""
         emulator = cast("Emulator", self.aws)
         return ChangeSets(emulator, self.aws.as_role(role), bucket="assets", stopping=self.stopping)
 
     def prepare(self, template: dict[str, Any] | str, *, stack: str = STACK, **more: str) -> list[PlayedChange]:
-        """Make the change set."""
+        """Create the change set."""
         text = template if isinstance(template, str) else json.dumps(template)
         return self.sets().replace({**self._configuration(stack), "RoleArn": self.exec, **more}, text)
 
     def execute(self, changes: list[PlayedChange], *, stack: str = STACK) -> str:
-        """Execute it."""
+        """Execute the change set."""
         return self.sets().execute(self._configuration(stack), changes, self.said.append)
 
     def deploy(self, template: dict[str, Any], *, stack: str = STACK) -> str:
-        """Both."""
+        """Create and execute a change set."""
         return self.execute(self.prepare(template, stack=stack), stack=stack)
 
     @property
@@ -78,7 +78,7 @@ def _resources(**resources: Any) -> dict[str, Any]:
     return {"Resources": resources}
 
 
-# What CloudFormation refuses
+# --- Refused by CloudFormation ---
 
 PROTECTED = {
     "Statement": [
@@ -89,14 +89,14 @@ PROTECTED = {
 
 
 def test_what_the_stack_policy_denies_is_refused(formed: Formed) -> None:
-    # Given a protected stack, and a template that lacks its table: the rollback of a change that added it
+    # Given a protected stack, and a template without its table, as in the rollback of a change that added it
     formed.deploy(_resources(Key=KEY, Table=TABLE))
     formed.stack.policy = PROTECTED
     changes = formed.prepare(_resources(Key=KEY))
     # When the change set is executed
     with pytest.raises(ChangeSetFailedError, match=r"Table: Action denied by stack policy: Statement \[#2\] .*Delete"):
         formed.execute(changes)
-    # Then the stack is as it was, and the change says why
+    # Then the stack is unchanged, and the change gives the reason
     assert set(formed.stack.template["Resources"]) == {"Key", "Table"}
     assert [(each.outcome, each.reason[:29]) for each in changes] == [
         ("UPDATE_FAILED", "Action denied by stack policy")
@@ -132,29 +132,29 @@ def test_a_stack_that_cannot_be_updated_takes_no_change_set(formed: Formed, stat
 def test_a_rollback_of_a_creation_keeps_protected_resources(
     formed: Formed, protection: dict[str, Any], policy: str, status: str
 ) -> None:
-    # Given a new stack with a table, of which something after it fails
+    # Given a new stack with a table, and a later resource that fails
     table = {**TABLE, "Properties": protection, "DeletionPolicy": policy}
     formed.formation.fails["Zone"] = "no"
-    # Then the rollback fails where the table refuses to be deleted
+    # Then the rollback fails if the table cannot be deleted
     with pytest.raises(ChangeSetFailedError, match=f"the stack is {status}"):
         formed.deploy(_resources(Table=table, Zone=KEY))
 
 
-# What is changed
+# --- Changes ---
 
 
 def test_a_stack_that_is_not_there_is_created(formed: Formed) -> None:
-    # Given a template of two resources
+    # Given a template with two resources
     changes = formed.prepare(_resources(Key=KEY, Table=TABLE))
-    # Then both would be added, and nothing is yet
+    # Then the change set adds both, and has not been executed
     assert changes == [
         PlayedChange("Key", "AWS::KMS::Key", "Add"),
         PlayedChange("Table", "AWS::DynamoDB::Table", "Add"),
     ]
     assert formed.stack.status == "REVIEW_IN_PROGRESS"
-    # When the change set is executed
+    # When it is executed
     assert formed.execute(changes) == "2 resources"
-    # Then they are there, and each says what became of it
+    # Then both exist, and each change has its outcome
     assert (formed.stack.status, formed.stack.template) == ("CREATE_COMPLETE", _resources(Key=KEY, Table=TABLE))
     assert [change.outcome for change in changes] == ["CREATE_COMPLETE", "CREATE_COMPLETE"]
 
@@ -184,8 +184,8 @@ def test_each_event_is_shown_once_and_in_order(formed: Formed) -> None:
     ]
 
 
-def test_what_happened_to_a_stack_before_is_not_read_again(formed: Formed) -> None:
-    # Given a stack with a history of many pages
+def test_earlier_events_of_a_stack_are_not_read_again(formed: Formed) -> None:
+    # Given a stack with many pages of events
     formed.formation.page = 4
     for number in range(20):
         formed.deploy(_resources(**dict.fromkeys((f"Key{number}", "Key"), KEY)))
@@ -193,12 +193,12 @@ def test_what_happened_to_a_stack_before_is_not_read_again(formed: Formed) -> No
     formed.formation.older_pages = 0
     # When it is updated once more
     formed.deploy(_resources(Key=KEY))
-    # Then the newest page is read alone
+    # Then only the newest page is read
     assert formed.formation.older_pages == 0
 
 
 def test_stack_is_reported_from_first_to_last_event(formed: Formed) -> None:
-    # Given an update of more events than a page has
+    # Given an update with more events than fit on a page
     formed.formation.page = 2
     names = [f"Key{number}" for number in range(5)]
     changes = formed.prepare(_resources(**dict.fromkeys(names, KEY)))
@@ -211,9 +211,9 @@ def test_stack_is_reported_from_first_to_last_event(formed: Formed) -> None:
 def test_unchanged_stack_is_left_alone(formed: Formed) -> None:
     formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "k"}}})
     before = list(formed.stack.events)
-    # When the same template comes again
+    # When the same template is deployed again, with other outputs
     changes = formed.prepare({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "k"}}})
-    # Then nothing would change, and nothing is done
+    # Then there are no changes, and the stack is not updated
     assert changes == []
     assert formed.execute(changes) == "no changes"
     assert formed.stack.events == before
@@ -224,12 +224,12 @@ def test_outputs_alone_are_changed_too(formed: Formed) -> None:
     formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "old"}}})
     assert formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "new"}}}) == "outputs"
     assert formed.stack.outputs == {"Id": "new"}
-    # And by the role that the stack has had
+    # With the role that the stack already has
     assert formed.stack.role == formed.exec
 
 
 @pytest.mark.parametrize(("output", "said"), [("other", "outputs"), ("same", "no changes")])
-def test_a_stack_that_reads_another_one_follows_it(formed: Formed, output: str, said: str) -> None:
+def test_a_stack_follows_the_outputs_that_it_reads(formed: Formed, output: str, said: str) -> None:
     # Given a stack that reads an output of another one
     reader = _resources(
         Key={"Type": "AWS::KMS::Key", "Properties": {"Description": {"Fn::GetStackOutput": _reference("dev-base")}}}
@@ -237,9 +237,9 @@ def test_a_stack_that_reads_another_one_follows_it(formed: Formed, output: str, 
     base = {**_resources(Key=KEY), "Outputs": {"Name": {"Value": "same"}}}
     formed.deploy(base, stack="dev-base")
     formed.deploy(reader)
-    # When that output is, or is not, another one, and the reader's template the same
+    # When that output changes or stays the same, and the reader's template stays the same
     formed.deploy({**base, "Outputs": {"Name": {"Value": output}}}, stack="dev-base")
-    # Then the reader is updated, or is not
+    # Then the reader is updated only if it changed
     assert formed.deploy(reader) == said
 
 
@@ -260,16 +260,16 @@ def test_changes_are_read_to_the_last_page(formed: Formed) -> None:
 
 
 def test_change_set_replaces_one_of_the_same_name(formed: Formed) -> None:
-    # Given a change set that nobody executed
+    # Given a change set that was never executed
     formed.prepare(_resources(Old=KEY))
-    # When one of its name is made and executed
+    # When one of the same name is created and executed
     formed.deploy(_resources(New=KEY))
-    # Then it is the new one
+    # Then only the new one is deployed
     assert set(formed.stack.template["Resources"]) == {"New"}
     assert formed.stack.status == "CREATE_COMPLETE"
 
 
-def test_what_an_action_sets_reaches_cloudformation(formed: Formed) -> None:
+def test_settings_of_an_action_reach_cloudformation(formed: Formed) -> None:
     formed.prepare(
         _resources(Key=KEY),
         Capabilities="CAPABILITY_NAMED_IAM,CAPABILITY_AUTO_EXPAND",
@@ -287,7 +287,7 @@ def test_without_capabilities_none_are_given(formed: Formed) -> None:
     assert formed.stack.sets["PipelineChange"]["capabilities"] == []
 
 
-# What goes wrong
+# --- Failures ---
 
 
 def test_a_rejected_template_is_reported_with_its_stack(formed: Formed) -> None:
@@ -297,19 +297,19 @@ def test_a_rejected_template_is_reported_with_its_stack(formed: Formed) -> None:
 
 
 def test_failed_resource_is_reported_and_its_stack_rolled_back(formed: Formed) -> None:
-    # Given a stack, and a change of it of which one resource fails
+    # Given a stack, and a change set with one resource that fails
     formed.deploy(_resources(Key=KEY))
     formed.formation.fails["Table"] = "No, said the service"
     changes = formed.prepare(_resources(Key=KEY, Alias=KEY, Table=TABLE))
     # When it is executed
     with pytest.raises(ChangeSetFailedError) as error:
         formed.execute(changes)
-    # Then the reason is the resource's, and the stack is as before
+    # Then the error has the resource's reason, and the stack is rolled back
     assert str(error.value) == (
         f"{STACK}: Table (AWS::DynamoDB::Table): No, said the service; the stack is UPDATE_ROLLBACK_COMPLETE"
     )
     assert formed.stack.template == _resources(Key=KEY)
-    # And the resource that failed shows that it did, though it was put back after it
+    # And the failed resource keeps its outcome, though it was rolled back afterwards
     failed = next(change for change in changes if change.logical_id == "Table")
     assert (failed.outcome, failed.reason) == ("UPDATE_FAILED", "No, said the service")
     assert next(change for change in changes if change.logical_id == "Alias").outcome == "UPDATE_COMPLETE"
@@ -329,7 +329,7 @@ def test_first_request_and_one_after_failure_are_cold(formed: Formed) -> None:
         formed.deploy(_resources(Key=KEY, Alias=KEY, Table=TABLE))
 
 
-def test_after_a_failure_a_change_that_is_sound_goes_through(formed: Formed) -> None:
+def test_a_valid_change_succeeds_after_a_failed_one(formed: Formed) -> None:
     formed.deploy(_resources(Key=KEY))
     formed.formation.fails["Table"] = "No"
     with pytest.raises(ChangeSetFailedError):
@@ -382,21 +382,21 @@ def test_a_setting_that_the_player_does_not_know_is_named(formed: Formed, mode: 
     assert not formed.formation.stacks
 
 
-def test_everything_ends_when_it_has_to(formed: Formed) -> None:
+def test_a_stopped_run_stops_waiting_for_a_stack(formed: Formed) -> None:
     changes = formed.prepare(_resources(Key=KEY))
     formed.stopping.set()
     with pytest.raises(RehearsalError, match=f"{STACK}: interrupted"):
         formed.execute(changes)
 
 
-def test_a_stack_that_takes_for_ever_fails(formed: Formed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_that_takes_too_long_fails(formed: Formed, monkeypatch: pytest.MonkeyPatch) -> None:
     changes = formed.prepare(_resources(Key=KEY))
     monkeypatch.setattr(changesets, "LONGEST_SECONDS", -1.0)
     with pytest.raises(ChangeSetFailedError, match=f"{STACK}: still not done after"):
         formed.execute(changes)
 
 
-def test_stacks_that_something_is_done_to_are_found(formed: Formed) -> None:
+def test_stacks_with_an_operation_in_progress_are_found(formed: Formed) -> None:
     states = {
         "a": "UPDATE_IN_PROGRESS",
         "b": "UPDATE_COMPLETE",

@@ -1,4 +1,4 @@
-"""The custom resources by which CloudFormation waits for the player: each is answered, whatever happens."""
+"""The custom resources with which CloudFormation waits for the player are always answered."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Waiting(Account):
         )
 
     def event(self, kind: str, resource: str, properties: dict[str, Any], **more: str) -> dict[str, Any]:
-        """What CloudFormation sends."""
+        """Return an event as CloudFormation sends it."""
         return {
             "RequestType": kind,
             "ResourceType": resource,
@@ -58,7 +58,7 @@ class Waiting(Account):
         }
 
     def ask(self, event: dict[str, Any], *, account: str = DEV) -> dict[str, Any]:
-        """Hand an event over, and wait for the answer as CloudFormation does."""
+        """Pass an event to the player and wait for the answer, as CloudFormation does."""
         self.custom.take(account, event)
         url, answer = self._answers.get(timeout=30)
         assert url == "https://answer"
@@ -68,12 +68,12 @@ class Waiting(Account):
         return answer
 
     def move(self, kind: str = "Update") -> dict[str, Any]:
-        """The deployment is asked for."""
+        """Request the deployment."""
         return self.ask(self.event(kind, DEPLOYMENT, self.properties))
 
     @property
     def states(self) -> list[str]:
-        """What EventBridge was told of deployments."""
+        """Return the deployment states that EventBridge received."""
         return [each["state"] for each in self.told.all if each["source"] == "aws.codedeploy"]
 
 
@@ -88,7 +88,7 @@ def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
     return Waiting(tmp_path, answers)
 
 
-# The pipeline
+# --- The pipeline ---
 
 
 def test_a_pipeline_is_created_updated_and_deleted(waiting: Waiting) -> None:
@@ -113,16 +113,16 @@ def test_a_pipeline_that_cannot_be_played_fails_its_stack(waiting: Waiting) -> N
     assert not waiting.memory.has_pipeline
 
 
-def test_another_resource_is_named(waiting: Waiting) -> None:
+def test_an_unknown_resource_type_is_reported(waiting: Waiting) -> None:
     answer = waiting.ask(waiting.event("Create", "Custom::Else", {}))
     assert (answer["Status"], answer["Reason"]) == ("FAILED", "the player does not support Custom::Else")
-    # And what CloudFormation is told it is called is what it calls it
+    # And its physical id is the one that CloudFormation passed
     assert answer["PhysicalResourceId"] == "Logical"
     known = waiting.ask(waiting.event("Delete", "Custom::Else", {}, PhysicalResourceId="p-1"))
     assert known["PhysicalResourceId"] == "p-1"
 
 
-# Deployments
+# --- Deployments ---
 
 
 def test_deployment_is_part_of_the_stacks_action(waiting: Waiting) -> None:
@@ -130,12 +130,12 @@ def test_deployment_is_part_of_the_stacks_action(waiting: Waiting) -> None:
     answer = waiting.move()
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "items:live")
     assert waiting.serves == ("2", {})
-    # And its record is the action's
+    # And its record belongs to the action
     assert waiting.deploying is not None
     (record,) = waiting.deploying[0].deployments
     assert (record.function, record.old_version, record.new_version) == ("items", "1", "2")
     assert record.status is PlayStatus.SUCCEEDED
-    # And EventBridge hears of it, in the time of the action
+    # And EventBridge receives it, with the action's account and time
     assert waiting.states == ["START", "SUCCESS"]
     begun, ended = waiting.told.all
     assert (begun["account"], begun["kind"]) == (DEV, "CodeDeploy Deployment State-change Notification")
@@ -174,21 +174,21 @@ def test_only_an_update_moves_an_alias(waiting: Waiting, kind: str) -> None:
         lambda waiting: setattr(waiting.stack, "status", "UPDATE_ROLLBACK_IN_PROGRESS"),
         lambda waiting: setattr(waiting, "deploying", None),
     ],
-    ids=["it serves that version", "it is new", "the stack is put back", "nobody plays"],
+    ids=["version is live", "new function", "stack is rolled back", "no running action"],
 )
-def test_what_codedeploy_has_no_part_in_is_left_to_cloudformation(waiting: Waiting, given: Any) -> None:
+def test_updates_without_a_deployment_are_left_to_cloudformation(waiting: Waiting, given: Any) -> None:
     given(waiting)
     assert waiting.move()["Status"] == "SUCCESS"
     assert (waiting.steps, waiting.told.all) == ([], [])
 
 
-def test_a_fault_of_the_player_is_an_answer_too(waiting: Waiting) -> None:
+def test_an_error_of_the_player_is_answered_too(waiting: Waiting) -> None:
     del waiting.properties["DeploymentGroup"]["ApplicationName"]
     answer = waiting.move()
     assert (answer["Status"], answer["Reason"]) == ("FAILED", "the player failed: KeyError: 'ApplicationName'")
 
 
-# Who waits
+# --- Pending requests ---
 
 
 def test_pending_requests_are_kept_until_they_are_answered(waiting: Waiting, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_a_removed_account_needs_no_answer(waiting: Waiting, monkeypatch: pytest
     waiting.custom.give_up(waiting.event("Update", DEPLOYMENT, {}), "the rehearsal was interrupted")
 
 
-def test_the_checks_of_the_hook_are_what_is_asked(waiting: Waiting) -> None:
+def test_requests_are_the_checks_of_the_hook(waiting: Waiting) -> None:
     waiting.move()
     asked = [event for kind, what, event in waiting.aws.functions.happened if kind == "invoke" and "items" in what]
     assert asked[0] == {"checks": HANDLER}

@@ -1,4 +1,4 @@
-"""The definition: everything in it is read, and what the player does not support stops the run and is named."""
+"""The pipeline's definition is read completely, and anything that the player does not support is an error."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_pipeline_is_read() -> None:
 
 
 def test_a_pipeline_of_many_regions_has_a_bucket_in_each() -> None:
-    # Given a pipeline that deploys to another region too
+    # Given a pipeline that also deploys to another region
     stores = [
         {"Region": region, "ArtifactStore": {"Type": "S3", "Location": f"artifacts-{region}"}}
         for region in ("us-east-1", "eu-west-1")
@@ -59,7 +59,7 @@ def test_a_pipeline_of_many_regions_has_a_bucket_in_each() -> None:
     del properties["ArtifactStore"]
     # When it is read
     read = PipelineDefinition.read(properties, 1)
-    # Then each region has its own bucket, and one without is refused
+    # Then each region has its own bucket, and a region without one is refused
     assert [read.bucket_in(region) for region in ("us-east-1", "eu-west-1")] == [
         "artifacts-us-east-1",
         "artifacts-eu-west-1",
@@ -79,12 +79,12 @@ def test_cdk_defaults_are_read(mode: Properties) -> None:
 
 
 @pytest.mark.parametrize(("value", "restarts"), [("true", True), (True, True), ("false", False), (None, False)])
-def test_whether_it_begins_again_may_be_a_text(value: object, *, restarts: bool) -> None:
+def test_restart_on_update_may_be_a_string(value: object, *, restarts: bool) -> None:
     assert _read(RestartExecutionOnUpdate=value).restart_on_update is restarts
 
 
 def test_an_action_is_read() -> None:
-    # Given an action with everything, its numbers as CloudFormation's texts
+    # Given an action with every property, with numbers as strings, as CloudFormation passes them
     properties = build(
         "Synth",
         OutputArtifacts=[{"Name": "Assembly"}, {"Name": "Reports"}],
@@ -97,7 +97,7 @@ def test_an_action_is_read() -> None:
     properties["RunOrder"] = "4"
     # When it is read
     (read,) = _stage(stage("Build", properties)).actions
-    # Then all of it is there, in the types that it has on AWS
+    # Then all of them are read, with AWS's types
     assert (read.category, read.provider, read.run_order, read.timeout_minutes) == ("Build", "CodeBuild", 4, 90)
     assert (list(read.inputs), list(read.outputs)) == (["Sources", "More"], ["Assembly", "Reports"])
     assert (read.namespace, read.role_arn, read.account) == ("Build@Synth", deploy_role(), DEV)
@@ -112,10 +112,10 @@ def test_an_action_without_a_role_works_in_the_pipelines_account() -> None:
 
 
 def test_actions_run_in_groups_by_their_order() -> None:
-    # Given a stage whose actions are not written in their order
+    # Given a stage whose actions are not listed in run order
     actions = (action("c", order=10), action("a", order=2), action("b", order=10), action("first", order=1))
-    # When they are asked for
-    # Then those of an order come together, as they are written, and orders as numbers
+    # When they are grouped
+    # Then actions with the same order form a group in their listed order, and orders compare as numbers
     assert _names(_stage(stage("dev", *actions))) == [["first"], ["a"], ["c", "b"]]
 
 
@@ -153,7 +153,7 @@ def test_a_stage_without_conditions_has_none() -> None:
     assert (read.before_entry, read.on_success, read.on_failure, read.retry_mode) == ((), (), None, None)
 
 
-def test_a_disabled_transition_is_known_with_its_reason() -> None:
+def test_a_disabled_transition_is_read_with_its_reason() -> None:
     read = _read(DisableInboundStageTransitions=[{"StageName": "prod", "Reason": "freeze"}, {"StageName": "dev"}])
     assert read.frozen == {"prod": "freeze", "dev": ""}
 
@@ -255,7 +255,7 @@ OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI")
         ),
     ],
 )
-def test_unsupported_definition_stops_it_and_is_named(properties: Callable[[], Properties], message: str) -> None:
+def test_unsupported_definition_is_refused_with_its_reason(properties: Callable[[], Properties], message: str) -> None:
     with pytest.raises(RehearsalError) as error:
         PipelineDefinition.read(properties(), 1)
     assert str(error.value) == message
@@ -269,7 +269,7 @@ def test_a_pipeline_without_a_store_is_refused() -> None:
 
 
 @pytest.mark.parametrize("missing", ["Name", "RoleArn", "Stages"])
-def test_what_is_missing_is_named(missing: str) -> None:
+def test_missing_property_is_named(missing: str) -> None:
     properties = pipeline(stage("dev", prepare("dev-items")))
     del properties[missing]
     with pytest.raises(RehearsalError, match=f"the pipeline has no {missing}"):

@@ -1,4 +1,4 @@
-"""CodeDeploy: an alias moves by hooks, weights and alarms, and back when something goes off."""
+"""CodeDeploy moves an alias by hooks, weights and alarms, and rolls it back when an alarm triggers."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def account(tmp_path: Path) -> Account:
     return Account(tmp_path)
 
 
-# How traffic moves
+# --- Traffic ---
 
 
 def test_all_at_once_moves_all_after_the_hook(account: Account) -> None:
@@ -48,21 +48,21 @@ def test_all_at_once_moves_all_after_the_hook(account: Account) -> None:
 
 
 def test_canary_moves_a_tenth_then_all(account: Account) -> None:
-    # Given a hook after the traffic too
+    # Given a hook after the traffic shift too
     account.properties["AfterAllowTrafficHook"] = "hook"
-    # When a canary of five minutes is deployed
+    # When a five-minute canary is deployed
     record = account.deploy(CANARY)
-    # Then the hooks stand around it
+    # Then the hooks run before and after it
     assert account.steps == ["hook", *["10%"] * 5, "100%", "hook"]
     assert record.hooks == {"BeforeAllowTraffic": "Succeeded", "AfterAllowTraffic": "Succeeded"}
-    # And a tenth of the requests met the new version
+    # And a tenth of the requests reached the new version
     assert [(minute.minute, minute.requests_old, minute.requests_new) for minute in record.minutes] == [
         (number, 9, 1) for number in range(1, 6)
     ]
     assert (record.met_new, record.failed_new, record.status) == (5, 0, PlayStatus.SUCCEEDED)
-    # And it took five minutes that nobody waited for
+    # And it took five virtual minutes
     assert 300 <= record.virtual_seconds < 360
-    # And what they were asked is what the hook's checks ask
+    # And the requests are the checks of the hook
     asked = {
         str(event)
         for kind, what, event in account.aws.functions.happened
@@ -84,7 +84,7 @@ def test_small_share_of_few_requests_is_met_over_minutes(account: Account) -> No
     assert record.met_new == 2
 
 
-# Alarms
+# --- Alarms ---
 
 
 def test_alarm_on_new_version_rolls_it_back(account: Account) -> None:
@@ -95,13 +95,13 @@ def test_alarm_on_new_version_rolls_it_back(account: Account) -> None:
     record = account.fails(
         match=r"Errors became active in minute 1 at 10% of the traffic; 1 of 1 requests to version 2 failed"
     )
-    # Then the first minute is the last, and the old version has all traffic again
+    # Then the deployment ends after the first minute, and the old version has all traffic again
     assert account.steps == ["hook", "10%", "0%"]
     assert account.serves == ("1", {})
     assert (record.met_new, record.failed_new, len(record.minutes)) == (1, 1, 1)
     assert record.minutes[0].alarms == {"Errors": "ALARM"}
     assert record.minutes[0].errors_new == 1
-    # And nothing says that it was moved
+    # And no move is recorded
     assert account.codedeploy.moved == {}
 
 
@@ -128,20 +128,20 @@ def test_alarm_on_whole_function_counts_old_versions_errors(account: Account) ->
 
 
 def test_active_alarm_stops_a_deployment_at_its_start(account: Account) -> None:
-    # Given a function that has been failing, and an alarm on all of it
+    # Given a function that fails, and an alarm on all of its versions
     account.alarm("All", version=None)
     account.function.versions["1"] = fail
     account.fails(match="All became active in minute 1")
     account.aws.functions.happened.clear()
-    # When the fix is deployed, right after it
+    # When the fix is deployed right afterwards
     record = account.fails(match=r"All is already in alarm")
-    # Then neither the hook ran nor did a request meet it
+    # Then neither the hook nor any request runs
     assert "hook" not in account.steps
     assert (record.met_new, record.minutes) == (0, [])
     assert account.serves == ("1", {})
 
 
-def test_alarms_that_are_switched_off_watch_nothing(account: Account) -> None:
+def test_disabled_alarms_are_ignored(account: Account) -> None:
     account.alarm("Errors")
     account.group["AlarmConfiguration"]["Enabled"] = "false"
     account.function.versions["2"] = fail
@@ -150,20 +150,20 @@ def test_alarms_that_are_switched_off_watch_nothing(account: Account) -> None:
     assert record.minutes[0].alarms == {}
 
 
-def test_an_alarm_that_is_not_there_stops_it(account: Account) -> None:
+def test_a_missing_alarm_stops_the_deployment(account: Account) -> None:
     account.alarm("Errors")
     account.aws.alarms.all.clear()
     account.fails(match="alarm Errors")
     assert account.serves == ("1", {})
 
 
-def test_an_alarm_that_cannot_be_evaluated_stops_it(account: Account) -> None:
+def test_an_alarm_that_cannot_be_evaluated_stops_the_deployment(account: Account) -> None:
     account.alarm("Errors", ComparisonOperator="GreaterThanUpperThreshold")
     record = account.fails(match="Errors")
     assert record.reason.startswith(f"{record.id}: ")
 
 
-# Hooks
+# --- Hooks ---
 
 
 def test_the_hook_gets_its_deployment(account: Account) -> None:
@@ -171,7 +171,7 @@ def test_the_hook_gets_its_deployment(account: Account) -> None:
     (event,) = account.events
     assert event.keys() == {"DeploymentId", "LifecycleEventHookExecutionId"}
     assert event["DeploymentId"] == record.id
-    # And its environment is not kept, nor are those of the version that nobody calls any more
+    # And the environments of the hook and of the replaced version are ended
     assert account.aws.recycled == ["hook", "items:1"]
 
 
@@ -182,7 +182,7 @@ def test_a_hook_may_be_named_by_its_arn_and_alias(account: Account) -> None:
     assert account.aws.recycled[0] == "hook"
 
 
-def test_a_hook_that_says_failed_stops_it_with_its_reasons(account: Account) -> None:
+def test_a_failed_hook_stops_the_deployment_with_its_reasons(account: Account) -> None:
     account.says = "Failed"
     record = account.fails(match="BeforeAllowTraffic reported Failed: an item without a name was taken")
     assert record.hooks == {"BeforeAllowTraffic": "Failed"}
@@ -190,7 +190,7 @@ def test_a_hook_that_says_failed_stops_it_with_its_reasons(account: Account) -> 
     assert account.serves == ("1", {})
 
 
-def test_a_hook_after_the_traffic_takes_it_back(account: Account) -> None:
+def test_a_failed_hook_after_the_traffic_rolls_back(account: Account) -> None:
     del account.properties["BeforeAllowTrafficHook"]
     account.properties["AfterAllowTrafficHook"] = "hook"
     account.says = "Failed"
@@ -212,12 +212,12 @@ def test_a_denied_hook_is_reported(account: Account) -> None:
     account.fails(match="the group's role may not call BeforeAllowTraffic: .*AccessDenied")
 
 
-def test_a_hook_whose_role_may_not_report_has_not_reported(account: Account) -> None:
+def test_a_hook_report_without_permission_is_refused(account: Account) -> None:
     account.aws.role("hook")
     account.fails(match=f"did not report within an hour: .*hook is not authorized to perform: {REPORT} on {GROUP}")
 
 
-def test_an_account_reports_on_its_own_deployments_alone(account: Account) -> None:
+def test_an_account_reports_only_its_own_deployments(account: Account) -> None:
     def does(event: dict[str, Any]) -> None:
         account.report(event["LifecycleEventHookExecutionId"], account=PROD)
 
@@ -233,12 +233,12 @@ def test_finished_and_unknown_jobs_get_no_results(account: Account) -> None:
         assert error.value.code == "InvalidLifecycleEventHookExecutionIdException"
 
 
-def test_codedeploys_api_names_an_operation_that_it_does_not_know(account: Account) -> None:
+def test_codedeploys_api_names_an_unknown_operation(account: Account) -> None:
     with pytest.raises(ApiError, match="does not support StopDeployment"):
         account.codedeploy.api("StopDeployment", {}, Requester(DEV, "key", "hook"))
 
 
-# What goes wrong
+# --- Failures ---
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_codedeploys_api_names_an_operation_that_it_does_not_know(account: Accou
         ([], ("1", {"2": 0.1})),
     ],
 )
-def test_an_alarm_rolls_back_where_the_group_says_so(account: Account, events: list[str], after: object) -> None:
+def test_an_alarm_rolls_back_if_the_group_is_configured_so(account: Account, events: list[str], after: object) -> None:
     account.alarm("Errors")
     account.function.versions["2"] = fail
     account.group["AutoRollbackConfiguration"]["Events"] = events
@@ -259,7 +259,7 @@ def test_an_alarm_rolls_back_where_the_group_says_so(account: Account, events: l
 
 
 @pytest.mark.parametrize(("events", "serves"), [(["DEPLOYMENT_FAILURE"], "1"), (["DEPLOYMENT_STOP_ON_ALARM"], "2")])
-def test_a_failure_rolls_back_where_the_group_says_so(account: Account, events: list[str], serves: str) -> None:
+def test_a_failure_rolls_back_if_the_group_is_configured_so(account: Account, events: list[str], serves: str) -> None:
     account.properties["AfterAllowTrafficHook"] = account.properties.pop("BeforeAllowTrafficHook")
     account.says = "Failed"
     account.group["AutoRollbackConfiguration"]["Events"] = events
@@ -267,7 +267,7 @@ def test_a_failure_rolls_back_where_the_group_says_so(account: Account, events: 
     assert account.serves == (serves, {})
 
 
-def test_a_group_that_rolls_nothing_back_leaves_it(account: Account) -> None:
+def test_a_group_without_rollback_leaves_the_weights(account: Account) -> None:
     account.alarm("Errors")
     account.function.versions["2"] = fail
     account.group["AutoRollbackConfiguration"]["Enabled"] = "false"
@@ -297,30 +297,30 @@ def test_unsupported_configuration_fails_the_deployment(account: Account) -> Non
     account.fails("Mine", match="does not support the deployment configuration: 'Mine'")
 
 
-def test_without_a_hook_the_function_is_asked_for_by_name(account: Account) -> None:
+def test_without_a_hook_the_function_is_invoked_by_name(account: Account) -> None:
     del account.properties["BeforeAllowTrafficHook"]
     assert account.deploy().met_new > 0
     assert {event["checks"] for _, _, event in account.aws.functions.happened if "checks" in str(event)} == {"items"}
 
 
-def test_a_deployment_ends_when_everything_does(account: Account) -> None:
+def test_a_deployment_ends_when_the_run_is_stopped(account: Account) -> None:
     account.function.versions["1"] = lambda _: account.stopping.set()
     record = account.fails(match="interrupted")
     assert record.minutes == []
-    # And is rolled back, since the group rolls back what is stopped
+    # And it is rolled back, since the group rolls back stopped deployments
     assert account.serves == ("1", {})
 
 
-# What it knows
+# --- Recorded moves ---
 
 
-def test_what_was_moved_is_known_afterwards(account: Account) -> None:
+def test_moved_functions_are_recorded(account: Account) -> None:
     account.deploy(AT_ONCE)
     assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "1", "2", HANDLER, REGION)}
 
 
-def test_what_was_moved_before_is_found_by_its_hook(account: Account) -> None:
-    # Given a stack with a deployment and its hook, and one whose hook is not to be found
+def test_functions_moved_earlier_are_found_by_their_hook(account: Account) -> None:
+    # Given a stack with a deployment and its hook, and one whose hook cannot be found
     def resource(logical_id: str, kind: str, physical_id: str) -> dict[str, str]:
         return {"LogicalResourceId": logical_id, "ResourceType": kind, "PhysicalResourceId": physical_id}
 
@@ -335,7 +335,7 @@ def test_what_was_moved_before_is_found_by_its_hook(account: Account) -> None:
             resource("Table", "AWS::DynamoDB::Table", "t"),
         ],
     )
-    # When somebody who has moved nothing looks
+    # When CodeDeploy looks up the account's functions
     account.codedeploy.know(DEV)
-    # Then the first is known, at the version that it serves
+    # Then the first is found, with the version that it serves
     assert account.codedeploy.moved == {(DEV, "items"): Moved("items", "live", "7", "7", HANDLER, REGION)}

@@ -1,4 +1,4 @@
-"""What functions count in their logs."""
+"""Metrics that functions write to their logs in embedded metric format."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FAULTS = Metric.of("Slipway", "Faults", {"service": "items", "function_version":
 
 
 def test_a_metric_is_found_among_other_lines() -> None:
-    # Given a log with records, with lines of Lambda's own, and with a metric
+    # Given a log with JSON records, Lambda's own lines, and one metric
     log = "\n".join(["START RequestId: 1", '{"level":"INFO","message":"_aws"}', FAULT, "[1, 2]", "END"])
 
     assert counted(log) == (Counted(FAULTS, (1.0,), "Count"),)

@@ -1,4 +1,4 @@
-"""Events: rules and their targets as EventBridge has them, across accounts, and what a figure's function counts."""
+"""Events: EventBridge rules and targets, also across accounts, and the metrics of the called functions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BUS = f"arn:aws:events:{REGION}:{TOOLS}:event-bus/delivery"
 
 
 def arn(name: str, account: str = TOOLS) -> str:
-    """Of a function."""
+    """Return the ARN of a function."""
     return f"arn:aws:lambda:{REGION}:{account}:function:{name}"
 
 
 class Buses:
-    """Two accounts, and the events of both."""
+    """Two accounts with their event buses."""
 
     def __init__(self, folder: Path) -> None:
         self.accounts, behind = accounts_in(folder)
@@ -35,28 +35,28 @@ class Buses:
         self.listens("figures", {"source": ["aws.codepipeline"]})
 
     def function(self, account: Account, name: str) -> Function:
-        """Put a function there that keeps what it hears."""
+        """Create a function that records the events it receives."""
         made = Function(role=f"arn:aws:iam::{account.account}:role/{name}", versions={"$LATEST": self.heard.append})
         account.functions.all[name] = made
         return made
 
     def listens(self, name: str, pattern: dict[str, Any] | None, *, bus: str = "default", **more: Any) -> Function:
-        """Let a function of the tools account listen."""
+        """Let a function of the tools account receive matching events."""
         self.tools.rules.all[name] = Rule(pattern, [{"Arn": arn(name)}], bus=bus, **more)
         return self.function(self.tools, name)
 
     def pipeline(self, **detail: Any) -> None:
-        """Something of the pipeline happens, and is handed over."""
+        """Deliver an event of the pipeline."""
         self.events.pipeline("Stage", detail, FRIDAY)
         self.events.drain()
 
     def deployment(self) -> None:
-        """Something of a deployment in dev happens, and is handed over."""
+        """Deliver an event of a deployment in dev."""
         self.events.put(DEV, "aws.codedeploy", "State-change", {"state": "FAILURE"}, FRIDAY)
         self.events.drain()
 
     def relays(self, may: str = f"events:PutEvents {BUS}") -> None:
-        """Dev hands its deployments to the bus of the tools account."""
+        """Relay dev's deployment events to the bus of the tools account."""
         role = self.dev.role("relay", may)
         self.dev.rules.all["relay"] = Rule({"source": ["aws.codedeploy"]}, [{"Arn": BUS, "RoleArn": role}])
         self.listens("figures", {"source": ["aws.codedeploy"]}, bus="delivery")
@@ -69,7 +69,7 @@ def buses(tmp_path: Path) -> Iterator[Buses]:
     found.events.close()
 
 
-def test_an_event_is_what_eventbridge_sends(buses: Buses) -> None:
+def test_an_event_has_eventbridges_format(buses: Buses) -> None:
     buses.pipeline(stage="dev", state="FAILED")
     (event,) = buses.heard
     assert len(event.pop("id")) == 36
@@ -95,41 +95,41 @@ def test_an_event_is_what_eventbridge_sends(buses: Buses) -> None:
         (None, 0),
     ],
 )
-def test_the_rule_decides_who_hears_it(buses: Buses, pattern: dict[str, Any] | None, heard: int) -> None:
+def test_the_pattern_decides_who_receives_an_event(buses: Buses, pattern: dict[str, Any] | None, heard: int) -> None:
     buses.listens("figures", pattern)
     buses.pipeline(state="FAILED")
     assert len(buses.heard) == heard
 
 
-def test_a_rule_that_is_switched_off_calls_nobody(buses: Buses) -> None:
+def test_a_disabled_rule_calls_nobody(buses: Buses) -> None:
     buses.listens("figures", {"source": ["aws.codepipeline"]}, state="DISABLED")
     buses.pipeline(state="FAILED")
     assert buses.heard == []
 
 
-def test_events_come_in_their_order(buses: Buses) -> None:
+def test_events_arrive_in_order(buses: Buses) -> None:
     for number in range(20):
         buses.events.pipeline("Stage", {"number": number}, FRIDAY)
     buses.events.drain()
     assert [event["detail"]["number"] for event in buses.heard] == list(range(20))
 
 
-def test_rules_are_asked_for_once_and_again_after_a_change(buses: Buses) -> None:
+def test_rules_are_cached_until_they_are_refreshed(buses: Buses) -> None:
     buses.pipeline()
     buses.pipeline()
     assert buses.tools.rules.listed == 1
-    # Given another listener, which a change of the pipeline brought
+    # Given another rule, added by a change of the pipeline
     buses.listens("notify", {"source": ["aws.codepipeline"]})
     buses.pipeline()
     assert len(buses.heard) == 3
-    # When the rules are forgotten
+    # When the cached rules are discarded
     buses.events.refresh()
     buses.pipeline()
-    # Then both hear of it
+    # Then both rules receive the event
     assert len(buses.heard) == 5
 
 
-# Across accounts
+# --- Across accounts ---
 
 
 def test_environment_relays_events_to_the_tools_accounts_bus(buses: Buses) -> None:
@@ -152,10 +152,10 @@ def test_an_environments_events_need_a_rule(buses: Buses) -> None:
     assert buses.heard == []
 
 
-# What goes wrong
+# --- Failures ---
 
 
-def test_failing_listener_is_a_fault_and_next_is_called(buses: Buses) -> None:
+def test_failing_listener_is_reported_and_next_is_called(buses: Buses) -> None:
     buses.listens("broken", {"source": ["aws.codepipeline"]}).versions["$LATEST"] = fail
     buses.tools.rules.all = dict(sorted(buses.tools.rules.all.items()))
     buses.pipeline()
@@ -165,7 +165,7 @@ def test_failing_listener_is_a_fault_and_next_is_called(buses: Buses) -> None:
     assert "RuntimeError" in fault
 
 
-def test_a_listener_that_fails_is_called_twice_again(buses: Buses) -> None:
+def test_a_failing_listener_is_retried_twice(buses: Buses) -> None:
     calls = []
 
     def fails_twice(event: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ def test_a_listener_that_fails_is_called_twice_again(buses: Buses) -> None:
         {"Arn": BUS.replace(TOOLS, "123456789012"), "RoleArn": f"arn:aws:iam::{TOOLS}:role/relay"},
     ],
 )
-def test_unreachable_target_is_a_fault_and_next_is_called(buses: Buses, target: dict[str, Any]) -> None:
+def test_unreachable_target_is_reported_and_next_is_called(buses: Buses, target: dict[str, Any]) -> None:
     buses.tools.role("relay", "events:PutEvents")
     figures = buses.tools.rules.all["figures"]
     figures.targets = [target, *figures.targets]
@@ -200,22 +200,22 @@ def test_unreachable_target_is_a_fault_and_next_is_called(buses: Buses, target: 
     assert "CodePipeline Stage Execution State Change" in buses.events.faults[0]
 
 
-def test_after_the_end_nothing_is_handed_over(buses: Buses) -> None:
+def test_nothing_is_delivered_after_the_end(buses: Buses) -> None:
     buses.events.close()
     buses.events.pipeline("Stage", {}, FRIDAY)
     buses.events.refresh()
     assert buses.heard == []
 
 
-def test_it_is_known_whose_function_is_being_called(buses: Buses) -> None:
-    # The emulator's functions ask CodePipeline without a session that anybody knows.
+def test_role_of_the_called_function_is_known(buses: Buses) -> None:
+    # The emulator's functions call CodePipeline with a session that is unknown here
     seen: list[str | None] = []
     buses.tools.functions.all["figures"].versions["$LATEST"] = lambda _: seen.append(buses.events.calling)
     buses.pipeline()
     assert (seen, buses.events.calling) == ([f"arn:aws:iam::{TOOLS}:role/figures"], None)
 
 
-# Metrics
+# --- Metrics ---
 
 
 def _line(content: dict[str, Any], *, dimensions: list[list[str]], names: list[str]) -> str:
@@ -230,7 +230,7 @@ def _sum(buses: Buses, name: str, **dimensions: str) -> float | None:
     return buses.events.metrics.statistic(metric, Statistic.parse("Sum"), start, start + 60)
 
 
-def test_what_a_function_counts_in_its_log_is_a_metric(buses: Buses) -> None:
+def test_embedded_metrics_of_a_function_are_stored(buses: Buses) -> None:
     content = {"Environment": "dev", "Failures": 2, "Seconds": [1.5, 2.5]}
     buses.tools.functions.all["figures"].log = "\n".join(
         (

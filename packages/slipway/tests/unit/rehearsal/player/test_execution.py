@@ -1,4 +1,4 @@
-"""Executions: order, what runs side by side, conditions, retries, rollbacks, self-mutation, and how they end."""
+"""Executions: order, parallel actions, conditions, retries, rollbacks, self-mutation, and how they end."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from unit.rehearsal.player.pipelines import (
 from unit.rehearsal.player.stage import COMMIT, FRIDAY, Does, Play
 
 BOTH_SECONDS = 10.0
-"""How long one of two actions waits for the other, before the test fails."""
+"""Seconds that one of two parallel actions waits for the other before the test fails."""
 
 
 def _fails(message: str = "no") -> Does:
@@ -65,11 +65,11 @@ def _ends(execution: Execution) -> list[tuple[str, str, str]]:
     return [(each.name, each.kind, each.status.value) for each in execution.stages]
 
 
-# The order of things
+# --- Order ---
 
 
 def test_stages_are_sequential_with_actions_in_order(tmp_path: Path) -> None:
-    # Given a pipeline
+    # Given a pipeline with actions in several run orders
     stages = (
         stage("Build", build()),
         stage("dev", deploy("b", 2), prepare("a", 1), build("Verify", 10)),
@@ -78,12 +78,12 @@ def test_stages_are_sequential_with_actions_in_order(tmp_path: Path) -> None:
     play = Play(tmp_path, pipeline(*stages))
     # When it is played
     execution = play.once()
-    # Then everything was done once, in its order
+    # Then every action ran once, in order
     assert play.actions.log == ["repository", "Synth", "a.Prepare", "b.Deploy", "Verify", "c.Prepare"]
     assert execution.status is PlayStatus.SUCCEEDED
     assert execution.reason == ""
     assert _ends(execution) == [(name, "deliver", "Succeeded") for name in ("Source", "Build", "dev", "prod")]
-    # And who watches saw it begin and end
+    # And the viewer was notified of each start and end
     assert play.watcher.told[:5] == [
         "execution of slipway 1",
         "stage Source InProgress",
@@ -95,12 +95,12 @@ def test_stages_are_sequential_with_actions_in_order(tmp_path: Path) -> None:
     assert play.told.states("Pipeline") == ["STARTED", "SUCCEEDED"]
 
 
-def test_actions_of_an_order_run_side_by_side(tmp_path: Path) -> None:
+def test_actions_of_the_same_order_run_in_parallel(tmp_path: Path) -> None:
     # Given two actions that each wait for the other
     meet = threading.Barrier(2, timeout=BOTH_SECONDS)
     does: dict[str, Does] = {name: lambda _: meet.wait() for name in ("One", "Two")}
     play = Play(tmp_path, pipeline(stage("Build", build("One"), build("Two"))), does)
-    # When they are played, then neither waited in vain
+    # When they are played, then they run in parallel
     assert play.once().status is PlayStatus.SUCCEEDED
 
 
@@ -113,7 +113,7 @@ def test_actions_of_another_order_wait(tmp_path: Path) -> None:
 
 
 def test_failing_action_stops_stage_after_parallel_ones_finish(tmp_path: Path) -> None:
-    # Given an action that fails at once, and one beside it that ends after that
+    # Given an action that fails immediately, and a parallel one that ends later
     failed = threading.Event()
 
     def fail(task: Task) -> None:
@@ -128,7 +128,7 @@ def test_failing_action_stops_stage_after_parallel_ones_finish(tmp_path: Path) -
     play = Play(tmp_path, pipeline(stage("Build", *actions), stage("dev", prepare("a"))), {"Lint": fail, "Unit": last})
     # When it is played
     execution = play.once()
-    # Then the one beside it is finished, and nothing comes after the two
+    # Then the parallel action is completed, and nothing starts after the two
     assert play.actions.log[1:] in (["Lint", "Unit"], ["Unit", "Lint"])
     ended = execution.stages[1]
     assert [(each.name, each.status, each.summary) for each in ended.actions] == [
@@ -179,13 +179,13 @@ def test_the_tests_of_a_build_that_failed_are_kept(tmp_path: Path) -> None:
 
 
 def test_virtual_time_follows_longest_actions_of_groups(tmp_path: Path) -> None:
-    # Given groups whose actions wait in virtual time
+    # Given groups of actions that wait in virtual time
     actions = (build("Short"), build("Long"), build("Next", 2))
     does = {"Short": _takes(60), "Long": _takes(600), "Next": _takes(30)}
     play = Play(tmp_path, pipeline(stage("Build", *actions), stage("dev", prepare("a"))), does)
     # When they are played
     execution = play.once()
-    # Then time passed as on AWS, and nobody waited here
+    # Then virtual time passes as on AWS, without real waiting
     starts = {each.name: datetime.fromisoformat(each.virtual_start) for each in _actions(execution)}
     assert starts["Short"] == starts["Long"]
     assert starts["Next"] - starts["Long"] == pytest.approx(timedelta(seconds=600), abs=timedelta(seconds=5))
@@ -225,7 +225,7 @@ def test_a_stage_whose_transition_is_disabled_is_not_entered(tmp_path: Path) -> 
     assert _ends(execution)[-1] == ("dev", "deliver", "Failed")
 
 
-def test_what_an_execution_left_is_remembered(tmp_path: Path) -> None:
+def test_artifacts_and_variables_of_an_execution_are_remembered(tmp_path: Path) -> None:
     def take(task: Task) -> None:
         task.run.keep("Sources", tmp_path / "sources.zip")
         task.run.variables["Source@repository"] = {"CommitId": "c0ffee"}
@@ -242,16 +242,16 @@ def test_what_an_execution_left_is_remembered(tmp_path: Path) -> None:
     assert datetime.fromisoformat(remembered.ended) >= FRIDAY
 
 
-# Retries
+# --- Retries ---
 
 
 def test_failed_stage_is_retried_as_a_whole(tmp_path: Path) -> None:
-    # Given a stage whose last action fails the first time
+    # Given a stage whose last action fails on the first attempt
     actions = (prepare("a", 1), deploy("a", 2), build("Verify", 3))
     play = Play(tmp_path, pipeline(stage("dev", *actions, OnFailure=retry())), {"Verify": _fails_once()})
     # When it is played
     execution = play.once()
-    # Then everything was done twice, and the execution went on
+    # Then all of its actions ran twice, and the execution continued
     assert play.actions.log[1:] == ["a.Prepare", "a.Deploy", "Verify"] * 2
     assert execution.status is PlayStatus.SUCCEEDED
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "retry", "Succeeded")]
@@ -289,7 +289,7 @@ def test_success_condition_is_checked_after_retry_too(tmp_path: Path) -> None:
     assert asked == [[DEV]]
 
 
-# Rollbacks
+# --- Rollbacks ---
 
 
 def _rolling_back(**more: object) -> Properties:
@@ -298,7 +298,7 @@ def _rolling_back(**more: object) -> Properties:
 
 
 def _earlier(play: Play, **changes: object) -> Remembered:
-    """An execution that succeeded everywhere."""
+    """Add an earlier execution that succeeded everywhere."""
     settled: dict[str, object] = {
         "id": "00000000-earlier",
         "commit": "e" * 40,
@@ -316,19 +316,19 @@ def _earlier(play: Play, **changes: object) -> Remembered:
 
 
 def test_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
-    # Given an earlier execution, and one whose deployment fails
+    # Given an earlier execution, and a current one whose deployment fails
     fails = {"a.Deploy": lambda task: _fails("no such thing")(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
     earlier = _earlier(play)
     # When it is played
     execution = play.once()
-    # Then the stage's actions were done again with what the earlier one had
+    # Then the stage's actions ran again with the earlier execution's artifacts
     assert play.actions.log[1:] == ["a.Prepare", "a.Deploy"] * 2
     back = play.actions.tasks[-1]
     assert back.commit is None
     assert back.run.remembered.artifacts == earlier.artifacts
     assert back.run.variables == earlier.variables
-    # And the execution failed all the same, and says why
+    # And the execution has failed, with the original reason
     assert execution.status is PlayStatus.FAILED
     assert execution.reason == "dev/a.Deploy: no such thing"
     assert _ends(execution) == [
@@ -341,7 +341,7 @@ def test_failed_stage_rolls_back_to_last_success(tmp_path: Path) -> None:
 
 
 def test_rollback_is_in_the_stage_while_its_actions_run(tmp_path: Path) -> None:
-    # Given a stage that fails, whose action looks at what the pipeline remembers of it
+    # Given a stage that fails, with an action that records what the pipeline remembers of the stage
     seen: list[list[tuple[bool, str]]] = []
 
     def deploy(task: Any) -> Any:
@@ -375,20 +375,20 @@ def test_a_rollback_is_its_own_execution(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("days", "status"), [(1, "Failed"), (30, "Succeeded"), (None, "Succeeded")])
 def test_a_rollback_needs_artifacts_that_are_still_there(tmp_path: Path, days: int | None, status: str) -> None:
-    # Given an environment that stands since yesterday, and a bucket that keeps artifacts for some days
+    # Given an environment deployed yesterday, and a bucket that keeps artifacts for some days
     fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
     _earlier(play)
     if days is not None:
         play.tools.s3.expire[BUCKET] = days
-    # When its stage is to go back
+    # When its stage is rolled back
     execution = play.once()
-    # Then it does where S3 still has what it goes back to
+    # Then this succeeds only if S3 still has the earlier artifacts
     assert _ends(execution)[2] == ("dev", "rollback", status)
     assert ("The specified key does not exist." in execution.stages[2].reason) is (status == "Failed")
 
 
-def test_a_second_rollback_goes_back_to_the_same_execution(tmp_path: Path) -> None:
+def test_a_second_rollback_restores_the_same_execution(tmp_path: Path) -> None:
     fails = {"a.Deploy": lambda task: _fails()(task) if task.commit else None}
     play = Play(tmp_path, _rolling_back(), fails)
     earlier = _earlier(play)
@@ -397,7 +397,7 @@ def test_a_second_rollback_goes_back_to_the_same_execution(tmp_path: Path) -> No
     assert [each.target for each in play.memory.executions if each.target] == [earlier.id] * 2
 
 
-def test_a_rollback_leaves_the_earlier_execution_as_it_was(tmp_path: Path) -> None:
+def test_a_rollback_does_not_change_the_earlier_execution(tmp_path: Path) -> None:
     def prepares(task: Task) -> None:
         task.run.variables["Prepare"] = {"Made": "now"}
         task.run.keep("Assembly", tmp_path / "assembly.zip")
@@ -411,13 +411,13 @@ def test_a_rollback_leaves_the_earlier_execution_as_it_was(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("changes", [{"version": 0}, {"stages": {"prod": "Succeeded"}}, {"target": "another"}])
-def test_without_an_execution_to_go_back_to_nothing_is_done(tmp_path: Path, changes: dict[str, object]) -> None:
-    # Given an earlier execution that a rollback does not reach
+def test_without_an_earlier_execution_nothing_is_rolled_back(tmp_path: Path, changes: dict[str, object]) -> None:
+    # Given an earlier execution that a rollback cannot use
     play = Play(tmp_path, _rolling_back(), {"a.Deploy": _fails()})
     _earlier(play, **changes)
-    # When a stage fails
+    # When the stage fails
     execution = play.once()
-    # Then nothing is done twice, and that is said
+    # Then nothing runs again, and the rollback gives the reason
     assert play.actions.log[1:] == ["a.Prepare", "a.Deploy"]
     assert execution.stages[2].kind == "rollback"
     assert execution.stages[2].status is PlayStatus.FAILED
@@ -437,14 +437,14 @@ def test_failed_rollback_is_reported_and_keeps_the_reason(tmp_path: Path) -> Non
     assert play.memory.executions[-1].status == "Failed"
 
 
-def test_the_time_of_a_rollback_counts(tmp_path: Path) -> None:
+def test_a_rollback_takes_virtual_time(tmp_path: Path) -> None:
     does: dict[str, Does] = {"a.Prepare": _takes(300), "a.Deploy": _fails()}
     play = Play(tmp_path, _rolling_back(), does)
     _earlier(play)
     assert play.once().virtual_seconds == pytest.approx(600, abs=5)
 
 
-# Conditions
+# --- Conditions ---
 
 OFFICE = rule("Office", "DeploymentWindow", Cron="* * 8-16 ? * MON-FRI", TimeZone="America/New_York")
 BAKE = rule("Bake", "CloudWatchAlarm", AlarmName="bake-dev", AlarmStates="ALARM", WaitTime="10")
@@ -468,12 +468,12 @@ def test_a_stage_is_entered_within_its_window(tmp_path: Path) -> None:
 
 
 def test_stage_is_not_entered_outside_its_window(tmp_path: Path) -> None:
-    # Given a stage with a window, that is tried again when it fails
+    # Given a stage with an entry window that is retried on failure
     properties = stage("dev", prepare("a"), BeforeEntry=conditions("FAIL", OFFICE), OnFailure=retry())
     play = Play(tmp_path, pipeline(properties))
     # When it is reached on a Saturday
     execution = play.once(FRIDAY + timedelta(days=1))
-    # Then none of its actions begins
+    # Then none of its actions starts
     assert play.actions.log == ["repository"]
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed")]
     assert execution.reason.startswith("dev: Office does not hold: Sat 15:00 UTC")
@@ -501,7 +501,7 @@ def test_a_window_that_cannot_be_read_does_not_hold(tmp_path: Path, configuratio
 
 
 def test_a_bake_watches_its_stages_environment(tmp_path: Path) -> None:
-    # Given a stage that deploys to staging and verifies from the tools account
+    # Given a stage that deploys to staging and runs a verification in the tools account
     asked = []
 
     def bake(configuration: Mapping[str, str], accounts: Sequence[str], moment: datetime) -> tuple[bool, str]:
@@ -513,7 +513,7 @@ def test_a_bake_watches_its_stages_environment(tmp_path: Path) -> None:
     play = _baking(tmp_path, pipeline(properties), {"a.Deploy": _takes(60)}, bake)
     # When it is played
     execution = play.once()
-    # Then the bake begins when its actions have ended, and takes as long as it is told to
+    # Then the bake starts after the stage's actions, and takes its configured time
     ((alarm, accounts, moment),) = asked
     assert (alarm, accounts) == ("bake-dev", [STAGING])
     assert moment - FRIDAY == pytest.approx(timedelta(seconds=60), abs=timedelta(seconds=5))
@@ -524,20 +524,20 @@ def test_a_bake_watches_its_stages_environment(tmp_path: Path) -> None:
 
 
 def test_alarm_during_bake_rolls_stage_back(tmp_path: Path) -> None:
-    # Given a stage that stays as it is when it fails, and goes back when its bake does
+    # Given a stage that rolls back only when its bake fails
     properties = stage("dev", deploy("a"), OnSuccess=conditions("ROLLBACK", BAKE))
     play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
     _earlier(play)
-    # When an alarm rings while it bakes
+    # When an alarm triggers during the bake
     execution = play.once()
-    # Then what last succeeded there is deployed again
+    # Then the stage's last successful execution is deployed again
     assert play.actions.log[1:] == ["a.Deploy", "a.Deploy"]
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "rollback", "Succeeded")]
     assert execution.reason == "dev: Bake does not hold: Errors went off"
 
 
 def test_failed_bake_without_rollback_fails_the_stage(tmp_path: Path) -> None:
-    # Given a stage that would be tried again when an action fails, but whose bake just fails
+    # Given a stage that is retried when an action fails, whose bake fails
     properties = stage("dev", deploy("a"), OnSuccess=conditions("FAIL", BAKE), OnFailure=retry())
     play = _baking(tmp_path, pipeline(properties), {}, lambda *_: (False, "Errors went off"))
     _earlier(play)
@@ -555,8 +555,8 @@ def test_pipelines_role_must_read_the_bakes_alarm(tmp_path: Path) -> None:
     )
 
 
-def test_environments_side_by_side_bake_and_go_back_together(tmp_path: Path) -> None:
-    # Given a stage that deploys to two environments at once, and a rule for each
+def test_parallel_environments_bake_and_roll_back_together(tmp_path: Path) -> None:
+    # Given a stage that deploys to two environments in parallel, with one rule for each
     asked: list[tuple[str, Sequence[str]]] = []
 
     def bake(configuration: Mapping[str, str], accounts: Sequence[str], _: datetime) -> tuple[bool, str]:
@@ -568,9 +568,9 @@ def test_environments_side_by_side_bake_and_go_back_together(tmp_path: Path) -> 
     properties = stage("dev", *actions, OnSuccess=conditions("ROLLBACK", BAKE, other))
     play = _baking(tmp_path, pipeline(properties), {}, bake)
     _earlier(play)
-    # When the second one's alarm rings
+    # When the second environment's alarm triggers
     execution = play.once()
-    # Then each rule has time pass in both, and both are deployed again as they were
+    # Then each rule waits in both environments, and both are rolled back
     assert asked == [("bake-dev", [DEV, PROD]), ("bake-prod", [DEV, PROD])]
     assert sorted(play.actions.log[1:]) == ["a.Deploy", "a.Deploy", "b.Deploy", "b.Deploy"]
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("dev", "rollback", "Succeeded")]
@@ -583,13 +583,13 @@ def test_bake_needs_a_stage_that_deploys(tmp_path: Path) -> None:
 
 
 def test_a_closed_window_may_hold_the_stage(tmp_path: Path) -> None:
-    # Given a stage that is reached on a Friday evening, and a window that opens on Monday
+    # Given a stage that is reached on a Friday evening, with a window that opens on Monday
     evening = FRIDAY + timedelta(hours=8)
     entry = conditions("FAIL", OFFICE)
     play = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=entry)), window=Window.WAITS)
     # When the rule waits
     execution = play.once(evening)
-    # Then the stage is entered when it opens
+    # Then the stage is entered once the window opens
     (condition,) = execution.stages[1].conditions
     assert condition.status is PlayStatus.SUCCEEDED
     assert "waited until Mon 13:00 UTC" in condition.detail
@@ -607,7 +607,7 @@ def test_time_that_passes_in_a_build_passes_in_its_environment(tmp_path: Path) -
     assert execution.virtual_seconds == pytest.approx(600, abs=5)
 
 
-def test_rules_are_asked_in_order_until_one_does_not_hold(tmp_path: Path) -> None:
+def test_rules_are_evaluated_in_order_until_one_fails(tmp_path: Path) -> None:
     closed = rule("Night", "DeploymentWindow", Cron="* * 2 ? * *")
     rules = conditions("FAIL", OFFICE, closed, rule("Never asked", "DeploymentWindow", Cron="* * 8 ? * *"))
     execution = Play(tmp_path, pipeline(stage("dev", prepare("a"), BeforeEntry=rules))).once()
@@ -617,11 +617,11 @@ def test_rules_are_asked_in_order_until_one_does_not_hold(tmp_path: Path) -> Non
     ]
 
 
-# The pipeline changes itself
+# --- Self-mutation ---
 
 
 def _mutable(extra: str = "", **more: object) -> Properties:
-    """A pipeline with a stage that changes it, and one more build when it was changed."""
+    """Return a pipeline with a stage that changes it, and one more build once it was changed."""
     builds = [build("Verify"), *([build(extra)] if extra else [])]
     return pipeline(stage("UpdatePipeline", build("SelfMutate")), stage("dev", *builds), **more)
 
@@ -635,30 +635,30 @@ def test_pipeline_that_changes_itself_restarts_in_its_new_form(tmp_path: Path) -
     }
     # When it is played
     first, second = play.play()
-    # Then the first execution goes no further than that, and the second one plays the new definition
+    # Then the first execution stops after changing the pipeline, and a second one plays the new definition
     assert (first.status, first.pipeline_version) == (PlayStatus.CANCELED, 1)
     assert _ends(first)[-1] == ("dev", "deliver", "Skipped")
     assert (second.status, second.pipeline_version) == (PlayStatus.SUCCEEDED, 2)
     assert play.actions.log[:4] == ["repository", "SelfMutate", "repository", "SelfMutate"]
     assert sorted(play.actions.log[4:]) == ["Another", "Verify"]
     assert first.commit == second.commit == COMMIT.sha
-    # And its time is after the first one's
+    # And it starts later, in virtual time, than the first one
     moved = datetime.fromisoformat(second.virtual_start) - datetime.fromisoformat(first.virtual_start)
     assert moved == pytest.approx(timedelta(seconds=20), abs=timedelta(seconds=5))
-    # And who listens to events hears of the rules that are new
+    # And the rules of EventBridge are read again
     assert play.told.refreshed == 1
     assert [each.status for each in play.memory.executions] == ["Cancelled", "Succeeded"]
     assert play.told.states("Pipeline") == ["STARTED", "CANCELED", "STARTED", "SUCCEEDED"]
 
 
-def test_a_pipeline_that_stays_as_it_is_goes_on(tmp_path: Path) -> None:
+def test_an_unchanged_pipeline_continues(tmp_path: Path) -> None:
     play = Play(tmp_path, _mutable())
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(_mutable())}
     assert play.once().status is PlayStatus.SUCCEEDED
     assert play.actions.log == ["repository", "SelfMutate", "Verify"]
 
 
-def test_a_pipeline_that_does_not_begin_again_says_so(tmp_path: Path) -> None:
+def test_a_pipeline_without_restart_is_reported(tmp_path: Path) -> None:
     play = Play(tmp_path, _mutable())
     changed = _mutable("Another", RestartExecutionOnUpdate="false")
     play.actions.does = {"SelfMutate": lambda _: play.memory.define(changed)}
@@ -676,13 +676,13 @@ def test_a_pipeline_that_removes_itself_ends(tmp_path: Path) -> None:
 
 
 def _changed(properties: Properties) -> Properties:
-    """The same pipeline, with one more action in its last stage."""
+    """Return the same pipeline with one more action in its last stage."""
     *stages, last = properties["Stages"]
     return {**properties, "Stages": [*stages, {**last, "Actions": [*last["Actions"], build("Another", 9)]}]}
 
 
 def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
-    # Given a stage that goes back when it fails, and somebody who changes the pipeline while it deploys
+    # Given a stage that rolls back on failure, and a pipeline change while it deploys
     properties = _rolling_back()
     play = Play(tmp_path, properties)
     _earlier(play)
@@ -695,18 +695,18 @@ def test_a_changed_pipeline_cancels_what_is_in_flight(tmp_path: Path) -> None:
     play.actions.does = {"a.Prepare": meanwhile}
     # When it is played
     first, second = play.play()
-    # Then the action in progress was completed, nothing was rolled back, and no other stage was entered
+    # Then the running action completes, nothing is rolled back, and no other stage is entered
     assert _ends(first)[1:] == [("dev", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
     assert [action.status for action in first.stages[1].actions] == [PlayStatus.SUCCEEDED]
     assert first.reason == "the pipeline was changed, which cancels running executions; it begins again"
-    # And people are told of it, before the newest commit begins again
+    # And the cancellation is sent as an event, before the newest commit is delivered again
     assert "dev CANCELED" in play.told.states("Stage")
     assert play.told.states("Pipeline")[:3] == ["STARTED", "CANCELED", "STARTED"]
     assert second.status is PlayStatus.SUCCEEDED
 
 
 def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> None:
-    # Given somebody who is asked, and never answers
+    # Given an approval that is never answered
     properties = pipeline(stage("prod-approval", approval()), stage("prod", prepare("a")))
     play = Play(tmp_path, properties)
 
@@ -725,7 +725,7 @@ def test_a_changed_pipeline_cancels_an_approval_that_waits(tmp_path: Path) -> No
     play.actions.does = {"Approve": actions.do}
     # When the pipeline is changed meanwhile
     execution = play.once()
-    # Then nobody is asked any more
+    # Then the approval is canceled
     assert _ends(execution)[1:] == [("prod-approval", "deliver", "Cancelled"), ("prod", "deliver", "Skipped")]
     assert [(each["action"], each["state"]) for each in play.told.all if each["kind"] == "Action"] == [
         ("Approve", "CANCELED")
@@ -737,11 +737,11 @@ def test_without_a_pipeline_nothing_is_played(tmp_path: Path) -> None:
         Play(tmp_path, None).play()
 
 
-# Stopped, and killed
+# --- Stopped or killed ---
 
 
-def test_a_stop_leaves_the_stage_as_it_is(tmp_path: Path) -> None:
-    # Given a stage that goes back when it fails, and in which somebody says stop
+def test_a_stop_does_not_roll_back_the_stage(tmp_path: Path) -> None:
+    # Given a stage that rolls back on failure, and is stopped while it deploys
     play = Play(tmp_path, _rolling_back())
     _earlier(play)
 
@@ -752,13 +752,13 @@ def test_a_stop_leaves_the_stage_as_it_is(tmp_path: Path) -> None:
     play.actions.does = {"a.Prepare": stopped}
     # When it is played
     execution = play.once()
-    # Then nothing more is begun: no action, no rollback, no stage
+    # Then no further action, rollback or stage is started
     assert play.actions.log == ["repository", "a.Prepare"]
     assert _ends(execution)[1:] == [("dev", "deliver", "Failed"), ("prod", "deliver", "Skipped")]
     assert execution.reason == "dev/a.Prepare: interrupted"
 
 
-def test_what_is_stopped_between_two_groups_begins_no_other(tmp_path: Path) -> None:
+def test_a_stop_between_groups_starts_no_other_group(tmp_path: Path) -> None:
     play = Play(tmp_path, pipeline(stage("dev", prepare("a", 1), deploy("a", 2))))
     play.actions.does = {"a.Prepare": lambda _: play.stopping.set()}
     execution = play.once()
@@ -767,7 +767,7 @@ def test_what_is_stopped_between_two_groups_begins_no_other(tmp_path: Path) -> N
 
 
 def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None:
-    # Given an execution that is interrupted in the middle
+    # Given an execution that is interrupted while an action runs
     def interrupted(task: Task) -> None:
         raise KeyboardInterrupt
 
@@ -775,7 +775,7 @@ def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None
     # When it is played
     with pytest.raises(KeyboardInterrupt):
         play.play()
-    # Then what had been played is known all the same
+    # Then what was played so far is recorded
     (execution,) = play.player.executions
     assert (execution.status, execution.reason) == (PlayStatus.FAILED, "interrupted")
     assert _ends(execution) == [("Source", "deliver", "Succeeded"), ("dev", "deliver", "InProgress")]
@@ -783,24 +783,24 @@ def test_an_interrupt_leaves_a_record_of_what_was_played(tmp_path: Path) -> None
 
 
 def test_next_player_continues_after_a_kill(tmp_path: Path) -> None:
-    # Given a player that was killed in the middle of a delivery, after another delivery
+    # Given a player that was killed during a delivery, after another delivery
     killed = Play(tmp_path, _rolling_back())
     earlier = _earlier(killed)
     unended = Remembered("killed", "k" * 40, "Killed", 1, FRIDAY.isoformat(), stages={"Source": "Succeeded"})
     killed.memory.executions.append(unended)
     killed.memory.keep()
-    # When another one plays, whose deployment fails
+    # When another player plays, and its deployment fails
     play = Play(tmp_path, None, {"a.Deploy": lambda task: _fails()(task) if task.commit else None})
     execution = play.once()
-    # Then it plays the pipeline that is there, and goes back to what was delivered
+    # Then it plays the existing pipeline, and rolls back to what was delivered before
     assert execution.pipeline_version == 1
     assert execution.stages[2].reason == "back to eeeeeeeeeeee: As it was"
     assert play.memory.executions[-1].target == earlier.id
-    # And the killed execution does not run for ever
+    # And the killed execution is recorded as stopped
     assert [each.status for each in play.memory.executions[:2]] == ["Succeeded", "Stopped"]
 
 
-# Who may ask the pipeline
+# --- Access to the pipeline ---
 
 
 @pytest.mark.parametrize(
@@ -811,13 +811,13 @@ def test_next_player_continues_after_a_kill(tmp_path: Path) -> None:
         (Requester(TOOLS, "ASIA1", "verify"), None, True),
         (Requester(TOOLS, "ASIA1", "other"), None, False),
         (Requester(PROD, "ASIA1", "verify"), None, False),
-        # A function's session is known to its own process alone: whose function is being called is known.
+        # A function's session is only known to its own process; the role of the function being called is known
         (Requester(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/verify", True),
         (Requester(TOOLS, "ASIA1"), f"arn:aws:iam::{TOOLS}:role/other", False),
         (Requester(TOOLS, "ASIA1"), None, False),
     ],
 )
-def test_the_tools_accounts_iam_says_who_may_ask_the_pipeline(
+def test_iam_of_the_tools_account_controls_access(
     tmp_path: Path, caller: Requester, calling: str | None, *, may: bool
 ) -> None:
     play = Play(tmp_path, pipeline())

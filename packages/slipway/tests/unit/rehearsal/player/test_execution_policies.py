@@ -1,4 +1,4 @@
-"""What an execution role is asked for and the emulator does not ask: nameless calls, and roles that are passed on."""
+"""Permissions of an execution role that the emulator does not check: calls without a resource, and passed roles."""
 
 from __future__ import annotations
 
@@ -71,6 +71,6 @@ def test_the_role_is_read_however_it_is_named(tmp_path: Path, arn: Any, role: st
 
 
 @pytest.mark.parametrize("arn", [{"Fn::ImportValue": "x"}, {"Ref": "Parameter"}, {"Fn::GetAtt": ["Nothing", "Arn"]}])
-def test_a_role_that_cannot_be_told_is_refused(tmp_path: Path, arn: Any) -> None:
+def test_a_role_that_cannot_be_read_is_refused(tmp_path: Path, arn: Any) -> None:
     (found,) = _refused(tmp_path, ["*"], Function=_named(arn))
     assert "cannot determine which role is passed" in found

@@ -1,4 +1,4 @@
-"""A version that answers 5xx: what the requests of a deployment and of a bake make of it."""
+"""A version that answers 5xx is detected by the requests of a deployment and of a bake."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def _emf(version: str) -> str:
 
 
 class Lambda:
-    """Lambda, and a function whose versions answer as it is said.
+    """Lambda with one function, whose versions answer as specified.
 
     Args:
-        answers: version → status of its answers; 0: it raises; -1: it is throttled.
+        answers: Status of each version's answers; 0 raises an error, -1 is throttled.
     """
 
     def __init__(self, **answers: int) -> None:
@@ -71,7 +71,7 @@ class CloudWatch:
 
 
 class Account:
-    """An emulator with these clients."""
+    """An emulator with the given clients."""
 
     region = "us-east-1"
 
@@ -87,7 +87,7 @@ class Account:
 
 @pytest.fixture
 def traffic() -> Callable[..., PlayedTraffic]:
-    """Makes the traffic to a function."""
+    """Return a function that creates the traffic to a function."""
 
     def make(functions: Lambda, request: dict[str, Any] = REQUEST) -> PlayedTraffic:
         return PlayedTraffic(cast("Emulator", Account(functions=functions)), FUNCTION, [request], threading.Event())
@@ -96,9 +96,9 @@ def traffic() -> Callable[..., PlayedTraffic]:
 
 
 def test_what_a_version_counts_is_read_from_its_log(traffic: Callable[..., PlayedTraffic]) -> None:
-    # Given an old version that is well and a new one that answers 500, when each meets half of the requests
+    # Given a healthy old version and a new one that answers 500, when each gets half of the requests
     met = traffic(Lambda(v1=200, v2=500)).send(8, old="1", new="2", weight=0.5)
-    # Then the new one's are bad, though Lambda counts no error, and the old one's are not
+    # Then only the new one's outcomes are bad, though Lambda counts no errors
     assert {(version, outcome.failed, outcome.bad, outcome.server_error) for version, outcome in met} == {
         ("1", False, False, False),
         ("2", False, True, True),
@@ -118,7 +118,7 @@ def test_a_failed_event_has_no_status(traffic: Callable[..., PlayedTraffic]) -> 
 
 
 def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., PlayedTraffic]) -> None:
-    # Given the alarm of a deployment as the player has it from the template, CloudFormation's numbers being strings
+    # Given a deployment's alarm as the player reads it from the template, with numbers as strings
     queries: list[dict[str, Any]] = [
         {"Id": "e", "Expression": "IF(FILL(invocations, REPEAT), faults)"},
         _stat(
@@ -144,11 +144,11 @@ def test_the_alarm_on_faults_sees_them_in_virtual_time(traffic: Callable[..., Pl
         }
     )
     measures = Measures()
-    # When a minute of requests meets a good version, then one that answers 500
+    # When a minute of requests reaches a healthy version, then one that answers 500
     measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=200)).send(30, old="1", new="2", weight=0.1), START)
     assert measures.state(alarm, START + 60, AlarmState.OK) is AlarmState.OK
     measures.put(FUNCTION, "live", traffic(Lambda(v1=200, v2=500)).send(30, old="1", new="2", weight=0.1), START + 60)
-    # Then it is on
+    # Then the alarm is on
     assert measures.state(alarm, START + 120, AlarmState.OK) is AlarmState.ALARM
 
 
@@ -176,16 +176,16 @@ def test_request_contains_alarms_the_emulator_lacks() -> None:
     }
 
     assert ShiftRequest.of("1", event).alarms == [{"AlarmName": "Faults"}]
-    # And an assembly of before brings none
+    # And older assemblies have no alarms
     del event["ResourceProperties"]["Alarms"]  # type: ignore[attr-defined]
     assert ShiftRequest.of("1", event).alarms == ()
 
 
 class Quiet:
-    """Nobody who is told of events."""
+    """A listener that ignores events."""
 
     def put(self, *_: Any, **__: Any) -> None:
-        """Nothing comes of it."""
+        """Ignore an event."""
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ class Quiet:
     ids=["it answers 500", "it raises", "it refuses", "the alarm of another service"],
 )
 def test_bake_sees_5xx_by_the_apis_alarm(status: int, service: str, state: AlarmState) -> None:
-    # Given an environment with an alarm on an API's 5xx, and beside it alarms on what no request here makes
+    # Given an environment with an alarm on an API's 5xx, and alarms that these requests cannot trigger
     name = f"prod-{service}-observability-AlarmsApi5xx0A1B2C3D-1"
     of_api = _described(name, "AWS/ApiGateway", "5XXError", ApiName="prod-items", Stage="live")
     others = (
@@ -212,13 +212,13 @@ def test_bake_sees_5xx_by_the_apis_alarm(status: int, service: str, state: Alarm
     codedeploy = CodeDeploy(accounts, threading.Event())
     codedeploy.moved["1", FUNCTION] = Moved(FUNCTION, "live", "1", "2", "hooks.api_handler", "us-east-1")
     bake = Bake(accounts, codedeploy, cast("Events", Quiet()), lambda _: [REQUEST], threading.Event())
-    # When it bakes for two minutes, then that alarm alone is judged
+    # When it bakes for two minutes, then only that alarm is evaluated
     states = bake.watch("1", datetime.fromtimestamp(START, UTC), minutes=2, a_minute=3)
     assert states == {name: state}
 
 
 def _described(name: str, namespace: str, metric: str, **dimensions: str) -> dict[str, Any]:
-    """As CloudWatch's API gives an alarm."""
+    """Return an alarm in the format of CloudWatch's API."""
     return {
         "AlarmName": name,
         "Namespace": namespace,
@@ -239,12 +239,12 @@ def test_an_alarm_that_cloudwatch_describes_is_read() -> None:
     assert alarm_of(described).metrics == (Metric.of("AWS/ApiGateway", "5XXError", {"ApiName": "api"}),)
 
 
-def test_an_old_bug_that_set_nothing_off_proves_nothing() -> None:
+def test_an_old_bug_without_an_alarm_proves_nothing() -> None:
     # Given a run that delivered the fix of an old bug
     fault = Fault("already-failing", "an old bug", "prod", base_edits={"api.py": str})
     done = Execution("1", "sha", "message", 1, "", status=PlayStatus.SUCCEEDED)
     record = Rehearsal("sha", "message", ["items"], delivered=True, executions=[done])
-    # When nothing had been in alarm, then that is told; otherwise it is as it has to be
+    # When no alarm was on before it, then the run proves nothing; otherwise it is as expected
     assert judge(fault, record) == "no alarm was active before it"
     record.in_alarm["prod"] = ["prod-items-observability-AlarmsApi5xx"]
     assert judge(fault, record) is None
@@ -258,8 +258,8 @@ def test_an_edit_that_does_not_apply_is_reported() -> None:
         edit("")
 
 
-def test_what_stopped_an_execution_is_what_failed_last() -> None:
-    # Given an execution whose first stage held when it was retried, and whose second failed and was rolled back
+def test_last_failed_stage_is_what_stopped_an_execution() -> None:
+    # Given an execution whose first stage succeeded on retry, and whose second failed and was rolled back
     stages = [
         PlayedStage("dev-items", status=PlayStatus.FAILED),
         PlayedStage("dev-items", kind="retry", status=PlayStatus.SUCCEEDED),

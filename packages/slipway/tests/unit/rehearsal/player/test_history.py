@@ -1,4 +1,4 @@
-"""The source of a rehearsal: a clone has what it is compared with."""
+"""A rehearsal's source: a clone has the history that its commit is compared with."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_clone_has_the_history_of_its_commit(repository: Path, tmp_path: Path)
 
 
 def test_a_clone_can_be_given_what_was_delivered_from_elsewhere(repository: Path, tmp_path: Path) -> None:
-    # Given a commit of another repository, in no branch of it
+    # Given a commit of another repository that is on no branch
     other, clone = tmp_path / "other", tmp_path / "clone"
     _git(tmp_path, "clone", "--quiet", str(repository), str(other))
     clone.mkdir()
@@ -58,6 +58,6 @@ def test_a_clone_can_be_given_what_was_delivered_from_elsewhere(repository: Path
     commit.knows(delivered, elsewhere=other)
     commit.clone(clone)
 
-    # Then a build gets it from where its clone came from
+    # Then a build can fetch it from the clone's origin
     _git(clone, "fetch", "--quiet", "origin", delivered)
     assert _git(clone, "log", "-1", "--format=%s", delivered) == "elsewhere"

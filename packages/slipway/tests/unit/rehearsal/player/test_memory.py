@@ -1,4 +1,4 @@
-"""What the pipeline remembers: it survives whoever plays it."""
+"""The pipeline's memory survives the process that plays it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _execution(
     )
 
 
-def test_nothing_is_there_at_first(file: Path) -> None:
+def test_memory_is_empty_at_first(file: Path) -> None:
     memory = Memory(file)
     assert not memory.has_pipeline
     with pytest.raises(RehearsalError, match="the tools account has no pipeline"):
         _ = memory.definition
 
 
-def test_the_latest_moment_is_that_of_any_execution(file: Path) -> None:
+def test_the_latest_time_is_that_of_any_execution(file: Path) -> None:
     memory = Memory(file)
     assert memory.latest is None
     memory.executions = [_execution("e-1"), _execution("e-2")]
@@ -61,7 +61,7 @@ def test_unsupported_definition_is_refused_and_the_former_stays(file: Path) -> N
 
 
 def test_everything_survives_a_kill(file: Path) -> None:
-    # Given a player that was killed: it wrote down what it knew, and that CloudFormation waits for it
+    # Given a player that was killed while CloudFormation waited for its answer
     memory = Memory(file)
     memory.define(pipeline(stage("Build", build())))
     execution = _execution("e-1")
@@ -69,7 +69,7 @@ def test_everything_survives_a_kill(file: Path) -> None:
     execution.variables = {"Source@repository": {"CommitId": "c" * 40}}
     memory.executions.append(execution)
     memory.remember_pending("r-1", EVENT)
-    # When another one reads it
+    # When another player reads the memory
     again = Memory(file)
     # Then nothing is lost
     assert again.definition == memory.definition
@@ -77,7 +77,7 @@ def test_everything_survives_a_kill(file: Path) -> None:
     assert again.pending == {"r-1": EVENT}
 
 
-def test_what_is_answered_is_waited_for_no_more(file: Path) -> None:
+def test_answered_requests_are_no_longer_pending(file: Path) -> None:
     memory = Memory(file)
     memory.remember_pending("r-1", EVENT)
     memory.remember_pending("r-2", EVENT)
@@ -94,7 +94,7 @@ def test_half_written_file_is_rewritten(file: Path) -> None:
     assert json.loads(file.read_text())["version"] == 1
 
 
-def test_executions_that_another_version_wrote_are_forgotten(file: Path) -> None:
+def test_executions_of_another_format_version_are_discarded(file: Path) -> None:
     content = {"definition": pipeline(), "version": 4, "executions": [{"id": "e-1", "colour": "blue"}]}
     file.write_text(json.dumps(content))
     memory = Memory(file)
@@ -123,16 +123,14 @@ def test_the_last_fifty_executions_are_kept(file: Path) -> None:
         ([], None),
         ([_execution("old"), _execution("new"), _execution("failing", status="Failed")], "new"),
         ([_execution("old"), _execution("elsewhere", stage="prod")], "old"),
-        # A rollback reaches executions of the present structure alone, and none that is a rollback itself.
+        # A rollback uses only executions of the current structure, and none that was a rollback itself
         ([_execution("old", version=1), _execution("other structure", version=2)], "old"),
         ([_execution("other structure", version=2)], None),
         ([_execution("old"), _execution("rollback", to="old")], "old"),
         ([_execution("old"), _execution("this")], "old"),
     ],
 )
-def test_a_stage_goes_back_to_what_last_succeeded_in_it(
-    file: Path, executions: list[Remembered], found: str | None
-) -> None:
+def test_a_stage_rolls_back_to_its_last_success(file: Path, executions: list[Remembered], found: str | None) -> None:
     memory = Memory(file)
     memory.executions += executions
     target = memory.last_succeeded("dev", 1, before="this")

@@ -1,4 +1,4 @@
-"""CodePipeline's API: what it says is what the model of AWS allows, to whom IAM lets it."""
+"""CodePipeline's API: responses follow AWS's model, and IAM decides who may call it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ME = Requester(TOOLS, TOOLS)
 
 
 class Api:
-    """The API of a pipeline with three executions, and an approval that may wait."""
+    """The API of a pipeline with three executions, and an approval that may be pending."""
 
     def __init__(self, folder: Path) -> None:
         self.memory = Memory(folder / "codepipeline.json")
@@ -44,7 +44,7 @@ class Api:
         return bool({"codepipeline:*", action} & self.may)
 
     def ask(self, operation: str, **request: Any) -> dict[str, Any]:
-        """Ask; what comes back is held against AWS's own model."""
+        """Call an operation, and validate the response against AWS's own model."""
         answer = self.api(operation, request, ME)
         shape = model("codepipeline").operation_model(operation).output_shape
         assert shape is not None
@@ -53,7 +53,7 @@ class Api:
         return answer
 
     def waits(self, pending: Pending) -> tuple[threading.Thread, list[ApprovalAnswer | None]]:
-        """Let an approval wait."""
+        """Make an approval wait."""
         found: list[ApprovalAnswer | None] = []
         thread = threading.Thread(target=lambda: found.append(self.approvals.wait(pending)), daemon=True)
         thread.start()
@@ -86,27 +86,27 @@ def _retry(api: Api, execution: str) -> ApiError:
 
 
 def test_a_stage_is_not_retried_after_another_execution(api: Api) -> None:
-    # Given a stage in which an execution failed and, as after every rollback, another one has been since
+    # Given a stage in which an execution failed and, as after every rollback, another one ran since
     first, second, _ = api.memory.executions
     first.stages, first.failed = {"Build": "Failed"}, ["Build"]
     second.stages = {"Build": "Succeeded"}
-    # Then the failed one cannot be retried
+    # Then the failed execution cannot be retried
     assert _retry(api, "e-1").code == "NotLatestPipelineExecutionException"
 
 
 def test_a_stage_without_a_failed_action_is_not_retried(api: Api) -> None:
-    # Given a stage whose entry condition did not hold
+    # Given a stage whose entry condition failed
     api.memory.executions[1].stages = {"Build": "Failed"}
-    # Then there is nothing to retry
+    # Then there is no action to retry
     assert _retry(api, "e-2").code == "StageNotRetryableException"
 
 
-def test_the_player_itself_retries_nothing_by_hand(api: Api) -> None:
+def test_manual_retry_is_not_supported(api: Api) -> None:
     api.memory.executions[1].stages, api.memory.executions[1].failed = {"Build": "Failed"}, ["Build"]
     assert "deliver the commit again" in str(_retry(api, "e-2"))
 
 
-def test_a_stage_says_which_execution_is_in_it(api: Api) -> None:
+def test_a_stage_shows_its_latest_execution(api: Api) -> None:
     api.memory.executions[1].stages = {"Build": "InProgress"}
     state = api.ask("GetPipelineState", name="slipway")["stageStates"]
     assert {each["stageName"]: each.get("latestExecution") for each in state} == {
@@ -129,41 +129,41 @@ def test_an_execution_is_shown_with_its_commit(api: Api) -> None:
     found = api.ask("GetPipelineExecution", pipelineName="slipway", pipelineExecutionId="e-2")["pipelineExecution"]
     assert (found["status"], found["pipelineName"], found["pipelineVersion"]) == ("InProgress", "slipway", 1)
     (revision,) = found["artifactRevisions"]
-    # No more of the message than CodePipeline gives
+    # The message is truncated as by CodePipeline
     assert (revision["revisionId"], len(revision["revisionSummary"])) == ("b" * 40, 2048)
     assert "rollbackMetadata" not in found
 
 
-def test_a_rollback_names_what_it_went_back_to(api: Api) -> None:
+def test_a_rollback_names_its_target_execution(api: Api) -> None:
     found = api.ask("GetPipelineExecution", pipelineName="slipway", pipelineExecutionId="e-3")["pipelineExecution"]
     assert found["executionType"] == "ROLLBACK"
     assert found["rollbackMetadata"] == {"rollbackTargetPipelineExecutionId": "e-1"}
 
 
-def test_an_execution_that_never_was_is_named(api: Api) -> None:
+def test_an_unknown_execution_is_reported(api: Api) -> None:
     with pytest.raises(ApiError, match="unknown execution e-9") as error:
         api.ask("GetPipelineExecution", pipelineName="slipway", pipelineExecutionId="e-9")
     assert error.value.code == "PipelineExecutionNotFoundException"
 
 
 @pytest.mark.parametrize("wanted", [{}, {"filter": {"pipelineExecutionId": "e-2"}}])
-def test_what_the_source_gave_is_listed(api: Api, wanted: dict[str, Any]) -> None:
+def test_source_actions_are_listed(api: Api, wanted: dict[str, Any]) -> None:
     (found,) = api.ask("ListActionExecutions", pipelineName="slipway", **wanted)["actionExecutionDetails"]
     assert (found["pipelineExecutionId"], found["stageName"], found["actionName"]) == ("e-2", "Source", "repository")
     assert found["output"]["outputVariables"]["CommitId"] == "b" * 40
 
 
-def test_of_another_execution_nothing_is_listed(api: Api) -> None:
+def test_unknown_execution_lists_no_actions(api: Api) -> None:
     assert api.ask("ListActionExecutions", pipelineName="slipway", filter={"pipelineExecutionId": "e-1"}) == {
         "actionExecutionDetails": []
     }
 
 
-# Approvals
+# --- Approvals ---
 
 
 def test_an_approval_that_waits_is_found_and_answered(api: Api, pending: Pending) -> None:
-    # Given an approval that waits
+    # Given a pending approval
     thread, found = api.waits(pending)
     states = api.ask("GetPipelineState", name="slipway")["stageStates"]
     assert [each["stageName"] for each in states] == ["Source", "Build", "prod-approval"]
@@ -174,10 +174,10 @@ def test_an_approval_that_waits_is_found_and_answered(api: Api, pending: Pending
         "https://page",
     )
     assert "latestExecution" not in states[1]["actionStates"][0]
-    # When it is answered by its token
+    # When it is answered with its token
     result = {"status": "Rejected", "summary": "not today"}
     api.ask("PutApprovalResult", **_about(latest["token"], result))
-    # Then whoever waits has the answer, and it waits no more
+    # Then the waiting action has the answer, and the approval is no longer pending
     thread.join(10)
     assert (found, pending.summary) == ([ApprovalAnswer.REJECTED], "not today")
     assert api.approvals.waiting() == []
@@ -216,32 +216,32 @@ def test_an_answer_is_yes_or_no(api: Api, pending: Pending, status: str) -> None
 
 
 def test_the_first_answer_counts(api: Api, pending: Pending, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given an approval whose waiting is between two looks
+    # Given a pending approval that is between two polls
     monkeypatch.setattr("slipway.rehearsal.player.approvals.POLL_SECONDS", 0.3)
     thread, found = api.waits(pending)
     # When two people answer it
     api.ask("PutApprovalResult", **_about(pending.token, {"status": "Rejected", "summary": "no"}))
     with pytest.raises(ApiError):
         api.ask("PutApprovalResult", **_about(pending.token, {"status": "Approved", "summary": "yes"}))
-    # Then it is what the first one said
+    # Then the first answer counts
     thread.join(10)
     assert (found, pending.summary) == ([ApprovalAnswer.REJECTED], "no")
 
 
-def test_the_terminal_answers_too() -> None:
+def test_the_terminal_can_answer_too() -> None:
     said = iter([None, None, ApprovalAnswer.APPROVED])
     approvals = Approvals(lambda _: next(said), threading.Event())
     assert approvals.wait(Pending("s", "a", "", "")) is ApprovalAnswer.APPROVED
     assert approvals.waiting() == []
 
 
-# Who may
+# --- Access ---
 
 
 @pytest.mark.parametrize(
     "operation", [*("GetPipelineState", "ListPipelineExecutions", "GetPipelineExecution", "PutApprovalResult")]
 )
-def test_iam_is_asked_for_each_operation(api: Api, operation: str) -> None:
+def test_iam_is_checked_for_each_operation(api: Api, operation: str) -> None:
     api.may = set()
     with pytest.raises(ApiError, match=f"not authorized to perform: codepipeline:{operation}") as error:
         api.api(operation, {}, ME)
@@ -249,6 +249,6 @@ def test_iam_is_asked_for_each_operation(api: Api, operation: str) -> None:
     assert api.asked == [(ME, f"codepipeline:{operation}")]
 
 
-def test_an_operation_that_the_player_does_not_know_is_named(api: Api) -> None:
+def test_an_unknown_operation_is_reported(api: Api) -> None:
     with pytest.raises(ApiError, match="does not support StopPipelineExecution"):
         api.api("StopPipelineExecution", {}, ME)

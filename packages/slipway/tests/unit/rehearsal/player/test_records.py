@@ -1,4 +1,4 @@
-"""What a rehearsal leaves behind, as data."""
+"""The records of a rehearsal, as data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from slipway.rehearsal.player.records import (
 
 
 def test_everything_is_json_and_round_trips() -> None:
-    # Given a run with everything that a record may hold
+    # Given a run with everything that a record can contain
     deployment = PlayedDeployment("d-1", "f", "live", "1", "2", "CodeDeployDefault.LambdaAllAtOnce")
     deployment.minutes.append(PlayedMinute(1, 0.1, 9, 1, 0, 1, 12.5, {"Errors": "ALARM"}))
     action = PlayedAction(
@@ -35,7 +35,7 @@ def test_everything_is_json_and_round_trips() -> None:
     record = Rehearsal("c" * 40, "m ä", ["items"], executions=[execution])
     # When it is written and read
     found = json.loads(json.dumps(record.as_dict()))
-    # Then it is all there, statuses in CodePipeline's words
+    # Then everything is there, with CodePipeline's names of statuses
     assert found["executions"][0]["stages"][0]["conditions"][0]["status"] == "Failed"
     (made,) = found["executions"][0]["stages"][0]["actions"]
     assert made["deployments"][0]["minutes"][0]["alarms"] == {"Errors": "ALARM"}
@@ -51,5 +51,5 @@ def test_everything_is_json_and_round_trips() -> None:
         ("items", "items"),
     ],
 )
-def test_people_read_the_name_that_people_gave(function: str, short: str) -> None:
+def test_short_names_are_shown_without_generated_parts(function: str, short: str) -> None:
     assert records.short_name(function) == short

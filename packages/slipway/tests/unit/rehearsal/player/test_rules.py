@@ -1,4 +1,4 @@
-"""Deployment windows, by cron expressions as CodePipeline reads them."""
+"""Deployment windows: cron expressions are read as by CodePipeline."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 
 
 def opens(cron: str, *, zone: str = "UTC", at: datetime = FRIDAY) -> bool:
-    """Whether a window is open."""
+    """Return True if a window is open."""
     return is_in_window({"Cron": cron, "TimeZone": zone}, at)
 
 
@@ -46,11 +46,11 @@ def opens(cron: str, *, zone: str = "UTC", at: datetime = FRIDAY) -> bool:
         ("* * * ? * * 2026", True),
         ("* * * ? * * 2027", False),
         ("* * * ? * * 2025-2027", True),
-        # Seconds are written and not read.
+        # Seconds are accepted but ignored
         ("30 0 15 ? * *", True),
     ],
 )
-def test_each_field_is_met_or_not(cron: str, is_open: bool) -> None:
+def test_each_field_matches_or_not(cron: str, is_open: bool) -> None:
     assert opens(cron) is is_open
 
 
@@ -64,7 +64,7 @@ def test_each_field_is_met_or_not(cron: str, is_open: bool) -> None:
         ("* * 4/12 ? * *", False),
         ("* * 9-17/3 ? * *", True),
         ("* * 9-17/4 ? * *", False),
-        # What counts from one does so with a step too: 1, 3, 5 … and not 2, 4, 6.
+        # Fields that start at one also step from one: 1, 3, 5 …, not 2, 4, 6
         ("* * * */2 * ?", False),
         ("* * * ? */2 *", True),
         ("* * * ? * */2", False),
@@ -82,7 +82,7 @@ def test_steps_count_from_where_the_field_begins(cron: str, is_open: bool) -> No
     [
         ("* * 22-3 ? * *", False),
         ("* * 14-3 ? * *", True),
-        # Its last hour is open too.
+        # The last hour of a range is open too
         ("* * 22-15 ? * *", True),
         ("* * ? ? * FRI-MON", True),
         ("* * ? ? * SAT-MON", False),
@@ -90,13 +90,13 @@ def test_steps_count_from_where_the_field_begins(cron: str, is_open: bool) -> No
         ("* * ? ? DEC-OCT *", False),
     ],
 )
-def test_a_range_may_go_over_the_end(cron: str, is_open: bool) -> None:
+def test_a_range_may_wrap_around(cron: str, is_open: bool) -> None:
     assert opens(cron) is is_open
 
 
 @pytest.mark.parametrize(("day", "number"), [(day, number + 1) for number, day in enumerate(("SUN", *_DAYS[:-1]))])
 def test_each_day_of_the_week_has_its_name_and_number(day: str, number: int) -> None:
-    # Given a week from a Sunday on
+    # Given a week that starts on a Sunday
     sunday = datetime(2026, 11, 22, 15, 0, tzinfo=UTC)
 
     for named in (day, str(number)):
@@ -136,7 +136,7 @@ def test_without_a_time_zone_it_is_utc() -> None:
         ("* * , ? * *", "'' in the cron expression .* is invalid"),
     ],
 )
-def test_what_cannot_be_read_is_named(cron: str, message: str) -> None:
+def test_an_unreadable_window_is_reported(cron: str, message: str) -> None:
     with pytest.raises(RehearsalError, match=message):
         opens(cron)
 
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_is_named(cron: str, message: str) -> None:
     ("cron", "opens"),
     [
         ("* * 9-10 ? * *", datetime(2026, 11, 21, 9, 0, tzinfo=UTC)),
-        # Not in the hour that has begun.
+        # Not in the hour that has already started
         ("* * 15 ? * FRI", datetime(2026, 11, 27, 15, 0, tzinfo=UTC)),
         ("* 1 * ? * *", None),
         ("* * * ? * * 2025", None),
@@ -156,13 +156,13 @@ def test_a_window_opens_at_a_full_hour_within_a_week(cron: str, opens: datetime 
 
 
 @pytest.mark.parametrize("zone", ["Europe/Nowhere", "", "../etc/passwd", "a\0b", "America/Argentina/Buenos_Aires"])
-def test_a_time_zone_that_is_none_is_named(zone: str) -> None:
+def test_an_unknown_time_zone_is_reported(zone: str) -> None:
     with pytest.raises(RehearsalError, match="CodePipeline refuses the deployment window: time_zone"):
         opens("* * * * * ?", zone=zone)
 
 
 _WINDOWS = st.builds(
-    # Validated it takes a tenth of a second: all time zones of the machine are looked up.
+    # Validation takes a tenth of a second, since it looks up all time zones of the machine
     lambda days, hours, zone: DeploymentWindow.model_construct(
         days=tuple(sorted(days, key=_DAYS.index)), from_hour=hours[0], to_hour=hours[1], time_zone=zone
     ),
@@ -181,7 +181,7 @@ def test_a_configured_window_is_open_when_it_says(configured: DeploymentWindow, 
     assert is_in_window(window(configured).configuration, moment) is expected
 
 
-# The start of a rehearsal
+# --- The start of a rehearsal ---
 
 
 _SETTINGS = specimen.SETTINGS
@@ -197,14 +197,14 @@ def test_a_rehearsal_begins_when_every_window_is_open(moment: datetime) -> None:
             assert is_in_window(window(its).configuration, start)
 
 
-def test_a_moment_within_the_windows_is_taken_as_it_is() -> None:
+def test_a_moment_within_the_windows_is_kept() -> None:
     start = office_hours(_SETTINGS, datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC))
     within = start + timedelta(minutes=7, seconds=3)
     assert office_hours(_SETTINGS, within) == within
 
 
 def test_an_execution_has_time_before_the_windows_close() -> None:
-    # An hour before all windows close
+    # Given a moment one hour before all windows close
     opens = office_hours(_SETTINGS, datetime(2026, 11, 18, 3, tzinfo=UTC))
     last = max(hour for hour in range(24) if _all_open(opens + timedelta(hours=hour)))
     late = opens + timedelta(hours=last)
@@ -215,7 +215,7 @@ def test_an_execution_has_time_before_the_windows_close() -> None:
     assert all(_all_open(start + timedelta(hours=hours)) for hours in range(ROOM_HOURS + 1))
 
 
-def test_a_short_window_is_better_than_none() -> None:
+def test_a_short_window_is_used_if_necessary() -> None:
     *others, last = _SETTINGS.environments
     assert last.deployment.window is not None
     short = last.deployment.window.model_copy(update={"to_hour": last.deployment.window.from_hour + 1})
@@ -235,21 +235,21 @@ def _all_open(moment: datetime) -> bool:
 
 
 def test_the_time_of_accounts_never_goes_back() -> None:
-    # Given accounts that have lived until tomorrow
+    # Given accounts whose virtual time has reached tomorrow
     now = datetime(2026, 11, 18, 3, 20, 15, tzinfo=UTC)
     lived = office_hours(_SETTINGS, now + timedelta(days=1))
 
-    # When the next rehearsal begins
+    # When the next rehearsal starts
     start = office_hours(_SETTINGS, now, after=lived)
 
-    # Then it is later there
+    # Then it starts later than that
     assert lived < start < lived + timedelta(days=8)
 
 
-# Virtual time
+# --- Virtual time ---
 
 
-def test_a_wait_takes_no_time_here() -> None:
+def test_a_virtual_wait_takes_no_real_time() -> None:
     clock = VirtualClock(FRIDAY)
     clock.wait(3600)
     clock.wait(0.5)

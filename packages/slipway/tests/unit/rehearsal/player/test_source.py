@@ -1,4 +1,4 @@
-"""The source: a commit as it is in the repository, whatever lies in the checkout."""
+"""The source is a commit as stored in the repository, regardless of the checkout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _files(folder: Path) -> dict[str, str]:
     }
 
 
-def test_a_commit_is_known_by_any_name_of_it(repository: Path) -> None:
+def test_a_commit_is_found_by_any_of_its_names(repository: Path) -> None:
     head = git(repository, "rev-parse", "HEAD")
     git(repository, "tag", "--annotate", "--message", "a tag", "v1")
     for name in ("HEAD", "main", "v1", head, head[:8]):
@@ -44,20 +44,20 @@ def test_a_commit_is_known_by_any_name_of_it(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "0" * 40, "HEAD:Makefile", "--all"])
-def test_what_is_no_commit_is_wrong_input_and_named(repository: Path, name: str) -> None:
+def test_an_unknown_commit_is_wrong_input_and_named(repository: Path, name: str) -> None:
     with pytest.raises(RehearsalError, match=rf"{name} is not a commit of .*slipway") as error:
         Commit.of(repository, name, branch="main")
     assert error.value.exit_code == 2
     assert "\n" not in str(error.value)
 
 
-def test_a_folder_without_a_repository_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_repository_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(RehearsalError, match=r"is not a git repository.* run `git init"):
         Commit.of(tmp_path, "HEAD", branch="main")
 
 
-def test_an_untrusted_repository_is_said_with_the_way_out(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_untrusted_repository_is_reported_with_a_fix(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
     with pytest.raises(RehearsalError, match=r"belongs to another user: run `git config .* safe.directory") as error:
         Commit.of(repository, "HEAD", branch="main")
@@ -74,13 +74,13 @@ def test_the_variables_are_those_of_source_actions(repository: Path) -> None:
 
 
 def test_an_archive_holds_the_commit_and_nothing_of_the_checkout(repository: Path, tmp_path: Path) -> None:
-    # Given a dirty tree: a changed file, a new one, one that is staged
+    # Given a dirty tree: a changed file, a new one, and a staged one
     write(repository, {"Makefile": "changed", "new": "new", "staged": "staged"})
     git(repository, "add", "staged")
     # When its commit is archived
     Commit.of(repository, "HEAD", branch="main").archive(tmp_path / "deep" / "a.zip")
     unpack(tmp_path / "deep" / "a.zip", tmp_path / "out")
-    # Then it is as it was committed, permissions too
+    # Then the archive has the committed files and permissions
     assert _files(tmp_path / "out") == {**FILES, "script.sh": "#!/bin/sh\n"}
     assert stat.S_IMODE((tmp_path / "out" / "script.sh").stat().st_mode) & 0o111
     assert not stat.S_IMODE((tmp_path / "out" / "Makefile").stat().st_mode) & 0o111
@@ -95,7 +95,7 @@ def test_commit_of_detached_head_or_other_branch_is_archived(repository: Path, t
     assert "Makefile" in _files(tmp_path / "main")
 
 
-def test_a_bare_repository_serves_too(repository: Path, tmp_path: Path) -> None:
+def test_a_bare_repository_can_be_the_source(repository: Path, tmp_path: Path) -> None:
     git(tmp_path, "clone", "--quiet", "--bare", str(repository), "remote.git")
     found = Commit.of(tmp_path / "remote.git", "main", branch="main")
     found.archive(tmp_path / "a.zip")

@@ -1,4 +1,4 @@
-"""Stack policies: what CloudFormation denies of an update, in its own words."""
+"""Stack policies: updates are denied with CloudFormation's own messages."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_statements_are_narrowed(narrowed: dict[str, Any], *, denied: bool) -> N
     assert bool(_denied(policy, REMOVED)) is denied
 
 
-def test_what_no_statement_allows_is_denied() -> None:
+def test_changes_that_no_statement_allows_are_denied() -> None:
     policy = {"Statement": {**ALLOW, "Action": "Update:Modify"}}
     assert _denied(policy, MODIFIED) == []
     assert "no statement allows [Update:Delete]" in _denied(policy, REMOVED)[0]

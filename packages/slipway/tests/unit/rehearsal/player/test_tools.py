@@ -1,4 +1,4 @@
-"""Builds of the player: the tools that this machine has serve a source that locks the same ones."""
+"""The player's builds use this machine's installed tools if the source locks the same ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE = 1_700_000_000
 
 
 PROJECT = "packages/slipway/pyproject.toml"
-"""Makes the tools be installed again when it is newer than they are."""
+"""A file that makes the tools be reinstalled when it is newer than they are."""
 
 
 def _locked(folder: Path, content: str) -> Path:
@@ -26,7 +26,7 @@ def _locked(folder: Path, content: str) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A checkout that was installed after it was locked."""
+    """Create a checkout that was installed after it was locked."""
     folder = _locked(tmp_path / "checkout", "one")
     for name in (*LOCKS, PROJECT):
         os.utime(folder / name, (BEFORE, BEFORE))
@@ -37,13 +37,13 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_a_clone_with_the_same_locks_has_nothing_to_install(checkout: Path, tmp_path: Path) -> None:
-    # Given a clone, whose files are of now
+    # Given a clone, whose files are new
     source = _locked(tmp_path / "source", "one")
     (source / PROJECT).write_text("another script", encoding="utf-8")
 
     link_tools(source, checkout)
 
-    # Then nothing that make looks at is newer than what is installed
+    # Then no file that make checks is newer than the installed tools
     installed = (source / ".venv" / ".installed").stat().st_mtime
     assert all((source / name).stat().st_mtime < installed for name in (*LOCKS, PROJECT))
     assert (source / "node_modules").resolve() == checkout / "node_modules"

@@ -1,4 +1,4 @@
-"""Traffic: what the contract checks ask, sent by weight."""
+"""Traffic: the requests of the contract checks, sent by weight."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _variables() -> dict[str, str]:
         ("services.items.hooks.stream_handler", [{"Records": []}]),
     ],
 )
-def test_what_is_asked_is_read_from_the_commit(tmp_path: Path, handler: str, asks: list[Any]) -> None:
+def test_requests_are_read_from_the_commit(tmp_path: Path, handler: str, asks: list[Any]) -> None:
     write(tmp_path, {"services/items/hooks.py": HOOKS})
     assert events(handler, tmp_path, _variables()) == asks
 
@@ -52,7 +52,7 @@ def test_what_is_asked_is_read_from_the_commit(tmp_path: Path, handler: str, ask
         ("broken.api_handler", r"broken\.API_CHECKS cannot be read: ZeroDivisionError"),
     ],
 )
-def test_what_cannot_be_read_is_one_line(tmp_path: Path, handler: str, message: str) -> None:
+def test_unreadable_checks_are_reported_in_one_line(tmp_path: Path, handler: str, message: str) -> None:
     write(tmp_path, {"hooks.py": HOOKS, "broken.py": "1 / 0\n"})
     with pytest.raises(RehearsalError, match=message) as error:
         events(handler, tmp_path, _variables())
@@ -73,11 +73,11 @@ def _traffic(account: Account, *asks: dict[str, Any], stopping: threading.Event 
 
 @settings(deadline=None, max_examples=40)
 @given(weight=st.integers(0, 100), minutes=st.lists(st.integers(0, 12), min_size=1, max_size=5))
-def test_a_share_is_met_as_evenly_as_it_can_be(weight: int, minutes: list[int]) -> None:
+def test_a_share_is_distributed_evenly(weight: int, minutes: list[int]) -> None:
     traffic = _traffic(_account())
     met = [version for number in minutes for version, _ in traffic.send(number, old="1", new="2", weight=weight / 100)]
     assert len(met) == sum(minutes)
-    # At no point is the share off by a request
+    # The share is never off by a whole request
     for sent in range(len(met) + 1):
         assert abs(met[:sent].count("2") - sent * weight / 100) < 1 + 1e-6
 
@@ -89,7 +89,7 @@ def test_each_version_gets_its_requests_in_turn() -> None:
     assert (account.functions.invocations(), asked) == (["items:1"] * 4, [1, 1, 2, 2])
 
 
-def test_failures_are_told_apart_from_throttles() -> None:
+def test_failures_are_distinguished_from_throttles() -> None:
     def throttle(_: Any) -> None:
         raise RefusedError("TooManyRequestsException", "Rate exceeded")
 
@@ -112,13 +112,13 @@ def test_first_reason_counts_before_cancellations() -> None:
     assert [outcome.failed for outcome in sent] == [False, False, True, False, False]
 
 
-def test_what_cannot_be_called_is_named() -> None:
+def test_a_missing_function_is_reported() -> None:
     account = Account(DEV)
     with pytest.raises(RehearsalError, match=r"items:1 cannot be called: .*ResourceNotFound"):
         _traffic(account).send(1, old="1", new="2", weight=0.0)
 
 
-def test_nothing_is_sent_when_everything_has_to_end() -> None:
+def test_nothing_is_sent_once_the_run_is_stopped() -> None:
     account, stopping = _account(), threading.Event()
     stopping.set()
     with pytest.raises(RehearsalError, match="interrupted"):

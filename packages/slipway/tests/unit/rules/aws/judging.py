@@ -1,4 +1,4 @@
-"""Judge templates written by hand by one rule about AWS's behaviour."""
+"""Judge hand-written templates by one rule about AWS's behaviour."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def broken(rule: str, body: Mapping[str, Any] | None = None, *stacks: Stack) -> 
     """Return the logical ids of the resources that break a rule; None for a stack as a whole.
 
     Args:
-        rule: name of the rule.
-        body: resources of a single stack, or its template.
-        stacks: further stacks that are judged with it, made by `planted_stack`.
+        rule: Name of the rule.
+        body: Resources of a single stack, or its template.
+        stacks: Other stacks that are judged with it, created by `planted_stack`.
     """
     own = [planted_stack(body)] if body is not None else []
     return [found.logical_id for found in BY_NAME[rule].check(Templates((*own, *stacks)))]

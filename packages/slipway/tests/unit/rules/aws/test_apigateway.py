@@ -1,4 +1,4 @@
-"""Rules about API Gateway: its logs, its own answers, its cache."""
+"""Rules about API Gateway: its logs, its own responses, its cache."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_gateway_responses_escape_what_callers_sent() -> None:
     assert broken("ErrorMessageEscaped", response('{"message": $context.error.messageString}')) == []
 
 
-def test_nothing_is_promised_for_a_body_that_is_too_large() -> None:
+def test_a_response_for_too_large_bodies_is_rejected() -> None:
     def response(kind: str) -> dict[str, Any]:
         return {"Response": {"Type": "AWS::ApiGateway::GatewayResponse", "Properties": {"ResponseType": kind}}}
 
@@ -61,7 +61,7 @@ def test_an_http_api_is_throttled() -> None:
 
 
 class TestCachedByOrigin:
-    """A cached answer is for the origin that it names."""
+    """A cached response is only valid for the origin that it names."""
 
     @pytest.fixture
     def api(self) -> dict[str, Any]:
@@ -72,12 +72,12 @@ class TestCachedByOrigin:
         api["Get"]["Properties"]["Integration"]["CacheKeyParameters"].append("method.request.header.Origin")
         assert broken("CachedByOrigin", api) == []
 
-    def test_all_methods_are_cached_by_a_star(self, api: dict[str, Any]) -> None:
+    def test_a_star_caches_all_methods(self, api: dict[str, Any]) -> None:
         setting = {"HttpMethod": "*", "ResourcePath": "/*", "CachingEnabled": True}
         api["Stage"]["Properties"]["MethodSettings"] = [setting]
         assert broken("CachedByOrigin", api) == ["Get"]
 
-    def test_what_is_not_cached_needs_no_key(self, api: dict[str, Any]) -> None:
+    def test_uncached_methods_need_no_key(self, api: dict[str, Any]) -> None:
         api["Stage"]["Properties"]["MethodSettings"][0]["ResourcePath"] = "/~1other"
         assert broken("CachedByOrigin", api) == []
         api["Stage"]["Properties"]["MethodSettings"] = []

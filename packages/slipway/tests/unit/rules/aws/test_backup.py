@@ -5,7 +5,7 @@ from __future__ import annotations
 from unit.rules.aws.judging import broken
 
 
-def test_failed_backups_are_learnt_of_by_event() -> None:
+def test_failed_backups_are_notified_by_event() -> None:
     failed = {"Namespace": "AWS/Backup", "MetricName": "NumberOfBackupJobsFailed"}
     queue = {"Namespace": "AWS/SQS", "MetricName": "ApproximateNumberOfMessagesVisible"}
 

@@ -1,4 +1,4 @@
-"""Rules about what outlives a stack."""
+"""Rules about resources that outlive their stack."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_nothing_is_retained_under_a_fixed_name(name: Any) -> None:
         {"Fn::GetAtt": ["Api", "Name"]},
     ],
 )
-def test_a_name_of_its_own_is_in_nobodys_way(name: Any) -> None:
+def test_a_generated_name_causes_no_conflict(name: Any) -> None:
     assert broken("NothingRetainedInTheWay", _group(name)) == []
 
 
@@ -51,7 +51,7 @@ def test_a_parameter_is_the_same_each_time() -> None:
     assert broken("NothingRetainedInTheWay", template) == ["Log"]
 
 
-def test_what_holds_data_keeps_its_name() -> None:
+def test_resources_with_data_keep_their_name() -> None:
     table = {"Type": "AWS::DynamoDB::Table", "DeletionPolicy": "Retain", "Properties": {"TableName": "orders"}}
 
     assert broken("NothingRetainedInTheWay", {"Table": table}) == []

@@ -1,4 +1,4 @@
-"""Rules about the edge: its cache key, and preflights."""
+"""Rules about the edge: its cache key and preflight requests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _edge(cache: dict[str, Any], requests: dict[str, Any]) -> list[str | None]:
         {"HeaderBehavior": "whitelist", "Headers": ["X-HTTP-Method-Override"]},
     ],
 )
-def test_headers_beside_the_key_do_not_reach_the_origin(headers: Any) -> None:
+def test_headers_outside_the_key_do_not_reach_the_origin(headers: Any) -> None:
     assert _edge(_cache(), _requests(headers)) == ["Edge"]
 
 
@@ -85,7 +85,7 @@ def test_queries_and_cookies_outside_the_key_are_dropped() -> None:
     assert _edge(_cache(), _requests(cookies="all")) == ["Edge"]
 
 
-def test_what_is_not_cached_may_be_sent() -> None:
+def test_uncached_requests_may_send_everything() -> None:
     everything = _requests("allViewer", "all", "all")
     uncached = _distribution(
         CachePolicyId="4135ea2d-6df8-44a3-9df3-4b5a84be39ad", OriginRequestPolicyId={"Ref": "Requests"}
@@ -97,7 +97,7 @@ def test_what_is_not_cached_may_be_sent() -> None:
 
 
 def test_managed_policies_are_known() -> None:
-    # Given AllViewerExceptHostHeader behind CachingOptimized
+    # Given AllViewerExceptHostHeader with CachingOptimized
     edge = _distribution(
         CachePolicyId="658327ea-f89d-4fab-a63d-7e88639e58f6",
         OriginRequestPolicyId="b689b0a8-53d0-40ab-baf2-68738e2966ac",
@@ -106,7 +106,7 @@ def test_managed_policies_are_known() -> None:
     assert broken("EdgeSendsWhatItCachesBy", {"Edge": edge}) == ["Edge"]
 
 
-def test_policies_of_other_stacks_are_seen_or_said() -> None:
+def test_policies_of_other_stacks_are_read_or_reported() -> None:
     shared = planted_stack(
         {"Resources": {"Requests": _requests("allViewer")}, "Outputs": {"Id": {"Value": {"Ref": "Requests"}}}},
         name="shared",

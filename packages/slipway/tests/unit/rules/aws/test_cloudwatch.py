@@ -1,4 +1,4 @@
-"""Rules about alarms that roll back."""
+"""Rules about alarms that roll back deployments."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ READERS: dict[str, dict[str, Any]] = {
 
 
 class TestRollback:
-    """Nothing rolls back on what anybody can set off."""
+    """No rollback depends on an alarm that any caller can trigger."""
 
     @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("reader", READERS)
-    def test_anyone_who_may_read_it_is_seen(self, reader: str) -> None:
+    def test_everything_that_reads_an_alarm_is_found(self, reader: str) -> None:
         assert broken("NoRollbackByCallers", {"Alarm": REFUSALS, "Reader": READERS[reader]}) == ["Alarm"]
         failures = _alarm("AWS/ApiGateway", "5XXError")
         assert broken("NoRollbackByCallers", {"Alarm": failures, "Reader": READERS[reader]}) == []
@@ -74,11 +74,11 @@ class TestRollback:
             ("AWS/WAFV2", "BlockedRequests"),
         ],
     )
-    def test_what_callers_bring_about_is_known(self, namespace: str, metric: str) -> None:
+    def test_metrics_that_callers_influence_are_known(self, namespace: str, metric: str) -> None:
         for alarm in (_alarm(namespace, metric), _math(namespace, metric)):
             assert broken("NoRollbackByCallers", {"Alarm": alarm, "Group": _group()}) == ["Alarm"]
 
-    def test_an_alarm_that_only_tells_people_is_well(self) -> None:
+    def test_an_alarm_that_only_notifies_is_accepted(self) -> None:
         assert broken("NoRollbackByCallers", {"Alarm": REFUSALS}) == []
         assert broken("NoRollbackByCallers", {"Alarm": REFUSALS, "Group": _group(enabled=False)}) == []
 
@@ -112,7 +112,7 @@ class TestRollback:
         assert broken("NoRollbackByCallers", {**template, "Route": route}) == ["Alarm"]
 
     def test_alarms_are_found_by_name_and_across_stacks(self) -> None:
-        # Given an alarm of another stack, by its output and by its name
+        # Given an alarm of another stack, referred to by output and by name
         named = {**REFUSALS, "Properties": {**REFUSALS["Properties"], "AlarmName": "orders-refused"}}
         other = planted_stack(
             {"Resources": {"Alarm": named}, "Outputs": {"Name": {"Value": {"Ref": "Alarm"}}}}, name="alarms"
@@ -120,12 +120,12 @@ class TestRollback:
         for name in ({"Fn::GetStackOutput": {"StackName": "alarms", "OutputName": "Name"}}, "orders-refused"):
             assert broken("NoRollbackByCallers", {"Group": _group(name)}, other) == ["Alarm"]
 
-    def test_an_alarm_that_cannot_be_seen_is_said(self) -> None:
+    def test_an_unknown_alarm_is_reported(self) -> None:
         assert broken("NoRollbackByCallers", {"Group": _group("somewhere-else")}) == ["Group"]
 
 
 class TestLatency:
-    """A duration rolls back where somebody waits for it, and within reach."""
+    """A duration alarm rolls back only if callers wait for the function, and its threshold can be reached."""
 
     @staticmethod
     def function(threshold: float, *, timeout: int | None = 30, reads: bool = False) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class TestLatency:
         }
 
     @pytest.mark.requirement("safe deployments")
-    def test_readers_of_batches_have_none(self) -> None:
+    def test_functions_that_read_batches_have_no_latency_alarm(self) -> None:
         assert broken("NoLatencyOfBatches", self.function(3000, reads=True)) == ["Alarm"]
         assert broken("NoLatencyOfBatches", self.function(3000)) == []
 
@@ -154,5 +154,5 @@ class TestLatency:
             (3000, 3, ["Alarm"]),
         ],
     )
-    def test_the_threshold_fits_the_time_out(self, threshold: float, timeout: int | None, found: list[str]) -> None:
+    def test_the_threshold_fits_the_timeout(self, threshold: float, timeout: int | None, found: list[str]) -> None:
         assert broken("LatencyFitsTimeout", self.function(threshold, timeout=timeout)) == found

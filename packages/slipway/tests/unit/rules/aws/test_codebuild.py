@@ -1,4 +1,4 @@
-"""Rules about CodeBuild, and the stages that its builds stand in."""
+"""Rules about CodeBuild projects and the stages that run them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _template(*actions: dict[str, Any], location: Any = None, **conditions: Any)
         ([_action("a"), _action("b", "Medium")], []),
         ([_action("a"), _action("b")], ["Pipeline"]),
         ([_action("a", "Large"), _action("b", "Large")], ["Pipeline"]),
-        # What cannot be read is said
+        # An unreadable project is reported
         ([_action("a", "made-elsewhere")], ["Pipeline"]),
     ],
 )
@@ -127,7 +127,7 @@ def test_specifications_in_the_source_cannot_be_read() -> None:
     assert broken("BuildRuntimesPinned", {"Project": project}) == ["Project"]
 
 
-def test_images_of_ones_own_have_one_runtime() -> None:
+def test_custom_images_have_one_runtime() -> None:
     project = _project()
     project["Properties"]["Environment"]["Image"] = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/build:1"
     assert broken("BuildRuntimesPinned", {"Project": project}) == []
@@ -143,7 +143,7 @@ def test_builds_that_can_roll_back_fetch_nothing(command: str) -> None:
 
     assert broken(rule, _template(_action("Verify"), **GOES_BACK) | fetching) == ["Pipeline"]
     assert broken(rule, _template(_action("Verify"), **GOES_BACK) | working) == []
-    # Where nothing rolls back, a build may install
+    # Without rollbacks, a build may install packages
     assert broken(rule, _template(_action("Verify")) | fetching) == []
 
 

@@ -1,4 +1,4 @@
-"""Rules about stage conditions."""
+"""Rules about CodePipeline's stage conditions and limits."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ DEPLOY = _action(1, StackName="items")
 BAKE = _action(2, ProjectName={"Ref": "Bake"})
 
 
-def test_a_bake_that_rests_on_the_rule_alone_is_found() -> None:
+def test_a_bake_that_relies_only_on_the_rule_is_found() -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY)) == ["Pipeline"]
 
 
 @pytest.mark.parametrize(
     "last",
     [
-        pytest.param(BAKE, id="a build that is told the alarm"),
-        pytest.param(_action(2, Commands={"Fn::Sub": "watch ${Alarm}"}, Alarm=ALARM), id="an action of its own"),
+        pytest.param(BAKE, id="a build that receives the alarm"),
+        pytest.param(_action(2, Commands={"Fn::Sub": "watch ${Alarm}"}, Alarm=ALARM), id="a separate action"),
     ],
 )
-def test_a_last_action_that_watches_is_right(last: dict[str, Any]) -> None:
+def test_a_last_action_that_watches_is_accepted(last: dict[str, Any]) -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, last)) == []
 
 
 @pytest.mark.parametrize(
     "actions",
     [
-        pytest.param((DEPLOY, BAKE, _action(3, StackName="more")), id="something is deployed after it"),
-        pytest.param((DEPLOY, _action(2, ProjectName={"Fn::ImportValue": "x"})), id="a project that is elsewhere"),
+        pytest.param((DEPLOY, BAKE, _action(3, StackName="more")), id="followed by a deployment"),
+        pytest.param((DEPLOY, _action(2, ProjectName={"Fn::ImportValue": "x"})), id="a project outside the template"),
     ],
 )
-def test_a_watch_that_cannot_be_seen_is_found(actions: tuple[dict[str, Any], ...]) -> None:
+def test_a_missing_or_unknown_watch_is_found(actions: tuple[dict[str, Any], ...]) -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(*actions)) == ["Pipeline"]
 
 
@@ -66,7 +66,7 @@ def test_a_build_that_watches_another_alarm_is_found() -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, BAKE, told={"Ref": "Other"})) == ["Pipeline"]
 
 
-def test_other_rules_are_not_asked() -> None:
+def test_other_condition_rules_are_ignored() -> None:
     assert broken("AlarmRuleMayNotWait", _pipeline(DEPLOY, provider="DeploymentWindow")) == []
 
 
@@ -80,7 +80,7 @@ def test_other_rules_are_not_asked() -> None:
         (1, 51, ["Stage0::51"]),
     ],
 )
-def test_a_pipeline_is_no_larger_than_codepipeline_takes(stages: int, actions: int, findings: list[str]) -> None:
+def test_a_pipeline_fits_the_limits_of_codepipeline(stages: int, actions: int, findings: list[str]) -> None:
     large = [{"Name": f"Stage{number}", "Actions": [{"Name": "Any"}] * actions} for number in range(stages)]
     template = planted_stack({"Pipeline": {"Type": PIPELINE, "Properties": {"Stages": large}}})
 

@@ -1,4 +1,4 @@
-"""Nested stacks whose templates are elsewhere, and templates that CloudFormation rewrites."""
+"""Nested stacks with templates outside the assembly, and templates that CloudFormation rewrites."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_nested_stack_without_its_template_is_found() -> None:
 
 
 @pytest.mark.parametrize("kind", ["AWS::CloudFormation::StackSet", "Blue::Queue::Standard::MODULE"])
-def test_types_that_make_stacks_of_templates_elsewhere_are_found(kind: str) -> None:
+def test_types_with_external_templates_are_found(kind: str) -> None:
     assert _found("NestedTemplateOfAssembly", planted_stack({"It": {"Type": kind}})) == [("It", None)]
 
 

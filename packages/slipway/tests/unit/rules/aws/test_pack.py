@@ -1,4 +1,4 @@
-"""The pack of what only AWS can show: every rule sees its planted fault, names its page, and is documented."""
+"""The pack of rules about AWS's behaviour: every rule finds its planted fault, cites its source, and is documented."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_rule_names_the_page_of_aws(rule: AwsRule) -> None:
     assert all(sentence.endswith(".") for sentence in (rule.does, rule.says, rule.fix))
 
 
-def test_rules_have_names_of_their_own() -> None:
+def test_names_of_rules_are_unique() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
 
 
@@ -44,7 +44,7 @@ def test_pack_reports_a_rule_that_sees_nothing() -> None:
 
 
 def test_pack_reports_what_a_template_breaks(tmp_path: Path) -> None:
-    # Given an assembly of one stack with a fault in it
+    # Given an assembly with one stack that breaks a rule
     rule = RULES[0]
     template = tmp_path / "Orders.template.json"
     template.write_text(json.dumps({"Resources": rule.planted}), encoding="utf-8")
@@ -59,7 +59,7 @@ def test_pack_reports_what_a_template_breaks(tmp_path: Path) -> None:
 
 
 def test_imported_values_are_followed_within_a_region() -> None:
-    # Given a stack that exports a topic, and one in the same and one in another region that import it
+    # Given a stack that exports a topic, and importers in the same and in another region
     topic = {"Topic": {"Type": "AWS::SNS::Topic"}}
     export = {"Topic": {"Value": {"Ref": "Topic"}, "Export": {"Name": "topic"}}}
     owner = planted_stack({"Resources": topic, "Outputs": export}, name="owner")

@@ -31,11 +31,11 @@ def _schedule(function: object) -> dict[str, Any]:
         ({"Principal": "sns.amazonaws.com"}, []),
     ],
 )
-def test_secrets_manager_is_let_in_by_account(properties: dict[str, Any], wrong: list[str]) -> None:
+def test_secrets_manager_is_limited_to_the_account(properties: dict[str, Any], wrong: list[str]) -> None:
     assert broken("RotationPermission", _permission(**properties)) == wrong
 
 
-def test_schedules_name_a_function_that_may_be_called() -> None:
+def test_schedules_name_a_function_with_permission() -> None:
     function = {"Fn::GetAtt": ["Function", "Arn"]}
     allowed = _permission(SourceAccount="123456789012")
 

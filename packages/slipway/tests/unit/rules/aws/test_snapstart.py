@@ -27,11 +27,11 @@ def _function(starts: dict[str, str] | None) -> dict[str, Any]:
         ("cn-north-1", ["Function"]),
     ],
 )
-def test_snapshots_are_asked_for_where_there_are_any(region: str, wrong: list[str]) -> None:
+def test_snapshots_are_only_used_in_supported_regions(region: str, wrong: list[str]) -> None:
     # Given a function that starts from snapshots
     stack = planted_stack(_function({"ApplyOn": "PublishedVersions"}), region=region)
 
-    # Then
+    # Then it is reported in a region without SnapStart
     assert broken("NoSnapStartHere", None, stack) == wrong
 
 

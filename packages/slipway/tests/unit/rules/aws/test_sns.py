@@ -1,4 +1,4 @@
-"""Rules about topics: who may publish, and encrypt for them."""
+"""Rules about topics: which services may publish, and encrypt what they publish."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ DENY = {"Effect": "Deny", "Principal": "*", "Action": "sns:Publish", "Condition"
 
 @pytest.mark.requirement("a topic whose policy lets no alarm publish")
 @pytest.mark.parametrize("sender", SENDERS)
-def test_a_policy_allows_what_publishes(sender: str) -> None:
+def test_a_policy_allows_the_topics_publishers(sender: str) -> None:
     service, resource = SENDERS[sender]
     rule = "TopicLetsPublisherPublish"
 
@@ -97,22 +97,22 @@ def test_a_policy_allows_what_publishes(sender: str) -> None:
     assert broken(rule, {"Topic": TOPIC, "Policy": _policy(DENY)}) == []
 
 
-def test_without_any_policy_alarms_alone_may_publish() -> None:
+def test_without_a_policy_only_alarms_may_publish() -> None:
     rule = "TopicLetsPublisherPublish"
 
     assert broken(rule, {"Topic": TOPIC, "Sender": SENDERS["alarm"][1]}) == []
     assert broken(rule, {"Topic": TOPIC, "Sender": SENDERS["event rule"][1]}) == ["Topic"]
 
 
-def test_a_target_with_a_role_publishes_in_its_name() -> None:
+def test_a_target_with_a_role_publishes_as_that_role() -> None:
     target = {"Arn": {"Ref": "Topic"}, "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]}}
     sender = {"Type": "AWS::Events::Rule", "Properties": {"Targets": [target]}}
 
     assert broken("TopicLetsPublisherPublish", {"Topic": TOPIC, "Sender": sender, "Policy": _policy(DENY)}) == []
 
 
-def test_alarms_of_other_stacks_are_seen() -> None:
-    # Given a topic whose alarms are in stacks that know it by its outputs
+def test_alarms_of_other_stacks_are_found() -> None:
+    # Given a topic whose alarms are in stacks that refer to it by its outputs
     topic = planted_stack(
         {
             "Resources": {"Topic": TOPIC, "Policy": _policy(DENY)},
@@ -128,7 +128,7 @@ def test_alarms_of_other_stacks_are_seen() -> None:
         assert broken("TopicLetsPublisherPublish", {"Alarm": alarm}, topic) == ["Topic"]
 
 
-def test_a_topics_key_lets_what_publishes_encrypt() -> None:
+def test_a_topics_key_allows_its_publishers_to_encrypt() -> None:
     rule, alarm = "TopicKeyLetsPublisherEncrypt", SENDERS["alarm"][1]
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["Key", "Arn"]}}}
     right = _statement("cloudwatch.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey*"])
@@ -142,7 +142,7 @@ def test_a_topics_key_lets_what_publishes_encrypt() -> None:
 
 
 @pytest.mark.parametrize("key", ["alias/aws/sns", {"Ref": "SomeParameter"}, "arn:aws:kms:eu-west-1:1:key/1"])
-def test_a_key_that_cannot_be_seen_is_said(key: Any) -> None:
+def test_an_unknown_key_is_reported(key: Any) -> None:
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": key}}
 
     assert broken("TopicKeyLetsPublisherEncrypt", {"Topic": topic, "Alarm": SENDERS["alarm"][1]}) == ["Topic"]
@@ -152,7 +152,7 @@ def test_a_key_that_cannot_be_seen_is_said(key: Any) -> None:
     "condition",
     [SOURCE, {"ArnLike": {"AWS:SourceArn": "arn:aws:cloudwatch:*"}}, {"StringEquals": {"aws:SourceOrgID": "o-1"}}],
 )
-def test_a_policy_says_for_whom_a_service_publishes(condition: dict[str, Any]) -> None:
+def test_a_policy_limits_a_service_to_its_source(condition: dict[str, Any]) -> None:
     rule, service = "TopicAsksForSource", "cloudwatch.amazonaws.com"
     open_to_all = _statement(service)
     del open_to_all["Condition"]
@@ -164,7 +164,7 @@ def test_a_policy_says_for_whom_a_service_publishes(condition: dict[str, Any]) -
     assert broken(rule, {"Policy": _policy(open_to_all)}) == ["Policy"]
 
 
-def test_eventbridge_is_not_asked_for_a_source_by_the_key() -> None:
+def test_a_key_needs_no_source_condition_for_eventbridge() -> None:
     rule, sender = "EventBridgeKeyWithoutSource", SENDERS["event rule"][1]
     topic = {"Type": "AWS::SNS::Topic", "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["Key", "Arn"]}}}
     asking = _statement("events.amazonaws.com", ["kms:Decrypt", "kms:GenerateDataKey"])
@@ -203,5 +203,5 @@ def test_the_role_of_an_approval_may_publish() -> None:
     assert broken(rule, pipeline("sns:Subscribe")) == ["Pipeline"]
     assert broken(rule, pipeline("sns:Publish", encrypted=True)) == ["Pipeline"]
     assert broken(rule, pipeline("sns:*", "kms:Decrypt", "kms:GenerateDataKey*", encrypted=True)) == []
-    # A role of another template cannot be seen
+    # A role of another template is unknown
     assert broken(rule, pipeline("sns:Publish", RoleArn="arn:aws:iam::123456789012:role/other")) == ["Pipeline"]

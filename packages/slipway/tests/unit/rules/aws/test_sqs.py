@@ -10,7 +10,7 @@ from slipway.rules.aws.rule import planted_stack
 from unit.rules.aws.judging import broken
 
 BY_ALIAS = {"Fn::Join": [":", [{"Fn::Select": [6, {"Fn::Split": [":", {"Ref": "Live"}]}]}, "live"]]}
-"""How CDK names an alias to a mapping: by the function's name, taken out of the alias's ARN."""
+"""The alias in a mapping as CDK names it: by the function's name, extracted from the alias's ARN."""
 
 
 def _reader(
@@ -78,7 +78,7 @@ def test_limited_readers_try_five_times(receives: object, reserved: int | None, 
 
 
 def test_queue_of_another_stack_is_judged() -> None:
-    # Given a queue in a stack of its own, and its reader in another
+    # Given a queue in one stack, and its reader in another
     resources = _reader(receives=3, reserved=4, batches=2)
     queue = {"Queue": resources.pop("Queue")}
     outputs = {"Arn": {"Value": {"Fn::GetAtt": ["Queue", "Arn"]}}}

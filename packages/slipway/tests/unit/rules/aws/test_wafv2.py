@@ -1,4 +1,4 @@
-"""Rules about AWS WAF: what is counted, and where a web ACL is."""
+"""Rules about AWS WAF: which requests are counted, and where a web ACL is."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def test_every_request_is_counted(acl: dict[str, Any]) -> None:
         _acl(),
         _acl(_rate("FORWARDED_IP")),
         _acl(_rate("CUSTOM_KEYS")),
-        # Writes by the connection, reads by what the caller wrote into a header
+        # Writes are counted by connection, reads by a header that the caller controls
         _acl(_rate(scope=_not(READS)), _rate("FORWARDED_IP", READS)),
-        # A value that stands in the template is one that a caller may know
+        # A value that is written in the template may be known to callers
         _acl(_rate(scope=_not(_header("let-me-in")))),
         _acl(_rate(scope=_header(SECRET))),
         _acl(_rate(scope={"GeoMatchStatement": {"CountryCodes": ["US"]}})),
@@ -77,7 +77,7 @@ def _edge(value: Any, **config: Any) -> dict[str, Any]:
     return {"Edge": {"Type": "AWS::CloudFront::Distribution", "Properties": properties}}
 
 
-def test_an_edge_whose_requests_are_left_out_counts_itself() -> None:
+def test_excluded_edge_must_count_its_own_requests() -> None:
     acl = _acl(_rate(scope=_not(_header(SECRET))))
 
     assert broken("EdgeCountsItsViewers", {**acl, **_edge(SECRET)}) == ["Edge"]
@@ -86,8 +86,8 @@ def test_an_edge_whose_requests_are_left_out_counts_itself() -> None:
     assert broken("EdgeCountsItsViewers", {**_acl(_rate()), **_edge(SECRET)}) == []
 
 
-def test_an_edge_of_another_environment_is_another() -> None:
-    # Given that two environments write the reference to their secrets alike
+def test_edges_of_other_environments_do_not_count() -> None:
+    # Given two environments whose references to their secrets are written identically
     secret = {"Fn::Join": ["", ["{{resolve:secretsmanager:", {"Ref": "Secret"}, ":SecretString:header::}}"]]}
     held = {"Secret": {"Type": "AWS::SecretsManager::Secret"}}
     prod = planted_stack(

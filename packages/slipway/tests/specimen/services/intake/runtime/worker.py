@@ -1,4 +1,4 @@
-"""Works off the records of `intake`."""
+"""Processes the records of `intake`."""
 
 # ruff: isort: off
 from slipway_runtime import startup  # before all others
@@ -17,7 +17,7 @@ from slipway_runtime.telemetry import logger, tracer
 _queue = Queue(lambda: aws.client("sqs"), os.environ["QUEUE_URL"], os.environ["DEAD_LETTER_QUEUE_URL"])
 
 
-def _work_off(message: Mapping[str, Any]) -> None:
+def _process(message: Mapping[str, Any]) -> None:
     if "id" not in message:
         raise UnusableMessageError("it names no record")
     aws.client("dynamodb").update_item(
@@ -32,8 +32,8 @@ def _work_off(message: Mapping[str, Any]) -> None:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, Any]:
-    """Work off a batch, and name what is to come again."""
-    return handle_batch(event, _work_off, _queue)
+    """Process a batch, and name the messages to deliver again."""
+    return handle_batch(event, _process, _queue)
 
 
 startup.finished()

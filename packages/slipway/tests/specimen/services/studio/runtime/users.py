@@ -36,7 +36,7 @@ def _apply(event: dict[str, Any]) -> str:
 @logger.inject_lambda_context(clear_state=True)
 @tracer.capture_lambda_handler(capture_response=False, capture_error=False)
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Carry out a request of CloudFormation and answer it, whatever comes of it."""
+    """Carry out a request of CloudFormation, and always answer it."""
     body = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
     body |= {"Status": "SUCCESS", "PhysicalResourceId": event.get("PhysicalResourceId") or context.log_stream_name}
     try:
