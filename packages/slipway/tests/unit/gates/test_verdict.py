@@ -385,7 +385,7 @@ def baseline(tmp_path: Path, assembly: Assembly) -> Path:
     return root
 
 
-def test_what_is_accepted_as_before_is_green(assembly: Assembly, baseline: Path) -> None:
+def test_unchanged_acknowledgements_are_green(assembly: Assembly, baseline: Path) -> None:
     # Given places by stage, file and rule, granular findings under their rule
     assert json.loads((baseline / SHARED).read_text()) == {
         "Pipeline/dev-items": {FILE: {"AwsSolutions-IAM5": 1, "AwsSolutions-S1": 1}}

@@ -14,7 +14,7 @@ def test_every_requirement_has_a_test() -> None:
 
 
 @pytest.mark.parametrize("name", checklist.FILES)
-def test_every_answer_of_a_checklist_is_shown(name: str) -> None:
+def test_every_answer_of_a_checklist_has_proof(name: str) -> None:
     assert checklist.problems(_answered(name), Sources(ROOT)) == ()
 
 

@@ -139,7 +139,7 @@ def test_a_licence_that_the_tool_knows_needs_no_policy(tmp_path: Path, monkeypat
     assert judged(silent).state is StepState.PASSED
 
 
-def test_a_statement_that_is_not_needed_is_red(tmp_path: Path) -> None:
+def test_an_unneeded_statement_is_red(tmp_path: Path) -> None:
     outcome = judged(Checkout(tmp_path), MIT.model_copy(update={"stated": (stated("alpha", "MIT"),)}))
 
     assert [(one.place, one.rule) for one in outcome.findings] == [("policy.toml", "stale")]
