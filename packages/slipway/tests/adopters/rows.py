@@ -29,12 +29,12 @@ class Row:
         change: Makes the change in a copy.
         plays: Services whose delivery to the last environment is rehearsed. Default: no rehearsal.
         quick: True if CI runs it too, without gates, tests and rehearsal.
-        accepts: whether the new acknowledgements are accepted first (`make baseline`): of what was added, and of what
+        accepts: True to accept new acknowledgements first (`make baseline`): of added resources, and of those that
             only another region needs, such as its artifact bucket.
-        copies: makes the copy. Default: a clone.
-        check: asks for more, when the assembly is there. Default: nothing.
-        stops: what the rehearsal has to say that it stops at. Default: it gets through.
-        group: the group of services whose pipeline is rehearsed. Default: the whole app's.
+        copies: Creates the copy. Default: a clone.
+        check: Makes further checks once the assembly exists. Default: none.
+        stops: Where the rehearsal has to stop. Default: nowhere, it succeeds.
+        group: Group of services whose pipeline is rehearsed. Default: the whole app.
     """
 
     name: str
@@ -142,7 +142,7 @@ def new(shape: str) -> Callable[[Copy], None]:
 
 
 def _groups(copy: Copy) -> None:
-    """Give the first service and the others a pipeline each."""
+    """Give one pipeline to the first service, and another to the others."""
     first, *others = copy.services()
     copy.configure("pipeline", {"groups": {"front": _group([first], "front"), "back": _group(others, "back")}})
 
@@ -152,7 +152,7 @@ def _group(services: list[str], qualifier: str) -> dict[str, Any]:
 
 
 def _pipelines_apart(copy: Copy) -> None:
-    """Each group's pipeline has a name of its own, and changes of the other's services alone do not start it."""
+    """Check that each group's pipeline has its own name, and does not start on changes to the other's services."""
     groups = copy.toml("pipeline")["groups"]
     for group, other in ((group, other) for group in groups for other in groups if other != group):
         folder = f"build/{group}"
@@ -169,7 +169,7 @@ def _pipelines_apart(copy: Copy) -> None:
             assert any(service in path for path in pushed["FilePaths"]["Excludes"]), (group, service)
 
 
-# Environments
+# --- Environments ---
 
 
 def _production_called(name: str) -> Callable[[Copy], None]:
