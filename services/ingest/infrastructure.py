@@ -35,7 +35,7 @@ PAYLOADS, JOBS = "payloads/", "jobs/"
 
 QUEUE_AGE = Duration.minutes(30)
 """Age at which a waiting message triggers the alarm: longer than two tries with their pauses, and at most an eighth of
-a record's day.
+the day that a record is kept.
 """
 
 
@@ -94,15 +94,15 @@ class Ingest(Service[Security, Data, Compute]):
             partition_key="id",
             indexes=(BY_PENDING,),
             ttl_attribute="expires_at",
-            no_backup_because="A record lives for the hours promised to its sender; a backup would keep it for weeks "
-            "longer, and point-in-time recovery covers a mishap within its life.",
+            no_backup_because="A record is kept for the hours promised to its sender; a backup would keep it for "
+            "weeks longer, and point-in-time recovery covers accidents during those hours.",
         )
         jobs_table = ServiceTable(
             stack,
             "JobsTable",
             environment=self.environment,
             key=security.key,
-            # One small item per job, written in bursts while it runs; provisioned capacity would be paid all day.
+            # One small item per job, written in bursts while it runs; provisioned capacity would be paid for all day.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expires_at",
@@ -117,7 +117,7 @@ class Ingest(Service[Security, Data, Compute]):
             bucket.add_lifecycle_rule(
                 id=prefix.rstrip("/"),
                 prefix=prefix,
-                # S3 counts whole days from midnight: a record's last hour must not be without its payload.
+                # S3 counts whole days from midnight; the margin keeps a payload at least as long as its record.
                 expiration=Duration.days(self.settings.record_hours // 24 + 2),
                 noncurrent_version_expiration=Duration.days(1),
             )
@@ -169,12 +169,12 @@ class Ingest(Service[Security, Data, Compute]):
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
         verification.allow(actions=["apigateway:GET"], resources=[plan.key_arn])
-        output(stack, "ApiKeyId", plan.key.key_id, "Id of the first API key; its value is read with GetApiKey")
+        output(stack, "ApiKeyId", plan.key.key_id, "Id of the first API key; read its value with GetApiKey")
         output(stack, "UsagePlanId", plan.plan_id, "Id of the usage plan, for further keys")
         output(stack, "JobQueueUrl", job_queue.queue_url, "Queue of jobs to plan")
-        output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Its dead letters")
+        output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Dead letters of that queue")
         output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of batches to process")
-        output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Its dead letters")
+        output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Dead letters of that queue")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of contract checks that failed to run")
         return Compute(
             api=api,
@@ -254,8 +254,8 @@ class Ingest(Service[Security, Data, Compute]):
             actions=["s3:GetObject", "s3:PutObject"],
             bucket_name=self._bucket_name,
             prefix=PAYLOADS,
-            reason="A record's id is made when it is sent, so its payload is known by its prefix only; the function "
-            "may write and read there and cannot delete.",
+            reason="A record's id is generated when it is sent, so the policy can only name the payloads' prefix; the "
+            "function may write and read there, but not delete.",
         )
         function.allow_to_tell_missing_objects(self._bucket_name)
         send_to(job_queue, function=function)
@@ -289,8 +289,8 @@ class Ingest(Service[Security, Data, Compute]):
             actions=["s3:GetObject", "s3:PutObject"],
             bucket_name=self._bucket_name,
             prefix=JOBS,
-            reason="A job's id is made when it is asked for, so its plan is known by its prefix only; the function may "
-            "write and read plans and can reach no payload.",
+            reason="A job's id is generated when the job is requested, so the policy can only name the plans' prefix; "
+            "the function may write and read plans, and has no access to payloads.",
         )
         send_to(work_queue, function=function)
         read_queue(stack, "ProcessorMapping", function=function, queue=job_queue, batch_size=1)
@@ -320,8 +320,8 @@ class Ingest(Service[Security, Data, Compute]):
             actions=["s3:GetObject"],
             bucket_name=self._bucket_name,
             prefix=PAYLOADS,
-            reason="The records of a job are known when it runs, so their payloads are known by their prefix only; the "
-            "function reads there and can neither write nor delete.",
+            reason="The records of a job are only known when it runs, so the policy can only name the payloads' "
+            "prefix; the function may read there, but neither write nor delete.",
         )
         function.allow_to_tell_missing_objects(self._bucket_name)
         read_queue(stack, "WorkerMapping", function=function, queue=work_queue, batch_size=10)
@@ -347,7 +347,7 @@ class Ingest(Service[Security, Data, Compute]):
             function=function,
             keyed=True,
             required_parameters=("id",),
-            # By the key too: an id alone would give one caller's record to another out of the cache.
+            # By the key too: with the id alone, the cache would give one caller's record to another.
             cache_keys=("querystring.id", "header.X-Api-Key"),
         )
         entry.route("POST", "/process", function=function, keyed=True)
@@ -355,7 +355,7 @@ class Ingest(Service[Security, Data, Compute]):
         entry.mock(
             "/health",
             answer={"status": "ok", "environment": self.environment.name},
-            open_because="A health check has no key; the gateway answers it itself and says nothing about data.",
+            open_because="A health check has no key; the gateway itself answers it, and reveals nothing about data.",
         )
         return entry
 

@@ -21,9 +21,9 @@ class IngestTraffic(ApiTraffic):
     """Traffic expected of `ingest`."""
 
     processor_invocations_per_second: PerSecond
-    """Once for each job."""
+    """Invocations: one per job."""
     worker_invocations_per_second: PerSecond
-    """Once for each batch of a job's records."""
+    """Invocations: one per batch of a job's records."""
 
 
 class IngestSettings(RestServiceSettings):

@@ -36,7 +36,7 @@ BY_RECENCY = Index(name="by-recency", partition_key="shard", sort_key="recency")
 BY_STATUS = Index(name="by-status", partition_key="status_shard", sort_key="recency")
 
 ROTATION = FunctionSettings(memory_mb=256, timeout_seconds=30)
-"""Size of the rotation function: four short calls once a month."""
+"""Size of the rotation function, which makes four short calls once a month."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Items(Service[Security, Data, Compute]):
         origin_secret = ServiceSecret(
             stack,
             "OriginSecret",
-            description="Shows the origin that a request came through the distribution",
+            description="Proves to the origin that a request came through the distribution",
             environment=self.environment,
             key=key,
             field="header",
@@ -146,8 +146,8 @@ class Items(Service[Security, Data, Compute]):
             "IdempotencyTable",
             environment=self.environment,
             key=security.key,
-            # One short record per keyed write, kept for a day: its load is bursts, for which provisioned capacity would
-            # be paid all day.
+            # One short record per keyed write, kept for a day. The load comes in bursts; provisioned capacity would be
+            # paid for all day.
             capacity=OnDemand(mode="on-demand"),
             partition_key="id",
             ttl_attribute="expiration",
@@ -324,7 +324,7 @@ class Items(Service[Security, Data, Compute]):
             assets=self.assets,
             key=security.key,
             handler="services.items.runtime.stream.handler",
-            description="Writes the metadata object of a new item and tells the topic",
+            description="Writes the metadata object of a new item and notifies the topic",
             variables={
                 "BUCKET_NAME": data.bucket.bucket_name,
                 "TOPIC_ARN": topic.topic_arn,
@@ -336,8 +336,8 @@ class Items(Service[Security, Data, Compute]):
             actions=["s3:PutObject"],
             bucket_name=bucket_name(self.environment, self.name),
             prefix="items/",
-            reason="An item's id is made when it is created, so its object is known by its prefix only; the function "
-            "may write there and can neither read nor delete.",
+            reason="An item's id is generated at its creation, so the policy can only name the objects' prefix; the "
+            "function may write there, but neither read nor delete.",
         )
         function.allow(actions=["sns:Publish"], resources=[topic.topic_arn])
         self._allow_idempotency(function, data)
@@ -369,8 +369,8 @@ class Items(Service[Security, Data, Compute]):
             edge=proof,
         )
         through_the_edge = (
-            "Reads are public by design and reach this route through CloudFront only: the handler refuses whatever "
-            "does not carry the distribution's secret header."
+            "Reads are public by design and reach this route through CloudFront only: the handler refuses requests "
+            "without the distribution's secret header."
         )
         entry.route("POST", "/items", function=function, signed=True, body=document.schema("NewItem"))
         entry.route(

@@ -169,7 +169,7 @@ class Processing(Service[Security, Data, Compute]):
         output(stack, "ApiEndpoint", api.endpoint, "URL of the API")
         output(stack, "HealthEndpoint", f"{api.endpoint}health", "URL of the health check")
         output(stack, "ApiFunctionArn", api_function.live.function_arn, "Alias that answers the API")
-        output(stack, "WorkerFunctionArn", worker.live.function_arn, "Alias that works on jobs")
+        output(stack, "WorkerFunctionArn", worker.live.function_arn, "Alias that processes jobs")
         output(stack, "ApiHookFunctionArn", api_deployment.hook.live.function_arn, "Contract check of the API")
         output(stack, "WorkerHookFunctionArn", worker_deployment.hook.live.function_arn, "Contract check of the worker")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of permanently failed jobs")
@@ -221,7 +221,7 @@ class Processing(Service[Security, Data, Compute]):
             assets=self.assets,
             key=security.key,
             handler="services.processing.runtime.worker.handler",
-            description="Works on accepted jobs",
+            description="Processes accepted jobs",
             variables={"TABLE_NAME": data.table.table_name, "BUCKET_NAME": data.bucket.bucket_name},
             dead_letters=dead_letters,
             asynchronous=True,
@@ -231,8 +231,8 @@ class Processing(Service[Security, Data, Compute]):
             actions=["s3:PutObject"],
             bucket_name=self._bucket_name,
             prefix="processed/",
-            reason="A job's id is made when it is accepted, so its result is known by its prefix only; the function "
-            "may write there and can neither read nor delete.",
+            reason="A job's id is generated when the job is accepted, so the policy can only name the results' prefix; "
+            "the function may write there, but neither read nor delete.",
         )
         return function
 
@@ -266,8 +266,8 @@ class Processing(Service[Security, Data, Compute]):
             actions=["s3:GetObject"],
             bucket_name=self._bucket_name,
             prefix="processed/",
-            reason="A result is known by its job's id, which is made when the job is accepted; the function reads one "
-            "only after it found the job among the caller's own.",
+            reason="A result's name contains its job's id, which is generated when the job is accepted; the function "
+            "reads a result only after it found the job among the caller's own.",
         )
         function.allow_to_tell_missing_objects(self._bucket_name)
         function.allow_objects(
@@ -277,7 +277,7 @@ class Processing(Service[Security, Data, Compute]):
             reason="S3 lets the holder of an upload form do what its signer may; every form names one new object under "
             "the caller's own prefix, its media type and its size.",
         )
-        # S3 encrypts an upload in the name of who signed its form.
+        # S3 encrypts an upload on behalf of the form's signer.
         function.allow_data_keys()
         return function
 

@@ -30,7 +30,7 @@ class ProcessingTraffic(ApiTraffic):
     """Traffic expected of `processing`."""
 
     worker_invocations_per_second: PerSecond
-    """Once for each request to process."""
+    """Invocations: one per request to process."""
 
 
 class ProcessingSettings(HttpServiceSettings):

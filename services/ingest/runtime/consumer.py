@@ -20,19 +20,20 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-# Five minutes a run at least: a call may outlast a minute of throttles, but no longer than two.
+# A function runs for five minutes at least: so a call may outlast a minute of throttling, but not last over two
+# minutes.
 _ATTEMPTS: Final = 8
 _READ_SECONDS: Final = 10.0
 
 BACK_OFF_SECONDS: Final = 30
-"""Delay before a failed message is retried, twice as long the second time, and so on, seconds.
+"""Seconds before the first retry of a failed message; the second retry waits twice as long, the third three times.
 
-Its visibility time-out is six times the function's: that is for messages of a function that was killed.
+The visibility time-out, six times the function's, applies only to messages of a function that was killed.
 """
 
 
 class Task(NamedTuple):
-    """A message that was understood.
+    """A valid message.
 
     Attributes:
         job: Id of its job.
@@ -85,7 +86,7 @@ class Consumer:
                 self.handle(record, context)
             except Exception as error:
                 logger.warning(
-                    "message comes again", extra={"message_id": record.message_id, "error": error_name(error)}
+                    "message will be redelivered", extra={"message_id": record.message_id, "error": error_name(error)}
                 )
                 metrics.add_metric("MessagesFailed", MetricUnit.Count, 1)
                 count_fault()
@@ -135,14 +136,15 @@ class Consumer:
         """Delete the advance record: the try succeeded."""
         try:
             self._jobs.take_back(task.job, task.part)
-        except Exception as error:  # noqa: BLE001 - the message is done; the job leaves it out once the part is finished
-            logger.warning("not taken back", extra={"job": task.job, "part": task.part, "error": error_name(error)})
+        except Exception as error:  # noqa: BLE001 - the message is done; a job ignores the record of a finished part
+            details = {"job": task.job, "part": task.part, "error": error_name(error)}
+            logger.warning("advance record not deleted", extra=details)
 
     def _give_up(self, task: Task, reason: str, since: int) -> None:
         try:
             self._jobs.give_up(task.job, task.part, GivenUp(reason, since))
         except JobNotFoundError:
-            raise NotOursError("there is no such job") from None
+            raise NotOursError("the job does not exist") from None
 
     def _bury(self, message: SQSRecord, reason: str) -> None:
         self._dead_letters.send([message.body], reason=reason)

@@ -18,4 +18,4 @@ class PayloadLostError(Exception):
 
 
 class NotOursError(Exception):
-    """A message that no part of this service sent. Its text says what is wrong, and quotes nothing of the message."""
+    """A message that this service did not send. The text says what is wrong with it, but quotes nothing of it."""

@@ -9,7 +9,7 @@ from slipway_runtime.hook import Check, before_traffic
 from slipway_runtime.outside import PublicCheck, probe
 
 _NOBODY: Final = "00000000-0000-4000-8000-000000000000"
-"""Id of no record and no job."""
+"""An id that no record and no job has."""
 _KEY: Final = {"x-api-key": "contract-check"}
 """A key that is not in the usage plan."""
 

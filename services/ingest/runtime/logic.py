@@ -37,7 +37,7 @@ from services.ingest.runtime.storage import (
 
 Clock = Callable[[], datetime]
 
-EXPIRED: Final = "it expired before it was worked on"
+EXPIRED: Final = "it expired before it was processed"
 PAYLOAD_LOST: Final = "its payload is not what was sent"
 
 
@@ -213,7 +213,7 @@ class Planner:
         """
         job = self._jobs.get(message.job)
         if job is None:
-            raise NotOursError("there is no such job")
+            raise NotOursError("the job does not exist")
         if job.total is None:
             since = instant(self._clock() - self._lifetime)
             ids = sorted(self._records.pending(job.owner, since))[:JOB_RECORDS]
@@ -265,14 +265,14 @@ class Worker:
         """
         job = self._jobs.get(message.job)
         if job is None:
-            raise NotOursError("there is no such job")
+            raise NotOursError("the job does not exist")
         if job.total is None:
             raise NotOursError("its job has no plan")
         if message.batch not in job.open:
             return 0
         stored = self._records.get_all(message.records)
         if any(each.record.owner != job.owner for each in stored.values()):
-            raise NotOursError("a record is of another caller than its job")
+            raise NotOursError("a record belongs to a different caller than its job")
         completed, done, failures = 0, 0, list[Failure]()
         for record_id in message.records:
             status, reason, changed = self._finish(job, stored.get(record_id))

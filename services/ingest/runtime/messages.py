@@ -10,7 +10,7 @@ from services.ingest.runtime.model import BATCH_RECORDS
 
 
 class JobMessage(NamedTuple):
-    """Asks for a job to be planned."""
+    """A request to plan a job."""
 
     job: str
 
@@ -20,7 +20,7 @@ class JobMessage(NamedTuple):
 
 
 class BatchMessage(NamedTuple):
-    """Asks for some records of a job to be processed."""
+    """A request to process some records of a job."""
 
     job: str
     batch: int
@@ -35,7 +35,7 @@ def job_message(body: str) -> JobMessage:
     """Parse a message of the job queue.
 
     Raises:
-        NotOursError: It is not such a message.
+        NotOursError: The body is not such a message.
     """
     fields = _fields(body, {"job"})
     return JobMessage(job=_uuid(fields["job"], "job"))
@@ -45,17 +45,17 @@ def batch_message(body: str) -> BatchMessage:
     """Parse a message of the work queue.
 
     Raises:
-        NotOursError: It is not such a message.
+        NotOursError: The body is not such a message.
     """
     fields = _fields(body, {"job", "batch", "records"})
     batch, records = fields["batch"], fields["records"]
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 0:
-        raise NotOursError("batch is not a number of one")
+        raise NotOursError("batch is not the number of a batch")
     if not isinstance(records, list) or not 1 <= len(records) <= BATCH_RECORDS:
         raise NotOursError(f"records is not a list of 1 to {BATCH_RECORDS} ids")
     ids = [_uuid(record, "records") for record in records]
     if len(set(ids)) != len(ids):
-        raise NotOursError("records names one twice")
+        raise NotOursError("records names a record twice")
     return BatchMessage(job=_uuid(fields["job"], "job"), batch=batch, records=ids)
 
 
@@ -63,11 +63,11 @@ def _fields(body: str, names: set[str]) -> Mapping[str, Any]:
     try:
         fields = json.loads(body)
     except (ValueError, RecursionError):
-        raise NotOursError("it is not JSON") from None
+        raise NotOursError("the body is not JSON") from None
     if not isinstance(fields, dict):
-        raise NotOursError("it is not a JSON object")
+        raise NotOursError("the body is not a JSON object")
     if fields.keys() != names:
-        raise NotOursError(f"its members are not {', '.join(sorted(names))}")
+        raise NotOursError(f"the body's members are not {', '.join(sorted(names))}")
     return fields
 
 

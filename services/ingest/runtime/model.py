@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-# One partition of an index takes 1,000 writes per second; all of a caller's pending records under one key would be a
-# hot one.
+# One partition of an index takes 1,000 writes per second; all of a caller's pending records under one key would make
+# it hot.
 SHARDS: Final = ("0", "1", "2", "3")
 
 INLINE_BYTES: Final = 4096
 """Payloads up to this many bytes of UTF-8 stay in the table; larger ones go to the bucket."""
 
 PAYLOAD_BYTES: Final = 6_000_000
-"""Largest payload, in the bytes that it takes up in an invocation of Lambda (`carried_bytes`).
+"""Size of the largest payload, in the bytes that it takes up in an invocation of Lambda (`carried_bytes`).
 
-Lambda takes and gives 6 MB, 6,291,456 bytes. What is left beside the payload is for headers, the request's context
-and the other members of a record.
+Lambda accepts and returns 6 MB, 6,291,456 bytes. The rest is for headers, the request's context and the other members
+of a record.
 """
 
 BATCH_RECORDS: Final = 25
@@ -162,7 +162,7 @@ class Job:
         """Return the job as clients see it at a Unix time."""
         status = self.status(now)
         failures = list(self.failures)
-        # Only of unfinished parts: a part that was completed later may have been recorded before.
+        # Only of unfinished parts: a failure may have been recorded for a part that was completed later.
         failures += [
             Failure(given_up.reason)
             for part, given_up in self.given_up.items()

@@ -15,12 +15,12 @@ def _add_health(schema: dict[str, Any]) -> None:
             "description": text,
             "content": {"application/problem+json": {"schema": openapi.reference("Problem")}},
         }
-        for status, text in (("403", "The firewall refused it."), ("429", "Too many requests; try again later."))
+        for status, text in (("403", "Refused by the firewall."), ("429", "Too many requests; try again later."))
     }
     schema["components"]["schemas"]["Health"] = openapi.schema_of(Health)
     schema["paths"]["/health"] = {
         "get": {
-            "summary": "Tell whether the API works",
+            "summary": "Check whether the API works",
             "operationId": "getHealth",
             "responses": {"200": answer, **failures},
         }

@@ -26,8 +26,8 @@ from slipway_runtime.problems import FieldError, Problem
 from slipway_runtime.telemetry import logger, metrics
 
 LIMITS: Final = BodyLimits(size=6 * 1024 * 1024, values=100)
-"""Lambda takes 6 MB in all; API Gateway refuses more before it reaches the function. A record is two values: millions
-of them, as short as they can be written, would take more memory than the function has."""
+"""Lambda accepts 6 MB in total; API Gateway rejects larger requests before they reach the function. A record consists
+of two values; a body of millions of tiny values would take more memory than the function has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +86,8 @@ def _responses(success: int, description: str, model: type, errors: tuple[int, .
 
 
 _HEADERS: Final = {
-    "Location": "Where it is, relative to the address of the request.",
-    "Retry-After": "Seconds to wait before the next look.",
+    "Location": "Its address, relative to the request's.",
+    "Retry-After": "Seconds to wait before asking again.",
 }
 _KEYED: Final[list[dict[str, list[str]]]] = [{"api_key": []}]
 _POLL_SECONDS: Final = "2"
@@ -116,7 +116,7 @@ def create_record(record: schemas.NewRecord) -> Response[str]:
 @app.get(
     "/data",
     summary="Read a record",
-    description="Where the stage has a cache, an answer may be as old as that keeps it.",
+    description="If the stage has a cache, an answer may be as old as the cache's TTL.",
     operation_id="getRecord",
     security=_KEYED,
     responses=_responses(200, "The record.", schemas.RecordWithPayload, (400, 404)),
@@ -133,7 +133,7 @@ def get_record(id: RecordId) -> Response[str]:  # noqa: A002 - the parameter's o
 @app.post(
     "/process",
     summary="Process the pending records",
-    description="The job holds the caller's records that are pending when it is planned, which is a moment later.",
+    description="The job covers the caller's records that are pending when it is planned, a moment after this request.",
     operation_id="startJob",
     security=_KEYED,
     responses=_responses(202, "The job.", schemas.Job, (), "Location", "Retry-After"),
@@ -151,7 +151,7 @@ def start_job() -> Response[str]:
 
 @app.get(
     "/process/<job>",
-    summary="Tell how far a job is",
+    summary="Read the progress of a job",
     operation_id="getJob",
     security=_KEYED,
     responses=_responses(200, "The job.", schemas.Job, (400, 404)),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 BY_PENDING: Final = "by-pending"
-# DynamoDB answers a batch in part when it is busy.
+# A busy DynamoDB answers only part of a batch.
 _BATCH_ATTEMPTS: Final = 8
 
 
@@ -49,7 +49,7 @@ class Inbox(Protocol):
 
 
 class DynamoDBRecords:
-    """Records in a DynamoDB table with the index `by-pending`, which holds pending records alone."""
+    """Records in a DynamoDB table with the index `by-pending`, which contains only pending records."""
 
     def __init__(self, client: "DynamoDBClient", table_name: str) -> None:
         self._client = client
@@ -194,7 +194,7 @@ class S3Plans:
                 IfNoneMatch="*",
             )
         except ClientError as error:
-            # Two that write at the same time: the one that loses reads what the other wrote.
+            # Two invocations wrote at the same time: the one that lost reads what the other wrote.
             if error.response["Error"]["Code"] not in {"PreconditionFailed", "ConditionalRequestConflict"}:
                 raise
             return self.get(job_id)
@@ -273,7 +273,8 @@ class DynamoDBJobs:
 
     def close(self, job: Job, batch: int, *, completed: int, failures: Sequence[Failure]) -> None:
         """Count a batch, unless it has been counted before: only an open one counts."""
-        # A reason is a help to read, a count is not: so the limit need not hold exactly.
+        # Reasons only help to understand a failure; the counts are what must be exact. So this limit may be exceeded
+        # slightly.
         kept = failures[: max(0, FAILURES_KEPT - len(job.failures))]
         self._update(
             job.id,

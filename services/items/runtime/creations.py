@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
 
-# A stream keeps its records for 24 hours, so none is repeated after that.
+# A stream keeps its records for 24 hours, so no creation is repeated later.
 RECORD_SECONDS: Final = 25 * 60 * 60
 
 
 class CreationEffects:
-    """Does both once per item, however often the stream delivers its creation.
+    """Executes both actions once per item, however often the stream delivers its creation.
 
     The object's content follows from the item alone, so writing it twice is writing it once. The message has an id that
     the FIFO topic accepts once within five minutes; after that the idempotency record prevents a second message.
@@ -54,7 +54,7 @@ class CreationEffects:
             config=IdempotencyConfig(
                 expires_after_seconds=RECORD_SECONDS,
                 hash_function="sha256",
-                lambda_context=_NoLease(),  # type: ignore[arg-type] # all that is asked of it is the time
+                lambda_context=_NoLease(),  # type: ignore[arg-type] # only the remaining time is used
             ),
             key_prefix="items.created",
         )
@@ -83,10 +83,10 @@ class CreationEffects:
 
 
 class _NoLease:
-    """Reports no remaining time, so that a record in progress never blocks the next attempt.
+    """A Lambda context that reports no remaining time, so that a record in progress never blocks the next attempt.
 
-    Lambda processes a shard one invocation at a time, so the invocation of a record in progress has died. Waiting for
-    its expiry would use up the attempts of the event source mapping.
+    Lambda processes a shard one invocation at a time, so the invocation that left a record in progress has died.
+    Waiting for its expiry would use up the attempts of the event source mapping.
     """
 
     def get_remaining_time_in_millis(self) -> int:

@@ -64,12 +64,12 @@ api: Final = shell.RestApi[Wiring](
             412, "The item was written since you read it.", errors=[FieldError(IF_MATCH, "is not the current version")]
         ),
         KeyReusedError: Problem(
-            422, "A key names one request.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for another request")]
+            422, "The key was used before.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for another request")]
         ),
         CreationInProgressError: Problem(
             409,
             "The first request with this key has not ended.",
-            errors=[FieldError(IDEMPOTENCY_KEY, "is being worked on")],
+            errors=[FieldError(IDEMPOTENCY_KEY, "is still in progress")],
             headers={"Retry-After": "1"},
         ),
     },
@@ -78,10 +78,10 @@ api: Final = shell.RestApi[Wiring](
         *(IDEMPOTENCY_KEY, IF_MATCH, IF_NONE_MATCH, ORIGIN_HEADER),
     ),
     says={
-        403: "A read came past the distribution, or a write is not signed by somebody who may.",
+        403: "A read bypassed the distribution, or a write is not signed by an authorized caller.",
         404: "There is no such item.",
-        409: "Another request with this `Idempotency-Key` is being worked on; try again.",
-        412: "The item was written since: read it again.",
+        409: "Another request with this `Idempotency-Key` is in progress; try again.",
+        412: "The item has been written since: read it again.",
         422: "The `Idempotency-Key` was used for another request.",
         428: "`If-Match` is missing.",
     },
@@ -101,9 +101,9 @@ def _through_edge(app: APIGatewayRestResolver, next_middleware: Callable[..., Re
 
 
 _HEADERS: Final = {
-    "ETag": "Version of what is answered.",
-    "Location": "Where the item is, relative to the address of the request.",
-    "Cache-Control": "How long the edge may keep it.",
+    "ETag": "Version of the answer's content.",
+    "Location": "Address of the item, relative to the request's.",
+    "Cache-Control": "How long the edge may cache the answer.",
 }
 _SIGNED: Final[list[dict[str, list[str]]]] = [{"sigv4": []}]
 
@@ -123,7 +123,7 @@ IfMatch = Annotated[
         alias=IF_MATCH,
         min_length=1,
         examples=['"1"'],
-        description="`ETag` of the version to write over, or several. `*` is refused: it would lose updates.",
+        description="`ETag` of the version to overwrite, or several. `*` is refused: it would lose updates.",
     ),
 ]
 
@@ -131,7 +131,7 @@ IfMatch = Annotated[
 @app.post(
     "/items",
     summary="Create an item",
-    description="With an `Idempotency-Key`, requests of one caller under one key make one item and get one answer, for "
+    description="With an `Idempotency-Key`, one caller's requests with one key create one item and get one answer, for "
     "24 hours.",
     operation_id="createItem",
     security=_SIGNED,
@@ -156,7 +156,7 @@ def create_item(
 @app.get(
     "/items",
     summary="List items, newest first",
-    description="A page can be shorter than `limit`; only `next_cursor` tells if more follow.",
+    description="A page can be shorter than `limit`; only `next_cursor` says whether more follow.",
     operation_id="listItems",
     middlewares=[_through_edge],
     responses=api.responses(

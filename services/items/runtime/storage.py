@@ -45,7 +45,7 @@ class DynamoDBItemStorage:
 
         Args:
             item: The item.
-            made_by: Names the request, so that a repeated one can be recognised.
+            made_by: Identifies the request, so that a repetition can be recognised.
 
         Returns:
             The stored item: the earlier one if the same request was already executed.

@@ -32,7 +32,7 @@ class _Bound:
 
 
 def bind(effects: CreationEffects) -> None:
-    """Set the function's effects."""
+    """Set the effects that the handler uses."""
     _Bound.effects = effects
 
 
@@ -54,7 +54,7 @@ def _on_record(record: DynamoDBRecord) -> None:
         _Bound.effects.follow(item)
     except Exception as error:
         item_id = image.get("id", {}).get("S")
-        logger.warning("creation not followed", extra={"item_id": item_id, "error": type(error).__name__})
+        logger.warning("effects of a creation failed", extra={"item_id": item_id, "error": type(error).__name__})
         metrics.add_metric("CreationsFailed", MetricUnit.Count, 1)
         count_fault()
         raise

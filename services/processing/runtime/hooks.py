@@ -25,7 +25,7 @@ WORKER_CHECKS: Final = (
     Check(
         "a job without a record",
         {"owner": "contract-check", "id": "none", "data": "{}"},
-        is_equal_to({"outcome": Outcome.UNKNOWN.value}, "an unknown job was not told from one"),
+        is_equal_to({"outcome": Outcome.UNKNOWN.value}, "an unknown job was not recognised"),
     ),
 )
 PUBLIC_CHECKS: Final = (

@@ -45,7 +45,7 @@ def job_of(event: Mapping[str, Any]) -> Job:
         ForeignMessageError: The event is not ours.
     """
     if not isinstance(event, dict) or set(event) != set(Job._fields):
-        raise ForeignMessageError("the event has not the members of a job")
+        raise ForeignMessageError("the event does not have the members of a job")
     if not all(isinstance(value, str) and value for value in event.values()):
         raise ForeignMessageError("a member of the event is not text")
     return Job(**event)

@@ -22,7 +22,7 @@ from slipway_runtime.uploads import UploadForm, UploadForms
 
 # Ids derived from a caller and a key have their own namespace.
 _NAMESPACE: Final = UUID("0d3e5a1c-3a63-4d53-9a39-0f1a4d3a8b11")
-RESULT_LOST: Final = "its result is not there any more"
+RESULT_LOST: Final = "its result no longer exists"
 _RECENCY: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z#[0-9a-f-]{36}", re.ASCII)
 
 

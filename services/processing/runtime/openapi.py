@@ -6,8 +6,8 @@ from slipway_runtime.openapi import BEARER, Document
 DOCUMENT = Document(
     app=app,
     title="Processing",
-    description="Validates and processes data of users who sign in; everyone sees what is theirs.",
+    description="Validates and processes data of signed-in users; each user sees only their own records.",
     security=BEARER,
-    # An HTTP API shapes none of its own answers.
+    # The answers of an HTTP API itself can't be customised.
     messages=(401, 413, 429, 500, 502, 503),
 )

@@ -23,7 +23,7 @@ from slipway_runtime.telemetry import logger, metrics
 from slipway_runtime.uploads import FORM_SECONDS
 
 _OPERATIONS: Final = {"/validate": "Validate", "/process": "Process"}
-"""Routes whose outcomes are counted, with the head of the metrics' names."""
+"""Routes whose outcomes are counted, with the prefix of their metrics' names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ api: Final = ProcessingApi(
             400, "The request is not valid.", errors=[FieldError("cursor", "is not a cursor of this listing")]
         ),
         KeyReusedError: Problem(
-            422, "A key names one request.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for other data")]
+            422, "The key was used before.", errors=[FieldError(IDEMPOTENCY_KEY, "was used for other data")]
         ),
     },
     fields=("content_type", "cursor", "data", "id", "limit", "status", AUTHORIZATION, IDEMPOTENCY_KEY),
@@ -111,7 +111,7 @@ def validate(submission: Submission) -> Response[str]:
     "/process",
     summary="Process data",
     description=(
-        "Accepts a job that turns the data's strings to upper case; `Location` is the address of its result. With an "
+        "Accepts a job that puts the data's strings in upper case; `Location` is the address of its result. With an "
         "`Idempotency-Key`, a caller's requests with the same key are one job, so a request without an answer can "
         "be repeated."
     ),

@@ -33,7 +33,7 @@ class Worker:
         """Write the result of a job, and mark its record as processed.
 
         The result is written first: a record that says `processed` has one. For a job without a record, nothing is
-        written: the API records before it sends, so such a job has expired or does not come from there.
+        written: the API records before it sends, so such a job has expired or did not come from the API.
         """
         now = self._clock()
         record = self._records.get(job.owner, job.id, now=int(now.timestamp()))

@@ -15,8 +15,8 @@ from services.processing.runtime.work import Worker
 from slipway_runtime import aws
 from slipway_runtime.telemetry import error_name, lambda_handler, logger, metrics
 
-# Three calls, each twice at most: about 10 s each, so 30 s, the shortest time-out of the function. Lambda itself tries
-# the whole again.
+# Three calls, each tried at most twice: about 10 s each, so 30 s, the function's shortest time-out. Lambda itself
+# retries the whole invocation.
 _ATTEMPTS = 2
 
 
@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:  #
     try:
         job = job_of(event)
         outcome = _Bound.worker.do(job)
-    except Exception as error:  # noqa: BLE001 - whatever it is, Lambda is to try again
+    except Exception as error:  # noqa: BLE001 - Lambda retries after any error
         metrics.add_metric("ProcessFailures", MetricUnit.Count, 1)
         logger.error("job failed", extra={"error": error_name(error)})
         raise JobFailedError(error_name(error)) from None

@@ -62,7 +62,8 @@ _OF_REST_APIS: Final = {
     504: "The service did not answer in time; try again.",
 }
 _OF_HTTP_APIS: Final = {
-    # What a function's error becomes: https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
+    # How API Gateway answers if a function fails:
+    # https://docs.aws.amazon.com/lambda/latest/dg/services-apigateway-errors.html
     502: "The service did not answer; try again.",
     503: "The service cannot do this right now, or did not answer in time; try again.",
 }
@@ -175,11 +176,11 @@ class Api(Generic[W]):
         return location(self.event, reference)
 
     def add_health(self) -> None:
-        """Add `GET /health`, which asks the wiring's probe."""
+        """Add `GET /health`, which calls the wiring's probe."""
 
         @self.app.get(
             "/health",
-            summary="Tell whether the service works",
+            summary="Check whether the service works",
             operation_id="getHealth",
             responses=self.responses({200: contract.success("It works.", contract.Health)}),
         )
@@ -187,7 +188,7 @@ class Api(Generic[W]):
             try:
                 if self.wiring.probe is not None:
                     self.wiring.probe.check()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the dependency is away
+            except Exception as error:  # noqa: BLE001 - any error means that the dependency is unavailable
                 logger.error("table away", extra={"error": error_name(error)})
                 raise Problem(503) from None
             context = self.app.lambda_context
@@ -335,7 +336,7 @@ def _where(error: BaseException) -> list[str]:
 def _invalid(error: RequestValidationError) -> Problem:
     errors = [field_error for fault in error.errors() for field_error in _field_errors(fault)]
     if [(fault["type"], *fault["loc"]) for fault in error.errors()] == [("missing", "header", IF_MATCH.lower())]:
-        return Problem(428, "Say which version you write over.", errors=errors)
+        return Problem(428, "Say which version to overwrite.", errors=errors)
     if len(errors) > MAX_ERRORS:
         more = FieldError("body", f"has {len(errors)} faults; the first {MAX_ERRORS} are listed")
         errors = [*errors[:MAX_ERRORS], more]

@@ -1,7 +1,7 @@
 """The only module that creates AWS clients.
 
-They are botocore's own, which boto3 returns too: importing boto3 takes as long as importing all the routes of a
-service.
+It creates botocore's clients, which are what boto3 returns as well: importing boto3 would take as long as importing
+all routes of a service.
 """
 
 import os

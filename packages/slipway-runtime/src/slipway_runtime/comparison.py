@@ -1,8 +1,8 @@
 """Compare what two versions answer to the same reads, so that a wrong answer with status 200 is seen.
 
-A service declares its reads in `hooks.py`. Before traffic moves, the hook asks the version that takes the traffic, then
-the new one, then the first one again. Where the first version's two answers differ, time or data made the difference,
-so that place says nothing about the new version. This is the method of Diffy
+A service declares its reads in `hooks.py`. Before traffic moves, the hook sends each read to the version that takes
+the traffic, then to the new one, then to the first one again. Where the first version's two answers differ, time or
+changing data is the cause, so that place says nothing about the new version. This is the method of Diffy
 (https://blog.x.com/engineering/en_us/a/2015/diffy-testing-services-without-writing-tests). Any other difference that is
 declared neither volatile nor intended is a wrong answer.
 
@@ -18,7 +18,7 @@ from typing import Any, Final
 from slipway_runtime.problems import pointer
 
 ROUNDS: Final = 3
-"""How often a read is repeated while data moves under it."""
+"""How often a read is repeated if its data changes between the requests."""
 STATUS: Final = "status"
 CONTENT_TYPE: Final = "content-type"
 _SHOWN: Final = 5
@@ -61,7 +61,7 @@ class Intended:
 
 
 class NotComparableError(Exception):
-    """The version that takes the traffic fails itself, so nothing can be compared with it. Its text quotes no data."""
+    """The version that takes the traffic itself fails, so nothing can be compared with it. The text quotes no data."""
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Comparison:
         same: Names of the reads with the same answers.
         differ: Read → places with a difference that nobody declared.
         intended: Read → places with a declared difference.
-        unstable: Reads whose data moved in every round: not judged.
+        unstable: Reads whose data changed in every round, so that they show nothing.
         skipped: Read → reason why it was not compared.
     """
 
@@ -138,17 +138,17 @@ def compare(
 
 
 def _differences(read: Read, event: Mapping[str, Any], current: Ask, new: Ask) -> set[str] | None:
-    """Return the places that differ in every round; None if the data moved and nothing is certain.
+    """Return the places that differ in every round; None if the data changed in every round, which shows nothing.
 
     Raises:
-        NotComparableError: The current version fails itself.
+        NotComparableError: The current version itself fails.
     """
     kept: set[str] | None = None
     for _ in range(ROUNDS):
         before, changed, after = current(event), new(event), current(event)
         for answer in (before, after):
             if _status(answer) >= 500:
-                raise NotComparableError(f"the version that takes the traffic answers {_status(answer)} itself")
+                raise NotComparableError(f"the version that takes the traffic itself answers {_status(answer)}")
         sides = [_places(answer, shape_only=read.shape_only) for answer in (before, changed, after)]
         noise = _unlike(sides[0], sides[2])
         found = {

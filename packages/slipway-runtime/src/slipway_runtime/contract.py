@@ -40,7 +40,7 @@ class Answer(BaseModel):
 
 
 class Health(Answer):
-    """The service as it is now."""
+    """Health of the service."""
 
     status: Annotated[str, Field(description="`ok`")]
     environment: str
@@ -51,31 +51,31 @@ class Health(Answer):
 class ProblemField(Answer):
     """A field at fault."""
 
-    field: Annotated[str, Field(description="Of a body, a JSON pointer (RFC 6901); else a parameter or a header.")]
+    field: Annotated[str, Field(description="JSON pointer into the body (RFC 6901), or a parameter or header.")]
     message: str
 
 
 class Problem(Answer):
     """Why a request failed (RFC 9457)."""
 
-    # With factories, because otherwise the document would list other defaults: an omitted member has none.
+    # Factories stay out of the document; default values would be listed there, although an omitted member has none.
     type: str
-    title: Annotated[str, Field(default_factory=str, description="The phrase of the status.")]
-    status: Annotated[int, Field(default_factory=int, description="Left out where API Gateway failed: see the answer.")]
+    title: Annotated[str, Field(default_factory=str, description="The reason phrase of the status.")]
+    status: Annotated[int, Field(default_factory=int, description="Missing if API Gateway failed: see the answer's.")]
     detail: Annotated[str, Field(default_factory=str)]
     instance: Annotated[str, Field(description="Path of the request, a URI reference.")]
     request_id: Annotated[str, Field(description="The request's id in the API's access log.")]
-    errors: Annotated[list[ProblemField], Field(description="The fields at fault, where fields are.")]
+    errors: Annotated[list[ProblemField], Field(description="The fields at fault, if any.")]
 
 
 def _digits(value: Any) -> Any:
-    # Pydantic takes what Python's `int` does: `1_0`, `+1`, digits of other scripts, spaces around them.
+    # Pydantic accepts everything that Python's `int` does: `1_0`, `+1`, digits of other scripts, spaces around them.
     if isinstance(value, str) and not (value.isascii() and value.isdigit()):
         raise PydanticCustomError("digits", "should be written in the digits 0 to 9")
     return value
 
 
-Limit = Annotated[int, BeforeValidator(_digits), Query(ge=1, le=100, description="How many on a page, at most.")]
+Limit = Annotated[int, BeforeValidator(_digits), Query(ge=1, le=100, description="Maximum entries on a page.")]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -84,7 +84,7 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern=r"^[\x21-\x7e]+$",
-        description="A name the caller gives to this request, such as a UUID.",
+        description="The caller's name for this request, such as a UUID.",
     ),
 ]
 
@@ -95,7 +95,7 @@ def success(description: str, model: type, headers: Mapping[str, str] | None = N
     Args:
         description: One sentence.
         model: The content's model.
-        headers: What its headers say, by name. Default: none.
+        headers: Descriptions of its headers, by name. Default: none.
     """
     named = {name: {"description": text, "schema": {"type": "string"}} for name, text in (headers or {}).items()}
     return {"description": description, "content": {"application/json": {"model": model}}, "headers": named}

@@ -15,14 +15,14 @@ from typing import Any, Final
 MAX_DIGITS: Final = 38
 _MIN_EXPONENT: Final = -130
 _MAX_EXPONENT: Final = 125
-# Deeper than data is by design, and far from what a parser can follow.
+# Deeper than any sensible data, and far below what a parser can handle.
 MAX_DEPTH: Final = 20
-# Beyond this many places a number is written with an exponent, as DynamoDB's 1E+125 would be 126 digits.
+# Numbers with more places are written with an exponent, because DynamoDB's 1E+125 would be 126 digits.
 _PLAIN_PLACES: Final = 40
 
 # Wide enough for any number that can be stored; never rounds.
 _EXACT: Final = Context(prec=MAX_DIGITS, traps=[Inexact])
-# Possessive, so that a string of six million characters leaves nothing to go back to.
+# Possessive: for a string of six million characters, the regex engine would otherwise store as many positions.
 _STRING: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _CONSTANTS: Final = {None: "null", True: "true", False: "false"}
 _quoted: Callable[[str], str] = json.encoder.encode_basestring
@@ -64,12 +64,12 @@ def dumps(value: Any) -> str:
 def holds_more(text: str, most: int) -> bool:
     """Return True if a JSON text holds more than `most` values, without parsing it.
 
-    A parsed value takes up to 100 bytes. An empty list or object counts twice. A text that is not JSON is counted by
-    its marks like JSON.
+    A parsed value takes up to 100 bytes. An empty list or object counts twice. Text that is not JSON is
+    counted in the same way.
     """
     if _count_marks(text) <= most:
         return False
-    # Strings begin and end with quotes, and one in two is a value at least: the others are keys, which have one each.
+    # A string has two quotes. At least every second string is a value: the others are keys, each with its value.
     if text.count('"') - text.count('\\"') > 4 * most:
         return True
     return _count_marks(_STRING.sub("", text)) > most

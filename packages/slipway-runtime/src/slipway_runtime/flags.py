@@ -1,12 +1,12 @@
-"""Feature flags of the service: each is closed unless AppConfig opens it.
+"""Feature flags of the service: each is off unless AppConfig turns it on.
 
     if flags.is_on("long_names", tier=caller.tier):
         ...
 
 The flags are in the service's table of `config/<environment>.toml` and come here through AppConfig, read with
 Powertools (https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/). What was read is kept for
-`FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, the last values read still hold; if nothing was read yet, every
-flag is closed. AppConfig is asked again after ten seconds.
+`FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, the last values read still apply; if nothing was read yet, every
+flag is off. AppConfig is asked again after ten seconds.
 
 Powertools' module and its client are imported when the first flag is asked for, so a service without flags doesn't pay
 for them. Where the environment names no application, such as in a service without flags, nothing is imported at all.
@@ -65,13 +65,13 @@ def _features() -> Any:
                 try:
                     self._store = self._store or _new_store(AppConfigStore)
                     self._known = self._store.get_configuration()
-                except Exception as error:  # noqa: BLE001 - whatever it is, a request doesn't fail of it
-                    # A token is good for one call and for a day: the next try begins a new session.
+                except Exception as error:  # noqa: BLE001 - no error may fail the request
+                    # A token is valid for one call, within a day: the next try begins a new session.
                     self._store = None
                     self._closed_until = time.monotonic() + RETRY_SECONDS
                     logger.warning("flags not read", extra={"error": _cause(error), "known": self._known is not None})
             if self._known is None:
-                raise ConfigurationStoreError("AppConfig said nothing yet")
+                raise ConfigurationStoreError("AppConfig has not answered yet")
             return self._known
 
     return FeatureFlags(store=LastKnownStore())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 LAST_CALL_SECONDS: Final = 240.0
-"""Time reserved for a last call and the report, seconds: three attempts that each wait over a minute."""
+"""Seconds reserved for a last call and the report: three attempts that each wait over a minute."""
 
 _THROTTLED: Final = "TooManyRequestsException"
 _LONGEST_PAUSE_SECONDS: Final = 10.0
@@ -75,9 +75,9 @@ class ContractCheck:
     """Checks of a new version, whose result decides if CodeDeploy shifts traffic.
 
     The versions of a function share its reserved concurrency, so a busy function refuses the check's call with 429
-    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html). That says nothing of the new version:
-    the call is repeated for as long as the hook itself may run, which ends within the hour that CodeDeploy waits
-    (https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html).
+    (https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html). That says nothing about the new
+    version: the call is repeated for as long as the hook itself may run, which ends within the hour that CodeDeploy
+    waits (https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-hooks.html).
 
     Args:
         functions: Client of Lambda.
@@ -136,7 +136,7 @@ class ContractCheck:
             versions[target] = answer["ExecutedVersion"]
             if "FunctionError" in answer:
                 if target == self._current_arn:
-                    raise NotComparableError("the version that takes the traffic fails itself")
+                    raise NotComparableError("the version that takes the traffic itself fails")
                 raise CheckFailedError(f"the function failed ({answer['FunctionError']}) at a read that is compared")
             return json.loads(answer["Payload"].read())
 
@@ -150,7 +150,7 @@ class ContractCheck:
             )
         except CheckFailedError as failure:
             return [str(failure)]
-        except Exception as error:  # noqa: BLE001 - whatever it is, nobody has compared the versions
+        except Exception as error:  # noqa: BLE001 - after any error, the versions have not been compared
             return [f"not compared: {type(error).__name__}"]
         return self._judge(found, versions.get(self._current_arn, "?"), versions.get(self._target_arn, "?"))
 
@@ -168,8 +168,8 @@ class ContractCheck:
     def _earlier(self, current: str, new: str) -> str | None:
         """Return the number of an earlier version that the new one repeats; None if it repeats none.
 
-        A rollback publishes what was deployed before once more. It answers otherwise than the version that it takes
-        back, whose answers are the reason for it, so the difference must not stop it.
+        A rollback publishes an earlier version's content again. Its answers differ from those of the version that it
+        replaces, which is the purpose of a rollback, so the difference must not stop it.
         """
         try:
             pages = self._lambda.get_paginator("list_versions_by_function").paginate(
@@ -178,7 +178,7 @@ class ContractCheck:
             published = {each["Version"]: _content(each) for page in pages for each in page["Versions"]}
         except ClientError as error:
             logger.warning(
-                "versions not listed: the difference stands", extra={"error": error.response["Error"]["Code"]}
+                "versions could not be listed: the difference counts", extra={"error": error.response["Error"]["Code"]}
             )
             return None
         wanted = published.get(new)
@@ -194,7 +194,7 @@ class ContractCheck:
             check.verify(json.loads(answer["Payload"].read()))
         except CheckFailedError as failure:
             return str(failure)
-        except Exception as error:  # noqa: BLE001 - whatever it is, no traffic may go to this version
+        except Exception as error:  # noqa: BLE001 - after any error, no traffic may go to this version
             return type(error).__name__
         return None
 
@@ -208,14 +208,14 @@ class ContractCheck:
                 if error.response["Error"]["Code"] != _THROTTLED:
                     raise
             if context.get_remaining_time_in_millis() / 1000 < LAST_CALL_SECONDS + pause:
-                raise CheckFailedError("throttled to the end: the function has no concurrency left for a check")
+                raise CheckFailedError("throttled until time ran out: the function has no concurrency left for a check")
             logger.info("throttled: the check is repeated", extra={"target": target, "seconds": pause})
             self._pause(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
 def _content(version: "FunctionConfigurationTypeDef") -> tuple[Any, ...]:
-    """Return what a version runs: its code, its variables, and the sizes of its layers, which are numbered anew."""
+    """Return what a version runs: its code, its variables, and the sizes of its layers, whose numbers change."""
     layers = tuple(layer.get("CodeSize") for layer in version.get("Layers", ()))
     return version["CodeSha256"], version.get("Environment"), layers
 

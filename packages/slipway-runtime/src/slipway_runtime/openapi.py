@@ -22,7 +22,7 @@ _WITHOUT_CONTENT: Final = ("204", "304")
 _GATEWAY_MESSAGE: Final = {
     "type": "object",
     "title": "GatewayMessage",
-    "description": "API Gateway's own answer, where it cannot be shaped.",
+    "description": "API Gateway's own answer, which cannot be customised.",
     "properties": {"message": {"type": ["string", "null"], "title": "Message"}},
     "required": ["message"],
 }

@@ -157,7 +157,7 @@ class Probe:
     def _count(self, report: ProbeReport) -> None:
         counted = EphemeralMetrics()
         counted.add_dimension("function_name", os.environ["AWS_LAMBDA_FUNCTION_NAME"])
-        # As in `slipway_runtime.telemetry.count_fault`: a line without a level is dropped where INFO is.
+        # As in `slipway_runtime.telemetry.count_fault`: a line without a level is dropped if INFO lines are.
         counted.add_metadata("level", "ERROR")
         if report["failures"] or not report["unanswered"]:
             counted.add_metric("ProbeSuccess", MetricUnit.Count, 0 if report["failures"] else 1)
@@ -194,7 +194,7 @@ def _send(request: AWSRequest) -> tuple[int, Mapping[str, str], str]:
     session = URLLib3Session(
         verify=verify,
         proxies=get_environ_proxies(prepared.url),
-        timeout=_CONNECT_AND_READ_SECONDS,  # type: ignore[arg-type]  # the class takes both, its stubs one
+        timeout=_CONNECT_AND_READ_SECONDS,  # type: ignore[arg-type]  # the class accepts both, its stubs only one
     )
     try:
         response = session.send(prepared)
@@ -212,7 +212,7 @@ def _target(event: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _answer(status: int, headers: Mapping[str, str], text: str) -> dict[str, Any]:
     """Return an answer in the format that a function returns to API Gateway."""
-    # Names of headers come in any case, and over HTTP/2 in small letters.
+    # Names of headers may be in any case, and are in lower case over HTTP/2.
     named = {"-".join(part.capitalize() for part in name.split("-")): value for name, value in headers.items()}
     return {
         "statusCode": status,

@@ -43,7 +43,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's own word
         status: HTTP status, one that has a title here.
         detail: A sentence for the client that reveals nothing internal. Default: none.
         errors: The fields at fault. Every 4xx about fields names at least one.
-        headers: Headers of the answer beside those that every answer has.
+        headers: Headers of the answer besides those that every answer has.
     """
 
     def __init__(

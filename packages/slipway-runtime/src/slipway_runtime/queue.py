@@ -14,7 +14,7 @@ BACK_OFF_SECONDS: Final = 10
 
 
 class UnusableMessageError(Exception):
-    """A message that can never be handled. The text says why and quotes nothing of the message."""
+    """A message that can never be handled. The text says why, but quotes nothing of the message."""
 
 
 class Queue(NamedTuple):
@@ -69,8 +69,10 @@ def _handled(record: Mapping[str, Any], handle: Callable[[Mapping[str, Any]], No
     except UnusableMessageError as error:
         queue.bury(record["body"], str(error))
         logger.error("message dead", extra={"message_id": record["messageId"], "reason": str(error)})
-    except Exception as error:  # noqa: BLE001 - whatever it is, the message comes again
-        logger.warning("message comes again", extra={"message_id": record["messageId"], "error": type(error).__name__})
+    except Exception as error:  # noqa: BLE001 - after any error, the message is redelivered
+        logger.warning(
+            "message will be redelivered", extra={"message_id": record["messageId"], "error": type(error).__name__}
+        )
         count_fault()
         queue.postpone(record["receiptHandle"], int(record["attributes"]["ApproximateReceiveCount"]))
         return False
@@ -81,7 +83,7 @@ def _object(body: str) -> Mapping[str, Any]:
     try:
         message = json.loads(body)
     except (ValueError, RecursionError):
-        raise UnusableMessageError("it is not JSON") from None
+        raise UnusableMessageError("the body is not JSON") from None
     if not isinstance(message, dict):
-        raise UnusableMessageError("it is not a JSON object")
+        raise UnusableMessageError("the body is not a JSON object")
     return message

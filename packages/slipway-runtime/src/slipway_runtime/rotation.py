@@ -1,4 +1,4 @@
-"""Rotate the key in a secret, in the four steps of Secrets Manager. Every step can come again.
+"""Rotate the key in a secret, in the four steps of Secrets Manager. Every step may be repeated.
 
 docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _PENDING: Final = "AWSPENDING"
 _CURRENT: Final = "AWSCURRENT"
-# As many bits as the hash of a signature has: 64 letters and digits carry 380.
+# At least as many bits as a signature's hash: 64 letters and digits carry 380.
 _KEY_LENGTH: Final = 64
 
 
@@ -63,7 +63,7 @@ class KeyRotation:
         if token not in stages:
             raise RotationError("the secret has no such version")
         if _CURRENT in stages[token]:
-            # A step that came again after the rotation had ended.
+            # A step that was repeated after the rotation had ended.
             return
         if _PENDING not in stages[token]:
             raise RotationError("the version is not pending")
@@ -110,7 +110,7 @@ class KeyRotation:
         try:
             key = json.loads(value["SecretString"])[self._field]
         except (ValueError, KeyError, TypeError):
-            raise RotationError("the value is not of the form that the functions read") from None
+            raise RotationError("the value does not have the format that the functions read") from None
         if not isinstance(key, str) or not key:
             raise RotationError("the value holds no key")
         return key

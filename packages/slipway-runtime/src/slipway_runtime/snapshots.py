@@ -19,7 +19,7 @@ from slipway_runtime import aws
 def register() -> None:
     """Register both hooks with Lambda if its library is installed."""
     try:
-        from snapshot_restore_py import (  # type: ignore[import-not-found] # noqa: PLC0415 - of Lambda's runtime alone
+        from snapshot_restore_py import (  # type: ignore[import-not-found] # noqa: PLC0415 - only in Lambda's runtime
             register_after_restore,
             register_before_snapshot,
         )

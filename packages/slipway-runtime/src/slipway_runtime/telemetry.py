@@ -15,7 +15,7 @@ Handler = Callable[[Any, Any], Any]
 logger = Logger(utc=True)
 metrics = Metrics()
 # Handlers are traced without their answers and without the text of their errors: both can quote a request.
-# Of libraries, botocore alone: patching whatever is installed would import what no function uses.
+# Of the libraries, only botocore is patched: patching all that are installed would import ones that no function uses.
 tracer = Tracer(patch_modules=["botocore"])
 
 
@@ -64,7 +64,7 @@ def count_fault() -> None:
         faults.add_metadata("level", "ERROR")
         faults.add_metric("Faults", MetricUnit.Count, 1)
         faults.flush_metrics()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the answer is worth more than its count
+    except Exception as error:  # noqa: BLE001 - the answer matters more than its count
         logger.warning("fault not counted", extra={"error": type(error).__name__})
 
 

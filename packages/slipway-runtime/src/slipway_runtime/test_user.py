@@ -1,7 +1,7 @@
 """Custom resource that makes the test user (`Custom::TestUser`).
 
 The password is read from the secret and set; it appears in no event, answer or log.
-docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every request can come again.
+docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requests.html. Every request may be repeated.
 """
 
 from slipway_runtime.startup import finished
@@ -74,7 +74,7 @@ class TestUser:
                 ],
             )
         except self._cognito.exceptions.UsernameExistsException:
-            logger.info("test user is there already")
+            logger.info("test user already exists")
         self._cognito.admin_set_user_password(
             UserPoolId=pool_id, Username=name, Password=str(user["password"]), Permanent=True
         )
@@ -83,7 +83,7 @@ class TestUser:
     def _delete(self, physical_id: str) -> None:
         pool_id, slash, name = physical_id.partition("/")
         if not slash:
-            # Its making failed: CloudFormation gave an id of its own.
+            # The user's creation failed, so CloudFormation made up the id.
             return
         try:
             self._cognito.admin_delete_user(UserPoolId=pool_id, Username=name)

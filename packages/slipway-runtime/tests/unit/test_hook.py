@@ -321,6 +321,6 @@ class TestThrottles:
     def test_throttles_end_in_time_to_report(self) -> None:
         verdict, pauses = self.check(10_000, 900)
         assert verdict["failures"] == [
-            "an empty batch: throttled to the end: the function has no concurrency left for a check"
+            "an empty batch: throttled until time ran out: the function has no concurrency left for a check"
         ]
         assert sum(pauses) > 600

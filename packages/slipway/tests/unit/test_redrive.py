@@ -28,7 +28,7 @@ class Sqs:
     def receive_message(self, *, QueueUrl: str, **_: Any) -> dict[str, Any]:  # noqa: N803
         seen = [name for name in self.queues[QueueUrl] if name not in self.hidden]
         self.hidden.update(seen)
-        reason = {"reason": {"StringValue": "it is not JSON"}}
+        reason = {"reason": {"StringValue": "the body is not JSON"}}
         return {
             "Messages": [
                 {
@@ -66,7 +66,7 @@ def test_letters_are_sent_back_and_counted(sqs: Sqs) -> None:
 def test_letters_are_shown_with_reasons_and_stay(sqs: Sqs) -> None:
     table = redrive.work_off(sqs, OUTPUTS, QUEUES, show=True)  # type: ignore[arg-type]
 
-    assert list(table.columns[2].cells) == ["it is not JSON", redrive.MOVED]
+    assert list(table.columns[2].cells) == ["the body is not JSON", redrive.MOVED]
     assert (len(sqs.queues["dead"]), sqs.hidden) == (2, set())
 
 

@@ -77,7 +77,7 @@ class TestApi:
 
 class TestStageCache:
     @pytest.mark.requirement(
-        "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
+        "ingest: the stage cache", "ingest: a stage cache that caches nothing, or returns one record for another"
     )
     def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: DeployedTemplates) -> None:
         # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin

@@ -209,7 +209,7 @@ class TestFailures:
     def test_one_bad_message_does_not_hold_up_its_batch(self, service: Service) -> None:
         job_id, messages = planned(service, 30)
         assert service.work([messages[0], "poison", messages[1]]) == []
-        assert service.dead_letters.sent == [("poison", "it is not JSON")]
+        assert service.dead_letters.sent == [("poison", "the body is not JSON")]
         assert service.job(job_id).completed == 30
 
     def test_message_is_not_answered_without_dead_letters(self, service: Service) -> None:
@@ -262,20 +262,20 @@ NOBODY = str(uuid4())
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        ("", "it is not JSON"),
-        ("[" * 100_000, "it is not JSON"),
-        ("null", "it is not a JSON object"),
-        ('{"job": 1}', "its members are not batch, job, records"),
-        ({"job": NOBODY, "batch": "0", "records": [NOBODY]}, "batch is not a number of one"),
-        ({"job": NOBODY, "batch": -1, "records": [NOBODY]}, "batch is not a number of one"),
-        ({"job": NOBODY, "batch": True, "records": [NOBODY]}, "batch is not a number of one"),
+        ("", "the body is not JSON"),
+        ("[" * 100_000, "the body is not JSON"),
+        ("null", "the body is not a JSON object"),
+        ('{"job": 1}', "the body's members are not batch, job, records"),
+        ({"job": NOBODY, "batch": "0", "records": [NOBODY]}, "batch is not the number of a batch"),
+        ({"job": NOBODY, "batch": -1, "records": [NOBODY]}, "batch is not the number of a batch"),
+        ({"job": NOBODY, "batch": True, "records": [NOBODY]}, "batch is not the number of a batch"),
         ({"job": NOBODY, "batch": 0, "records": "x"}, "records is not a list of 1 to 25 ids"),
         ({"job": NOBODY, "batch": 0, "records": []}, "records is not a list of 1 to 25 ids"),
         ({"job": NOBODY, "batch": 0, "records": [NOBODY] * 26}, "records is not a list of 1 to 25 ids"),
-        ({"job": NOBODY, "batch": 0, "records": [NOBODY, NOBODY]}, "records names one twice"),
+        ({"job": NOBODY, "batch": 0, "records": [NOBODY, NOBODY]}, "records names a record twice"),
         ({"job": NOBODY, "batch": 0, "records": [1]}, "records is not an id of this service"),
         ({"job": NOBODY.upper(), "batch": 0, "records": [NOBODY]}, "job is not an id of this service"),
-        ({"job": NOBODY, "batch": 0, "records": [NOBODY]}, "there is no such job"),
+        ({"job": NOBODY, "batch": 0, "records": [NOBODY]}, "the job does not exist"),
     ],
 )
 def test_foreign_message_is_a_dead_letter_at_once(service: Service, body: object, reason: str) -> None:
@@ -288,7 +288,7 @@ def test_a_message_over_anothers_records_changes_nothing(service: Service) -> No
     job_id, _ = planned(service, 1)
     theirs = service.records.create("somebody else", "x")
     service.work([BatchMessage(job_id, 0, [theirs.id]).text()])
-    assert [reason for _, reason in service.dead_letters.sent] == ["a record is of another caller than its job"]
+    assert [reason for _, reason in service.dead_letters.sent] == ["a record belongs to a different caller than its job"]
     assert service.record(theirs.id).status is RecordStatus.PENDING
 
 

@@ -37,7 +37,7 @@ def signature(file: Path = POLICY_FILE) -> Signature:
         file: The app's policy. Default: `config/policy.toml`; the defaults hold if it doesn't exist.
 
     Raises:
-        WaiverFileError: The file is not TOML, or its table is not what the model allows.
+        WaiverFileError: The file is not TOML, or its table is invalid.
     """
     if not file.is_file():
         return Signature()

@@ -40,7 +40,7 @@ ITERATOR_AGE_MS = 60_000
 
 
 STOP_BY = ("dead-letters", "api-5xx", "function-errors", "function-duration", "stream-iterator-age", "queue-age")
-"""Runbooks of the alarms that end an experiment, the weightiest first: lost work before refused work before late."""
+"""Runbooks of the alarms that end an experiment, the gravest first: lost work, then refused work, then late work."""
 
 
 class ServiceAlarms(Construct):
@@ -70,10 +70,10 @@ class ServiceAlarms(Construct):
         return tuple(self._alarms)
 
     def stop_conditions(self, most: int) -> Sequence[cloudwatch.Alarm]:
-        """Return the alarms that end an experiment, the weightiest first: none that callers can trigger.
+        """Return the alarms that end an experiment, the gravest first: none that callers can trigger.
 
         Args:
-            most: How many at most.
+            most: Maximum number of alarms.
         """
         found = [
             alarm
@@ -236,7 +236,7 @@ class ServiceAlarms(Construct):
             probe.metric("ProbeUnanswered", statistic="Minimum"),
             at_least=1,
             periods=2,
-            says="The gateway answers in the service's place, which is throttled or unreachable",
+            says="The service is throttled or unreachable: the gateway answers in its place",
             by_callers=True,
         )
 

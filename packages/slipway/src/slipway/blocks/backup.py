@@ -214,13 +214,13 @@ class ServiceBackup(Construct):
             policy,
             "AwsSolutions-IAM5",
             finding=[resource_finding(self, pattern) for pattern in patterns],
-            reason="AWS draws the ids of backups and recovery points and names the rules by which it follows a "
-            "bucket, and a bucket is backed up whole; only AWS Backup can assume the role.",
+            reason="AWS generates the ids of backups and recovery points and the names of the rules with which it "
+            "tracks a bucket, and a bucket is backed up as a whole; only AWS Backup can assume the role.",
         )
         return policy
 
     def _of_buckets(self, policy: iam.ManagedPolicy, buckets: Sequence[ServiceBucket]) -> list[str]:
-        """Let the role follow and read buckets, and return the resources with wildcards."""
+        """Let the role track and read buckets, and return the resources with wildcards."""
         stack = Stack.of(self)
         rules = stack.format_arn(service="events", resource="rule", resource_name="AwsBackupManagedRule*")
         objects = [bucket.arn_for_objects("*") for bucket in buckets]
@@ -273,8 +273,8 @@ class ServiceBackup(Construct):
             "AwsSolutions-IAM5",
             "Slipway-ExactPermissions",
             finding="Resource::*",
-            reason="AWS Backup asks for lists of buckets and rules and for the size of a bucket, none of which can be "
-            "asked of one resource; the three actions only read.",
+            reason="AWS Backup lists buckets and rules and looks up the size of a bucket; IAM can't limit these three "
+            "actions to a resource, and they only read.",
         )
         return [*objects, rules]
 

@@ -65,13 +65,13 @@ class LogBucket(s3.Bucket):
             "NIST.800.53.R5-S3DefaultEncryptionKMS",
             "HIPAA.Security-S3DefaultEncryptionKMS",
             "PCI.DSS.321-S3DefaultEncryptionKMS",
-            reason="AWS delivers S3's access logs to buckets under SSE-S3 alone; the logs name callers and paths, no "
-            "content of what is stored.",
+            reason="AWS delivers S3's access logs only to buckets with SSE-S3; the logs contain callers and paths, but "
+            "nothing of what is stored.",
         )
         accept(
             self,
             *_REPLICATION,
-            reason="Access logs are looked at within their 90 days, and nothing is restored from them; API calls on "
+            reason="Access logs are read within their 90 days, and nothing is restored from them; API calls on "
             "buckets are available in CloudTrail as well.",
         )
 
@@ -138,8 +138,8 @@ class ServiceBucket(s3.Bucket):
         accept(
             self,
             *_REPLICATION,
-            reason="A service lives in one region, and its objects without its table and key would be of no use in "
-            "another; a second region is a decision for the service as a whole.",
+            reason="A service runs in one region, and its objects would be useless in another without its table and "
+            "key; a second region is a decision for the service as a whole.",
         )
 
 

@@ -132,7 +132,7 @@ class ServiceDashboard(Construct):
         yield [
             self._graph("API: requests", requests, axis="a minute", width=THIRD),
             self._graph("API: latency", *latency.values(), axis="milliseconds", width=THIRD),
-            self._graph("API: refused and failed", client_errors, server_errors, axis="answers a minute", width=THIRD),
+            self._graph("API: refused and failed", client_errors, server_errors, axis="per minute", width=THIRD),
         ]
 
     def _moves(self, functions: Mapping[str, ServiceFunction]) -> cloudwatch.IWidget:
@@ -231,7 +231,7 @@ class ServiceDashboard(Construct):
                 of.metric(
                     "ConcurrentExecutions", period=PERIOD, statistic="Maximum", label="At once", color=_COLOR.BLUE
                 ),
-                axis="executions at once",
+                axis="concurrent executions",
                 width=width,
                 lines=[
                     cloudwatch.HorizontalAnnotation(value=reserved, label=f"reserved: {reserved}", color=_COLOR.GREY)
@@ -280,8 +280,8 @@ class ServiceDashboard(Construct):
                 kind = alarm.label.removesuffix("ThrottleEvents")
                 throttles.append(alarm.metric.with_(label=f"{kind}s of {index}", color=next(others)))
         return [
-            self._graph(f"{name}: capacity", *_capacity(table), axis="units a second", width=FULL // 2),
-            self._graph(f"{name}: throttled", *throttles, axis="requests a minute", width=FULL // 2),
+            self._graph(f"{name}: capacity", *_capacity(table), axis="units per second", width=FULL // 2),
+            self._graph(f"{name}: throttled", *throttles, axis="requests per minute", width=FULL // 2),
         ]
 
     def _rows_of_other_alarms(self) -> Iterator[list[cloudwatch.IWidget]]:
@@ -398,7 +398,7 @@ class _Alarm:
             condition += f" in {minutes:g} min"
         times = cast("float", properties["evaluationPeriods"])
         if times > 1:
-            condition += f", {times:g}  times in a row"
+            condition += f", {times:g} times in a row"
         return cls(node.id, metric, label, key, {} if of_math else dict(key[2]), threshold, condition)
 
 

@@ -114,7 +114,7 @@ class SafeDeployment(Construct):
         proof: EdgeProof | None,
     ) -> ServiceFunction:
         staging_arn = function.staging.function_arn
-        # By its name, since the alias waits for the hook.
+        # The alias is referred to by its name, because it waits for the hook.
         current_arn = f"{function.function.function_arn}:live"
         hook = ServiceFunction(
             self,
@@ -165,8 +165,8 @@ class SafeDeployment(Construct):
             "AwsSolutions-IAM5",
             "Slipway-ExactPermissions",
             finding="Resource::*",
-            reason="CodeDeploy asks for the alarms' states in a list call, which AWS's own managed policy for this "
-            "role also allows over all alarms; the action only reads.",
+            reason="CodeDeploy lists alarms to read their states, which AWS's own managed policy for this role also "
+            "allows for all alarms; the action only reads.",
         )
         return policy
 
@@ -180,7 +180,7 @@ class SafeDeployment(Construct):
                 "Faults",
                 _faults(function, environment),
                 1,
-                "The new version answered with 5xx or failed a message: CodeDeploy rolls it back",
+                "The new version answered with 5xx or failed to handle a message: CodeDeploy rolls it back",
                 minutes=FAULT_MINUTES,
             ),
         ]
@@ -231,7 +231,7 @@ class SafeDeployment(Construct):
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
             reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are notified of the "
-            "failed deployment, and of faults in what serves by the alarms of observability.",
+            "failed deployment; of faults in the version that serves, the observability stack's alarms notify them.",
         )
         return made
 
@@ -256,8 +256,8 @@ def _faults(function: ServiceFunction, environment: Environment) -> cloudwatch.M
     # deployment is not in alarm when its fix is deployed: CodeDeploy stops a deployment that begins with an active
     # alarm, and an alarm keeps its state when it is pointed at another version. Both metrics are late: Lambda's by a
     # minute, and the fault count because it comes from the log. `REPEAT` keeps the gate open for the minutes without
-    # Lambda data yet, and any of the last minutes triggers the alarm: on the last minute alone it would never leave the
-    # filler value. While the gate is open, `IF` treats a minute without faults as 0
+    # Lambda data yet, and any of the last minutes triggers the alarm: if it looked at the last minute only, it would
+    # never see anything but the filler value. While the gate is open, `IF` treats a minute without faults as 0
     # (https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
     return cloudwatch.MathExpression(
         expression="IF(FILL(invocations, REPEAT), faults)",

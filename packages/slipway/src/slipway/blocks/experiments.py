@@ -1,8 +1,8 @@
-"""Experiments of AWS FIS on a service's functions, in a test environment that sets `resilience`.
+"""Experiments of AWS FIS on a service's functions, in a test environment whose file has the table `resilience`.
 
-FIS reaches a function by an extension in it, which reads from a bucket which faults there are
-(https://docs.aws.amazon.com/fis/latest/userguide/use-lambda-actions.html). Without the setting a function has neither
-the extension nor the right to read there.
+FIS reaches a function through an extension in it, which reads the faults to inject from a bucket
+(https://docs.aws.amazon.com/fis/latest/userguide/use-lambda-actions.html). Without the table, a function has neither
+the extension nor permission to read the bucket.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from slipway.settings import Environment
 from slipway.settings.model import ApiFunctionSettings, Objectives, Resilience
 
 PREFIX = "faults/"
-"""Where in the bucket the faults are."""
+"""Prefix of the faults in the bucket."""
 
 EXTENSION = "/aws/service/fis/lambda-extension/AWS-FIS-extension-arm64/1.x.x"
 """Public parameter with the ARN of the extension's newest layer for arm64
@@ -37,19 +37,19 @@ EXTENSION = "/aws/service/fis/lambda-extension/AWS-FIS-extension-arm64/1.x.x"
 """
 
 POLL_MS = 200
-"""How long an invocation waits for a look at the faults that is under way: one takes 70 ms on average, and a faster
-function would end before it (use-lambda-actions.html, "fast infrequent functions").
+"""Milliseconds that an invocation waits while the extension reads the faults. Reading takes 70 ms on average, and a
+faster function would otherwise end first (use-lambda-actions.html, "fast infrequent functions").
 """
 
 MOST_ALARMS = 5
 MOST_FUNCTIONS = 5
-"""How many stop conditions a template may have, and how many resources a target
+"""Maximum number of stop conditions of a template, and of resources of a target
 (https://docs.aws.amazon.com/fis/latest/userguide/fis-quotas.html).
 """
 
 
 class FaultBucket(s3.Bucket):
-    """The bucket in which FIS says which faults a service's functions have.
+    """The bucket in which FIS stores the faults that a service's functions are to have.
 
     Args:
         scope: The compute stack.
@@ -74,10 +74,10 @@ class FaultBucket(s3.Bucket):
                     abort_incomplete_multipart_upload_after=Duration.days(1),
                 )
             ],
-            # FIS deletes what it writes, and an experiment that ended leaves nothing of worth.
+            # FIS deletes what it writes, and a finished experiment leaves nothing of value.
             removal_policy=RemovalPolicy.DESTROY,
         )
-        output(Stack.of(self), "FaultBucketName", self.bucket_name, "Bucket by which AWS FIS tells functions of faults")
+        output(Stack.of(self), "FaultBucketName", self.bucket_name, "Bucket in which AWS FIS stores functions' faults")
         accept(
             self,
             "Slipway-StatefulApart",
@@ -95,21 +95,22 @@ class FaultBucket(s3.Bucket):
             "NIST.800.53.R5-S3DefaultEncryptionKMS",
             "HIPAA.Security-S3DefaultEncryptionKMS",
             "PCI.DSS.321-S3DefaultEncryptionKMS",
-            reason="It holds for some minutes which fault a test environment's functions are to have, and no data; the "
-            "experiments themselves are in FIS's own history.",
+            reason="For some minutes it contains the fault that a test environment's functions are to have, but no "
+            "data; FIS itself keeps the history of experiments.",
         )
         accept(
             Stack.of(self),
             "Slipway-StatefulStackProtected",
-            reason="Its only bucket holds faults of a test environment for some minutes, and goes with the stack.",
+            reason="Its only bucket contains a test environment's faults for some minutes, and is deleted with the "
+            "stack.",
         )
 
 
 def open_to_faults(*functions: ServiceFunction) -> None:
-    """Give functions of a service what an experiment needs, if their environment asks for experiments.
+    """Give functions of a service what an experiment needs, if experiments are configured for their environment.
 
     Args:
-        functions: Those that take the service's traffic, in its compute stack.
+        functions: The functions that take the service's traffic, in its compute stack.
     """
     environment, service = functions[0].environment, functions[0].service
     if not isinstance(environment, Environment) or environment.resilience is None:
@@ -128,21 +129,21 @@ def open_to_faults(*functions: ServiceFunction) -> None:
         each.allow_below(
             actions=["s3:GetObject"],
             arn=f"{bucket}/{PREFIX}*",
-            reason="FIS names what it writes there by its experiments' ids; the bucket holds nothing else.",
+            reason="FIS names its objects by the ids of experiments; the bucket contains nothing else.",
         )
 
 
 def add_experiments(
     stack: Stack, *, alarms: ServiceAlarms, functions: Sequence[ServiceFunction], objectives: Objectives | None = None
 ) -> None:
-    """Add the experiments on a service's functions to its observability stack, if its environment asks for them.
+    """Add the experiments on a service's functions to its observability stack, if its environment has any configured.
 
     Args:
         stack: The observability stack.
         alarms: The service's alarms, all of them added.
-        functions: Those that `open_to_faults` got.
-        objectives: What the service promises. Then its API's function is not failed: each refusal burns the budget,
-            and the alarm on that counts in the bake. Default: nothing.
+        functions: The functions that were passed to `open_to_faults`.
+        objectives: The service's objectives. If it has any, its API's function is delayed but never failed: each
+            failure burns the error budget, and the alarm on that counts in the bake. Default: none.
     """
     environment = functions[0].environment
     if not isinstance(environment, Environment) or environment.resilience is None:
@@ -164,11 +165,11 @@ class ServiceExperiments(Construct):
     Args:
         scope: The observability stack.
         construct_id: Id in it.
-        settings: How long, and how strong.
+        settings: Duration and strength of the faults.
         environment: Settings of the environment.
         alarms: Each stops an experiment.
-        functions: What is made late or fails.
-        fails_api: Whether the function behind the API fails, too.
+        functions: The functions to delay or to fail.
+        fails_api: True if the function behind the API is failed too.
     """
 
     def __init__(
@@ -235,7 +236,7 @@ class ServiceExperiments(Construct):
         )
 
     def _new_role(self, functions: Sequence[ServiceFunction]) -> tuple[iam.Role, iam.ManagedPolicy]:
-        """Return FIS's role; its permissions are those that the actions' reference names."""
+        """Return FIS's role; its permissions are those that AWS's reference of the actions lists."""
         stack = Stack.of(self)
         role = iam.Role(
             self,
@@ -250,7 +251,7 @@ class ServiceExperiments(Construct):
                     },
                 },
             ),
-            description=f"AWS FIS puts faults into the functions of {self._service}",
+            description=f"AWS FIS injects faults into the functions of {self._service}",
         )
         objects = f"{_bucket_arn(self._environment, self._service)}/{PREFIX}*"
         policy = iam.ManagedPolicy(
@@ -270,14 +271,14 @@ class ServiceExperiments(Construct):
             policy,
             "AwsSolutions-IAM5",
             finding=resource_finding(self, objects),
-            reason="FIS names what it writes there by its experiments' ids; the bucket holds nothing else.",
+            reason="FIS names its objects by the ids of experiments; the bucket contains nothing else.",
         )
         accept(
             policy,
             "AwsSolutions-IAM5",
             "Slipway-ExactPermissions",
             finding="Resource::*",
-            reason="Tags are looked up by a list call without a resource level; it only reads.",
+            reason="FIS looks up tags with a list action that IAM can't limit to a resource; it only reads.",
         )
         return role, policy
 
@@ -302,9 +303,9 @@ class ServiceExperiments(Construct):
         role.allow_pattern(
             actions=["fis:GetExperiment", "fis:StartExperiment", "fis:StopExperiment"],
             resources=[stack.format_arn(service="fis", resource="experiment", resource_name="*")],
-            reason="FIS draws an experiment's id when it starts; what may be started is named by its template.",
+            reason="FIS generates an experiment's id when it starts; only this service's templates may be started.",
         )
-        reads_metrics = "CloudWatch has no resource level for reading metrics; whether functions failed is read there."
+        reads_metrics = "IAM can't limit reading metrics to a resource; the metrics show whether functions failed."
         role.allow_pattern(actions=["cloudwatch:GetMetricData"], resources=["*"], reason=reads_metrics)
         accept(role, "Slipway-ExactPermissions", finding="Resource::*", reason=reads_metrics)
         role.allow_pattern(
@@ -321,7 +322,8 @@ def _action(fault: FunctionFault, settings: Resilience) -> tuple[str, Mapping[st
     """
     if fault.delays:
         return "aws:lambda:invocation-add-delay", {"startupDelayMilliseconds": str(settings.delay_ms)}
-    # A reader does its work before it is counted as failed, so the work is done twice.
+    # Only the API's function is kept from running. A reader's work is done and then counted as failed, so it is
+    # repeated.
     prevented = str(fault is FAILING_API).lower()
     return "aws:lambda:invocation-error", {
         "invocationPercentage": str(settings.error_percent),
@@ -330,5 +332,5 @@ def _action(fault: FunctionFault, settings: Resilience) -> tuple[str, Mapping[st
 
 
 def _bucket_arn(environment: Environment, service: str) -> str:
-    """Return the ARN of the bucket, literally: cdk-nag names findings by it, and another stack writes there."""
+    """Return the bucket's literal ARN: cdk-nag identifies findings by it, and another stack uses the bucket."""
     return f"arn:{Aws.PARTITION}:s3:::{fault_bucket_name(environment, service)}"

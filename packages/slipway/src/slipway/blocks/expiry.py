@@ -80,8 +80,8 @@ class KeepNothing:
 class SandboxExpiry(Construct):
     """Deletes the sandbox from the day on which it expires, its own stack last.
 
-    EventBridge Scheduler's universal targets could call `DeleteStack` themselves, but CloudFormation deletes no bucket
-    that has something in it, so a function does both (`slipway.delivery.runtime.expiry`). It may delete the stacks of
+    EventBridge Scheduler's universal targets could call `DeleteStack` themselves, but CloudFormation deletes only
+    empty buckets, so a function does both (`slipway.delivery.runtime.expiry`). It may delete the stacks of
     this sandbox and empty its buckets, and nothing else; the permissions boundary of every role forbids deleting a
     stack without the tag `Expires`.
 
@@ -138,7 +138,7 @@ class SandboxExpiry(Construct):
                 arn=Stack.of(self).format_arn(
                     service="cloudformation", region=region, resource="stack", resource_name=f"{name}/*"
                 ),
-                reason="The ARN of a stack ends in an id that CloudFormation makes; the name before it is exact.",
+                reason="A stack's ARN ends in an id that CloudFormation generates; the name before it is exact.",
             )
         for service in services:
             for bucket in (bucket_name(environment, service), log_bucket_name(environment, service)):
@@ -150,7 +150,7 @@ class SandboxExpiry(Construct):
                     actions=["s3:AbortMultipartUpload", "s3:DeleteObjectVersion"],
                     bucket_name=bucket,
                     prefix="",
-                    reason="The whole bucket is emptied: CloudFormation deletes no other.",
+                    reason="The function empties the whole bucket: CloudFormation deletes only empty ones.",
                 )
 
     def _schedule(self, expires: str) -> None:

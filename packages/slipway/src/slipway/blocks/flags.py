@@ -1,4 +1,4 @@
-"""Feature flags of a service in AppConfig, with the alarms that roll a change of them back."""
+"""Feature flags of a service in AppConfig, with the alarms that roll back a change of them."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ class ServiceFlags(Construct):
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("appconfig.amazonaws.com"),
-            description="AppConfig reads the alarms that roll a change of the flags back",
+            description="AppConfig reads the alarms that roll back a change of the flags",
         )
         # https://docs.aws.amazon.com/appconfig/latest/userguide/setting-up-appconfig.html
         policy = iam.ManagedPolicy(
@@ -200,7 +200,7 @@ class ServiceFlags(Construct):
             "AwsSolutions-IAM5",
             "Slipway-ExactPermissions",
             finding="Resource::*",
-            reason="AppConfig asks for the alarms' states in a list call, and AWS's page for this role gives it all "
+            reason="AppConfig lists alarms to read their states, and AWS's page about this role allows it for all "
             "alarms; the action only reads.",
         )
         return role
@@ -233,7 +233,7 @@ class ServiceFlags(Construct):
         alarm = cloudwatch.Alarm(
             self,
             f"{function.node.id}{what}",
-            alarm_description=f"{what} of {function.node.id}: AppConfig rolls a change of the flags back. {link}",
+            alarm_description=f"{what} of {function.node.id}: AppConfig rolls back a change of the flags. {link}",
             metric=metric,
             threshold=self._settings.flag_rollout.errors_per_minute,
             evaluation_periods=_MINUTES,
@@ -246,7 +246,7 @@ class ServiceFlags(Construct):
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
             reason="AppConfig reads this alarm while it deploys flags, and rolls them back; people are notified of the "
-            "failed deployment, and of errors in what serves by the alarms of observability.",
+            "failed deployment; of errors in the version that serves, the observability stack's alarms notify them.",
         )
         return alarm
 

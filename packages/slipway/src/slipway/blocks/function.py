@@ -279,16 +279,16 @@ class ServiceFunction(Construct):
             "NIST.800.53.R5-LambdaInsideVPC",
             "HIPAA.Security-LambdaInsideVPC",
             "PCI.DSS.321-LambdaInsideVPC",
-            reason="It only calls AWS's own APIs, each call over TLS and signed by a role that names its "
-            "resources; there is no network of ours that it would be inside of, and nothing listens.",
+            reason="It only calls AWS's own APIs, over TLS and signed by a role that names its resources; it needs "
+            "nothing inside a VPC, and nothing connects to it.",
         )
         if self.settings.reserved_concurrency is None:
             accept(
                 self.function,
                 "NIST.800.53.R5-LambdaConcurrency",
                 "HIPAA.Security-LambdaConcurrency",
-                reason="Without reserved concurrency it uses what the account has left beside the reservations of the "
-                "functions that take traffic. In prod only functions for deployments and rotations have none.",
+                reason="Without reserved concurrency it uses what the functions that take traffic leave in the "
+                "account. In prod, only functions for deployments and rotations have no reservation.",
             )
 
     def _alias(self, construct_id: str, name: str) -> lambda_.Alias:

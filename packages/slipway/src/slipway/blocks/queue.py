@@ -36,8 +36,8 @@ class WorkQueue(sqs.Queue):
         scope: The compute stack.
         construct_id: Id in it.
         key: The service's key.
-        reader: Settings of the function that reads it: its time-out gives the visibility time-out, its concurrency
-            the number of batches under way.
+        reader: Settings of the function that reads it: its time-out determines the visibility time-out, and its
+            concurrency the number of batches processed at once.
     """
 
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey, reader: QueueReaderSettings) -> None:
@@ -95,7 +95,7 @@ def read_queue(
         ValueError: The queue was made for another reader.
     """
     if function.settings != queue.reader:
-        raise ValueError(f"{queue.node.path} was made for a reader with other settings than {function.node.path}")
+        raise ValueError(f"{queue.node.path}: its reader has other settings than {function.node.path}; use the same")
     function.allow(
         actions=["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"],
         resources=[queue.queue_arn],

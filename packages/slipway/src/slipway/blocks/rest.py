@@ -68,7 +68,7 @@ _GATEWAY_PROBLEMS = (
     # (response type, status, title, detail). API Gateway's own texts may repeat what the caller sent; ours do not.
     # REQUEST_TOO_LARGE is missing: API Gateway sends its own answer to a body of more than 10 MB, whatever is
     # configured. https://docs.aws.amazon.com/apigateway/latest/developerguide/supported-gateway-response-types.html
-    ("ACCESS_DENIED", 403, "Forbidden", "The signature is valid, but its owner may not do this."),
+    ("ACCESS_DENIED", 403, "Forbidden", "The signature is valid, but the caller is not allowed to do this."),
     ("API_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
     ("AUTHORIZER_CONFIGURATION_ERROR", 500, "Internal Server Error", "API Gateway cannot answer this request."),
     ("AUTHORIZER_FAILURE", 500, "Internal Server Error", "API Gateway cannot answer this request."),
@@ -105,8 +105,8 @@ _GATEWAY_DEFAULTS = (
 )
 
 _KEYED = (
-    "The gateway refuses callers without an API key of the usage plan, and the handler gives each key its "
-    "own data alone."
+    "The gateway refuses callers without an API key of the usage plan, and the handler gives each key only its "
+    "own data."
 )
 """Reason for routes with an API key to need no users."""
 

@@ -152,6 +152,6 @@ class RestoreTesting(Construct):
             policy,
             "AwsSolutions-IAM5",
             finding=[resource_finding(self, pattern) for pattern in patterns],
-            reason="AWS Backup draws the names of the copies and of the backups; nothing else can assume the role.",
+            reason="AWS Backup generates the names of the copies and of the backups; nothing else can assume the role.",
         )
         return policy

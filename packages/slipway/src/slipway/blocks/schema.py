@@ -29,7 +29,7 @@ class OpenApiDocument:
             name: Name under `components.schemas`.
 
         Raises:
-            KeyError: No such name.
+            KeyError: No schema has this name.
         """
         resolved = self._resolve(self._document["components"]["schemas"][name])
         if not isinstance(resolved, dict):

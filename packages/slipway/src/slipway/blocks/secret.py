@@ -84,7 +84,7 @@ class ServiceSecret(secretsmanager.Secret):
         function.allow(actions=["secretsmanager:PutSecretValue"], resources=[self.secret_arn])
         function.allow_without_resource_level(
             actions=["secretsmanager:GetRandomPassword"],
-            reason="GetRandomPassword draws a random value and has no resource that a policy could name.",
+            reason="GetRandomPassword returns a random value and has no resource that a policy could name.",
         )
         function.allow_data_keys()
         permission = lambda_.CfnPermission(
