@@ -161,7 +161,7 @@ class Delivery:
 
 
 def _with_waves_of(settings: Settings, names: Sequence[str]) -> Settings:
-    """Return settings whose waves hold some services alone; a service that is in no wave is still an error."""
+    """Return settings whose waves contain only some services; a service that is in no wave is still an error."""
     waves = tuple(tuple(name for name in wave if name in names) for wave in settings.pipeline.waves)
     return settings.model_copy(
         update={"pipeline": settings.pipeline.model_copy(update={"waves": tuple(wave for wave in waves if wave)})}

@@ -109,7 +109,7 @@ def test_a_source_that_is_not_python_is_named(real: Compiler) -> None:
 def test_the_interpreter_refuses_another_version(real: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Compiler, "identify", lambda _: "another")
 
-    with pytest.raises(BuildError, match=r"^the compiler is Python 3\.14\.\d+, and functions run on 3\.15$"):
+    with pytest.raises(BuildError, match=r"^the compiler is Python 3\.14\.\d+, but functions run on 3\.15$"):
         Compiler(real.modules, "3.15").compile({"/var/task/a.py": b"x = 1\n"})
 
 
@@ -174,7 +174,7 @@ def test_a_compiler_for_another_python_is_refused(tmp_path: Path) -> None:
     compiler = installed(tmp_path, version="315.0.1", python="3.15.0")
 
     with pytest.raises(
-        BuildError, match=r"^pyodide 315\.0\.1 compiles for Python 3\.15\.0, and functions run on 3\.14"
+        BuildError, match=r"^pyodide 315\.0\.1 compiles for Python 3\.15\.0, but functions run on 3\.14"
     ):
         compiler.compile({})
 

@@ -1,1 +1,1 @@
-"""Attack deployed services from outside, by what their OpenAPI documents promise (DAST)."""
+"""Attack deployed services from outside, guided by their OpenAPI documents (DAST)."""

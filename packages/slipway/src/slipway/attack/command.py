@@ -68,7 +68,7 @@ class Attacked:
     @property
     def summary(self) -> str:
         """The result in one line."""
-        missing = f"; not behind the authorization of {', '.join(self.unreached)}" if self.unreached else ""
+        missing = f"; without valid credentials for {', '.join(self.unreached)}" if self.unreached else ""
         return (
             f"{self.target.service}: {self.requests} requests in {self.seconds:.0f} s, "
             f"{len(self.findings)} findings{missing}"

@@ -28,7 +28,7 @@ NOT_IMPLEMENTED = 501
 """Status with which a gateway answers an unknown method. It is not the service's failure."""
 
 NOT_CHECKED = {
-    "unsupported_method": "the gateway answers 403 to a method without a route, for which it has no 405",
+    "unsupported_method": "the gateway answers 403 to a method without a route, and can't answer 405",
     "ignored_auth": "`slipway.attack.doors` and `slipway.testing.contract.http` check this with more kinds of callers",
     "missing_required_header": "expects 401 where AWS answers 403",
     "positive_data_acceptance": "a cursor or an ETag has rules that no schema can express",

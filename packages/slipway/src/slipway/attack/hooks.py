@@ -40,7 +40,7 @@ class Authorised(AuthBase):
         return request
 
 
-schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined]  # it is put there at import
+schemathesis.auth.set_from_requests(Authorised())  # type: ignore[attr-defined]  # schemathesis adds it at import
 
 
 @schemathesis.check
@@ -55,7 +55,7 @@ class _Budget:
 
     def __init__(self) -> None:
         self.sent, self.most = 0, int(os.environ.get(REQUESTS, "0"))
-        # A shell starts what it runs in the background with the signal ignored.
+        # A shell starts background processes with this signal ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         if COUNT in os.environ:
             atexit.register(self._write)

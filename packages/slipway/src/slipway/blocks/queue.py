@@ -66,7 +66,7 @@ def send_to(queue: WorkQueue, *, function: ServiceFunction) -> None:
 
     Args:
         queue: The queue.
-        function: The sender. SQS encrypts with a data key that it requests in the sender's name.
+        function: The sender. SQS encrypts with a data key that it requests on the sender's behalf.
     """
     function.allow(actions=["sqs:SendMessage"], resources=[queue.queue_arn])
     function.allow_data_keys()

@@ -105,7 +105,7 @@ def assets(root: Path = ROOT) -> list[Asset]:
     lock = root / "requirements" / "layer.txt"
     compiler = _compiler(root).identify()
     code = {folder.parent.name: code_files(root, folder) for folder in sorted((root / "services").glob("*/runtime"))}
-    # The functions beside the pipeline are the tool's own.
+    # The pipeline's own functions are the tool's.
     code["pipeline"] = code_files(SOURCES, DELIVERY / "runtime")
     imports = _read_code({name: path for files in code.values() for name, path in files.items()})
     return [

@@ -65,7 +65,7 @@ class Compiler:
             ) from None
         if ".".join(python.split(".")[:2]) != self.python:
             raise BuildError(
-                f"{PACKAGE} {package} compiles for Python {python}, and functions run on {self.python}: "
+                f"{PACKAGE} {package} compiles for Python {python}, but functions run on {self.python}: "
                 f"pin in package.json the {PACKAGE} whose Python is {self.python}, then `make lock` and `make install`"
             )
         return f"{PACKAGE} {package} with Python {python}"

@@ -35,7 +35,7 @@ def main() -> None:
         problems = compile_sources(order["names"])
     else:
         wanted = ".".join(map(str, order["python"]))
-        problems = [f"the compiler is Python {sys.version.split()[0]}, and functions run on {wanted}"]
+        problems = [f"the compiler is Python {sys.version.split()[0]}, but functions run on {wanted}"]
     (WORK / "problems.json").write_text(json.dumps(problems))
 
 

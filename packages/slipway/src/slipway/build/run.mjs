@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { pathToFileURL } from "node:url";
 
-// A build promises to need no network: pyodide would fetch what it misses from its CDN, and nobody would notice.
+// A build promises to need no network: pyodide would fetch missing packages from its CDN, and nobody would notice.
 Socket.prototype.connect = () => {
   throw new Error("the compiler must not reach the network");
 };
@@ -15,7 +15,7 @@ try {
   python.mountNodeFS("/mnt/build", work);
   python.runPython(readFileSync(script, "utf8"));
 } catch (error) {
-  // Node would print the line of source that failed, which is a megabyte long. Of Python, this is the traceback.
+  // Node would print the line of source that failed, which is a megabyte long. An error in Python has its traceback here.
   console.error(error.message.trimEnd());
   process.exit(1);
 }

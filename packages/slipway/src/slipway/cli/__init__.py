@@ -18,6 +18,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # During the imports an interrupt ends the process without a traceback: there is nothing to clean up yet.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    from slipway.cli.run import run  # noqa: PLC0415  # after the line above, for the reason it gives
+    from slipway.cli.run import run  # noqa: PLC0415  # must follow the line above
 
     return run(arguments)

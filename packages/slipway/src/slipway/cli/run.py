@@ -150,7 +150,7 @@ def _use_named(folder: Path | None) -> Path | None:
 
 def _version(value: bool) -> None:  # typer calls it with the option's value.
     if value:
-        from importlib.metadata import version  # noqa: PLC0415  # here alone
+        from importlib.metadata import version  # noqa: PLC0415  # only needed here
 
         typer.echo(version("slipway"))
         raise typer.Exit

@@ -47,7 +47,7 @@ _PLAYER = "slipway.rehearsal.verbs"
 
 VERBS: tuple[Verb, ...] = (
     _rehearsal("rehearse", DELIVER, "Play the delivery of a commit on this machine, of any app.", module=_PLAYER),
-    _rehearsal("drill", DELIVER, "Play every fault, and check that each ends as it must.", module=_PLAYER),
+    _rehearsal("drill", DELIVER, "Play every fault, and check that each ends as expected.", module=_PLAYER),
     _rehearsal("remote", DELIVER, "Set up the remote `rehearsal`: a push to it plays the pipeline.", module=_PLAYER),
     Verb(
         "receive",
@@ -104,7 +104,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "perform",
         DELIVER,
-        "Load the services of a test environment, and judge their answers.",
+        "Load the services of a test environment, and check their latency and errors.",
         "slipway.performance.command",
         "perform",
         "performance",
@@ -112,7 +112,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "experiment",
         DELIVER,
-        "Run AWS FIS's experiments on services where they are deployed for tests, and judge how they answer.",
+        "Run AWS FIS's experiments on the services of a test environment, and check their answers.",
         "slipway.resilience.experiment",
         "experiment",
         "resilience",
@@ -120,7 +120,7 @@ VERBS: tuple[Verb, ...] = (
     _rehearsal(
         "resilience",
         DELIVER,
-        "Break services' dependencies on this machine, and check that they degrade as they promise.",
+        "Break services' dependencies on this machine, and check that the services degrade as promised.",
         module="slipway.resilience.command",
     ),
     Verb(
@@ -133,7 +133,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "rollback",
         DELIVER,
-        "Take an environment back to its last good delivery, or a service's functions alone.",
+        "Roll an environment back to its last good delivery, or only a service's functions.",
         "slipway.rollback.command",
         "rollback",
     ),
@@ -171,7 +171,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "rules",
         JUDGE,
-        "Run the rules on AWS behaviour on an assembly of any CDK app.",
+        "Check an assembly of any CDK app for mistakes that otherwise only a deployment shows.",
         "slipway.nag.command",
         "rules",
         "cdk",
@@ -189,11 +189,11 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "in-flight",
         JUDGE,
-        "Refuse a change of the pipeline while another execution deploys.",
+        "Fail if this commit changes the pipeline while another execution is deploying.",
         "slipway.tasks.in_flight",
         "in_flight",
     ),
-    _rehearsal("permissions", JUDGE, "Remove each permission of each function: a test must fail."),
+    _rehearsal("permissions", JUDGE, "Remove each permission of each function in turn, and check that a test fails."),
     _rehearsal("status", LOOK, "Show what runs on this machine."),
     _rehearsal("logs", LOOK, "Print the logs of a service's functions, oldest first."),
     _rehearsal("call", LOOK, "Call a route with the signature, API key or token that it requires."),
@@ -283,7 +283,7 @@ VERBS: tuple[Verb, ...] = (
         "slipway.openapi",
         "write_openapi",
     ),
-    Verb("init", PREPARE, "Write a new app around the tool.", "slipway.scaffold.command", "init"),
+    Verb("init", PREPARE, "Create a new app that uses the tool.", "slipway.scaffold.command", "init"),
     Verb("service", PREPARE, "Add a service, or remove one.", "slipway.scaffold.command", "app"),
 )
 """The verbs, in the order of the help."""

@@ -87,7 +87,7 @@ class Alarm:
         threshold: Value to compare with.
         treat_missing_data: How a missing data point counts.
         ignore_low_samples: True if the state stays while a percentile has too few samples to be significant.
-        evaluation_range: How many periods it reaches back when some are missing. Default: `EXTRA_PERIODS` beyond N.
+        evaluation_range: Number of periods that it looks back if some are missing. Default: N plus `EXTRA_PERIODS`.
     """
 
     name: str
@@ -251,7 +251,7 @@ class _Properties(PropertyModel):
     def _check_period(self, name: str, period: int) -> None:
         """Check the limits of https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html."""
         if period not in {10, 20, 30} and (period < 60 or period % 60):
-            raise AlarmError(f"{name}: Period = {period}: is 10, 20, 30, or a multiple of 60")
+            raise AlarmError(f"{name}: Period = {period}: must be 10, 20, 30, or a multiple of 60")
         longest = DAY * 7 if period >= _HOUR else DAY
         if period * self.EvaluationPeriods > longest:
             raise AlarmError(
@@ -264,7 +264,7 @@ class _Properties(PropertyModel):
         if (self.Statistic is None) == (self.ExtendedStatistic is None):
             raise AlarmError(f"{name}: one of Statistic and ExtendedStatistic is required")
         if self.Statistic is not None and self.Statistic not in SIMPLE:
-            raise AlarmError(f"{name}: Statistic = {self.Statistic!r}: is one of {', '.join(SIMPLE)}")
+            raise AlarmError(f"{name}: Statistic = {self.Statistic!r}: must be one of {', '.join(SIMPLE)}")
         if self.ExtendedStatistic in SIMPLE:
             raise AlarmError(f"{name}: ExtendedStatistic = {self.ExtendedStatistic!r}: put it into Statistic")
         key = "Statistic" if self.Statistic is not None else "ExtendedStatistic"
@@ -277,7 +277,7 @@ class _Properties(PropertyModel):
     def _metrics(self, name: str, queries: Sequence[QueryProperties]) -> MetricQuery | MathQuery:
         beside = [key for key in _OF_ONE_METRIC if getattr(self, key)]
         if beside:
-            raise AlarmError(f"{name}: {', '.join(beside)} beside Metrics; one or the other is allowed")
+            raise AlarmError(f"{name}: {', '.join(beside)} cannot be combined with Metrics; use one or the other")
         return read_metrics(name, queries)
 
     def _treat_missing_data(self, name: str, query: MetricQuery | MathQuery) -> MissingData:
@@ -290,7 +290,7 @@ class _Properties(PropertyModel):
     def _ignores_low_samples(self, name: str, query: MetricQuery | MathQuery) -> bool:
         found = self.EvaluateLowSampleCountPercentile
         if found not in {None, "evaluate", "ignore"}:
-            raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile = {found!r}: is evaluate or ignore")
+            raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile = {found!r}: must be evaluate or ignore")
         if found is not None and not (isinstance(query, MetricQuery) and query.statistic.percentile is not None):
             raise AlarmError(f"{name}: EvaluateLowSampleCountPercentile is only for percentiles")
         return found == "ignore"
@@ -301,7 +301,7 @@ def _member(name: str, key: str, found: str, kind: type[_Member]) -> _Member:
         return kind(found)
     except ValueError:
         allowed = ", ".join(str(member) for member in kind)
-        raise AlarmError(f"{name}: {key} = {found!r}: is one of {allowed}") from None
+        raise AlarmError(f"{name}: {key} = {found!r}: must be one of {allowed}") from None
 
 
 def _unresolved(value: Any, place: str) -> Iterator[tuple[str, Any]]:

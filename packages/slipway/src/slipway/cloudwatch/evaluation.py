@@ -10,11 +10,11 @@
 
 Where these pages are silent, this is assumed:
 
-- If fewer data points than evaluation periods exist, and they breach but are too recent to trigger the alarm (`- - - -
-X` for three out of three), it goes to INSUFFICIENT_DATA where missing data is treated as missing, and keeps its state
-where missing data is ignored. The page had this in its tables until 2020, and now says only that the alarm does not
-trigger. - `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few
-samples.
+- If fewer data points than evaluation periods exist, and they breach but are too recent to trigger the alarm
+  (`- - - - X` for three out of three), it goes to INSUFFICIENT_DATA if missing data is treated as missing, and keeps
+  its state if missing data is ignored. The page had this in its tables until 2020, and now says only that the alarm
+  does not trigger.
+- `EvaluateLowSampleCountPercentile: ignore` keeps the state while any of the judged data points has too few samples.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Datapoint(NamedTuple):
     """One period of an alarm's metric.
 
     Args:
-        start: Begin of the period, seconds.
+        start: Start of the period, seconds.
         value: Value; None if the data point is missing.
         breaching: True if the value breaches the threshold; None if the data point is missing.
     """

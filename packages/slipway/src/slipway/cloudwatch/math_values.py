@@ -31,7 +31,7 @@ class EvaluationContext:
     Args:
         metrics: The series of each metric by its id, in the order of the alarm, all of the same length.
         results: Results of the other expressions, by id.
-        starts: Begin of each period, seconds.
+        starts: Start of each period, seconds.
         period: Length of a period, seconds.
     """
 

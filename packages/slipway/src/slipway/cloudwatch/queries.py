@@ -35,7 +35,7 @@ class MetricQuery:
 
         Args:
             store: The metrics.
-            starts: Begin of each period, seconds.
+            starts: Start of each period, seconds.
             enough: Stop after this many data points that are not missing. Default: compute all.
         """
         series = store.series(self.metric, unit=self.unit)

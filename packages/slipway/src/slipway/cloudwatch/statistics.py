@@ -4,10 +4,10 @@ They are defined at https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitori
 page does not say how a percentile between two samples is computed, so this is assumed:
 
 - A percentile is a sample: the smallest value that at least that percentage of the samples do not exceed (nearest
-rank). Of fewer than a hundred samples p99 is therefore the largest, which is what CloudWatch shows too, within the
-  width of the bins in which it keeps its samples.
-- Bounds in percent cut the sorted samples exactly, even through a sample, which then counts for its part:
-  the page says that a trimmed count may be a fraction.
+  rank). Of fewer than a hundred samples, p99 is therefore the largest. CloudWatch shows the same, within the width of
+  the bins in which it keeps its samples.
+- Bounds in percent cut the sorted samples exactly. If a bound falls within a sample, that sample counts in part: the
+  page says that a trimmed count may be a fraction.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _WHOLE = {
 }
 
 SIMPLE = tuple(_WHOLE)
-"""Allowed values of an alarm's `Statistic`; others are an `ExtendedStatistic`."""
+"""Allowed values of an alarm's `Statistic`; others go into `ExtendedStatistic`."""
 
 
 @dataclass(frozen=True)

@@ -360,7 +360,7 @@ def _backup_selection(selection: PricedResource, scope: CostScope) -> Iterator[C
 
 
 _TESTS_A_MONTH = Decimal("4.35")
-"""Weeks of a month."""
+"""Weeks per month."""
 
 
 def _restore_testing_selection(selection: PricedResource, scope: CostScope) -> Iterator[Charge]:
@@ -553,7 +553,7 @@ _NO_CHARGE = "AWS charges nothing for it"
 _PART = "part of the API, which is charged per request"
 _GRANT = "a permission"
 
-_FLAGS = "AppConfig is charged per read of the functions: priced at the deployment"
+_FLAGS = "AppConfig charges for each read by a function: priced at the deployment"
 
 FREE: Mapping[str, str] = {
     "AWS::AppConfig::Application": _FLAGS,
@@ -580,7 +580,7 @@ FREE: Mapping[str, str] = {
     "AWS::Backup::BackupPlan": "its backups are priced at its selection",
     "AWS::Backup::RestoreTestingPlan": "its restores are priced at its selections",
     "AWS::Backup::BackupVault": "its contents are priced at the selection",
-    "AWS::CDK::Metadata": "CDK's own note in the template",
+    "AWS::CDK::Metadata": "CDK's own record in the template",
     "AWS::CertificateManager::Certificate": "public certificates cost nothing",
     "AWS::CloudFront::CachePolicy": "part of the distribution, which is charged per request",
     "AWS::CloudFront::OriginAccessControl": "part of the distribution, which is charged per request",

@@ -52,7 +52,7 @@ class Estimate:
 
     @property
     def environments(self) -> list[str]:
-        """The environments in the order of the pipeline, which comes last itself."""
+        """The environments in the pipeline's order, then the pipeline itself."""
         names = dict.fromkeys(environment for environment, _ in self.parts)
         return sorted(names, key=lambda name: name == PIPELINE)
 

@@ -17,7 +17,7 @@ PRICES_FILE = Path(__file__).with_name("prices.toml")
 
 
 def _decimal(value: object) -> object:
-    # TOML writes a whole number as an integer; a boolean is an integer to Python, but no amount.
+    # TOML writes a whole number as an integer. A boolean is an integer to Python, but isn't an amount.
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

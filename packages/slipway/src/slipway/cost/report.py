@@ -23,16 +23,16 @@ def money(usd: Decimal) -> str:
 
 
 def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
-    """Print the parts, the services of AWS, and the biggest lines.
+    """Print the cost by part and by AWS service, and the biggest lines.
 
     Args:
         found: The estimate.
         console: The console to print to.
         top: Number of the biggest lines.
     """
-    parts = _table("USD by part", ["environment", "service"], ["fixed a month", "a million requests", "a run"])
+    parts = _table("USD by part", ["environment", "service"], ["fixed per month", "per million requests", "per run"])
     parts.add_column("at", justify="right")
-    parts.add_column("a month", justify="right", style="bold")
+    parts.add_column("per month", justify="right", style="bold")
     for row in _part_rows(found):
         parts.add_row(*map(escape, row))
     parts.add_section()

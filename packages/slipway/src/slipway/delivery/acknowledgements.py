@@ -69,8 +69,8 @@ def _approvals(spine: codepipeline.Pipeline, names: Sequence[str]) -> None:
             _at(spine, approval_stage(name), f"Approve-{name}", "CodePipelineActionRole"),
             *_INEXACT,
             finding="Action::kms:GenerateDataKey*",
-            reason="CDK grants a publisher of an encrypted topic the data key actions as a group; the key serves only "
-            "the pipeline, and only CodePipeline assumes the role.",
+            reason="CDK grants a publisher of an encrypted topic the data key actions by a wildcard; the key serves "
+            "only the pipeline, and only CodePipeline assumes the role.",
         )
 
 
@@ -92,8 +92,8 @@ def _publishes(publish: IConstruct, stack: Stack) -> None:
         publish,
         *_INEXACT,
         finding="Resource::*",
-        reason="CDK lets the publishing role start, stop and read builds before the projects that it could name "
-        "exist; the account is the tools account, whose builds are this pipeline's.",
+        reason="CDK lets the publishing role start, stop and read any build, because the projects that it could name "
+        "don't exist yet; the account is the tools account, whose builds are this pipeline's.",
     )
 
 
@@ -139,8 +139,8 @@ def _events_of_pushes(stack: Stack) -> None:
         accept(
             rule,
             "Serverless-EventBusDLQ",
-            reason="An event that is lost is a push that starts nothing: the next push carries its commits too, and "
-            "the pipeline can be started by hand.",
+            reason="If an event is lost, its push starts nothing; the next push delivers its commits too, and the "
+            "pipeline can be started by hand.",
         )
 
 

@@ -6,7 +6,7 @@ They have their own module because the pipeline imports CDK, and the build impor
 from __future__ import annotations
 
 ALARM = "BAKE_ALARM"
-"""Environment variable of the build that contains the alarm's name, or several with blanks between them."""
+"""Environment variable of the build that contains the alarm's name, or several names separated by spaces."""
 
 PIPELINE = "BAKE_PIPELINE"
 """Environment variable of the build that contains the pipeline's name."""

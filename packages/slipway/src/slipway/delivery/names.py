@@ -194,7 +194,7 @@ def log_bucket_name(place: Place, service: str) -> str:
 
 
 def fault_bucket_name(place: Place, service: str) -> str:
-    """Return the name of the bucket by which AWS FIS tells a service's functions of faults."""
+    """Return the name of the bucket in which AWS FIS stores the faults of a service's functions."""
     return f"{place.bucket_prefix}-faults-{place.unique_id(service)}"
 
 

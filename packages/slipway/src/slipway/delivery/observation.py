@@ -36,7 +36,7 @@ DRIFT_SIZE = FunctionSettings(memory_mb=256, timeout_seconds=900)
 
 DAY = Duration.days(1)
 RANGE = Duration.days(14)
-"""Default time range of the dashboard: long enough for a median, short enough to show a change of habits."""
+"""Default time range of the dashboard: long enough for a median, short enough to show a recent change."""
 
 SIXTH = 4
 THIRD = 8

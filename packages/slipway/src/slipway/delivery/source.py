@@ -2,8 +2,9 @@
 
 - *CodeConnections*: a push to the branch starts the pipeline, unless it only changes `ignored_paths`.
 - *CodeCommit*: a push to the branch starts it, by an EventBridge rule. CodeCommit's events name no paths, so a push
-that only changes documentation is delivered too. - *S3*: CodePipeline asks the bucket every minute. EventBridge would
-need a CloudTrail trail of the bucket or its notifications, but the bucket doesn't belong to this stack.
+  that only changes documentation is delivered too.
+- *S3*: CodePipeline polls the bucket every minute. EventBridge would need a CloudTrail trail of the bucket or its
+  notifications, but the bucket doesn't belong to this stack.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ from slipway.settings.load import PIPELINE_FILE
 
 
 def _check_whole(delivered: Delivered, waves: Sequence[Sequence[str]]) -> None:
-    """Refuse a stage that CDK Pipelines has cut: its tests would be in another stage than what they roll back."""
+    """Refuse a stage that CDK Pipelines has split: its tests would be in a different stage from what they roll back."""
     for (wave, _), stages in zip(delivered.waves, waves, strict=True):
         if len(stages) > 1:
             names = ", ".join(environment.name for environment in delivered.environments)

@@ -1,6 +1,6 @@
 """Steps of the pipeline: one small class per step, each running one verb of the repository under its own role.
 
-`delivery.py` gives CDK Pipelines once what all builds have in common (image, log group, no privileges).
+What all builds have in common (image, log group, no privileges) is set once, in `stack.py`.
 """
 
 from __future__ import annotations
@@ -362,10 +362,10 @@ class ExperimentStep(_OutsideStep):
 
     Args:
         stack: The pipeline's stack.
-        handover: What the synth handed over.
+        handover: Files from the synth.
         place: The environment, with `resilience`.
         services: Names of the services.
-        artifacts: Where the reports are kept.
+        artifacts: Bucket for the reports.
     """
 
     def __init__(
@@ -405,7 +405,7 @@ def verifying(stack: Stack, *, environment: Environment, services: Sequence[str]
 
 
 class ApprovalStep(pipelines.ManualApprovalStep):
-    """Step that asks people before an environment: what changed, and the evidence for it.
+    """Step that waits for people's approval before an environment: it shows what changed, and links to the evidence.
 
     Args:
         environment: Name of the environment.
@@ -471,7 +471,7 @@ def _build_role(stack: Stack, environment: Environment, name: str) -> iam.Role:
 
 
 def _words(words: Sequence[str]) -> str:
-    """Return words as a shell takes them for one value."""
+    """Return words as one value of a shell."""
     return words[0] if len(words) == 1 else f'"{" ".join(words)}"'
 
 

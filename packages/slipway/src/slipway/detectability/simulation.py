@@ -3,10 +3,12 @@
 What is assumed:
 
 - Invocations arrive as `arrivals` draws them; the alias sends each to the new version with the probability of its
-weight. - A deployment may start at any second of a minute; six evenly spaced seconds are simulated. - A minute's
-metrics, both Lambda's and those that a version writes to its log, are available in CloudWatch `METRIC_DELAY` seconds
-after the minute ends, and each alarm is evaluated on the full minute. CodeDeploy rolls back as soon as an alarm of its
-group is active, until the new version has all traffic. - The old version has no failures.
+  weight.
+- A deployment may start at any second of a minute; six evenly spaced seconds are simulated.
+- A minute's metrics, both Lambda's and those that a version writes to its log, are available in CloudWatch
+  `METRIC_DELAY` seconds after the minute ends, and each alarm is evaluated on the full minute. CodeDeploy rolls back as
+  soon as an alarm of its group is active, until the new version has all traffic.
+- The old version has no failures.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ class Case:
 
 @dataclass(frozen=True)
 class DetectionVerdict:
-    """True if a canary detects the watched failure, and what would detect it.
+    """Whether a canary detects the watched failure, and what would detect it.
 
     Args:
         outcome: Outcome of that failure.
@@ -55,7 +55,7 @@ class DetectionVerdict:
             current one detects it, or none does.
         quickest_outcome: The failure's outcome with that configuration.
         rate: Minimum invocations per second at which the current configuration detects it; None if it is already
-            detected, or at no rate.
+            detected, or would not be at any rate.
     """
 
     outcome: SimulationOutcome

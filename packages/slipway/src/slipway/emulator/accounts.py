@@ -135,7 +135,7 @@ class Accounts:
         """Lock the accounts against other rehearsals during the block.
 
         Args:
-            seconds: How long to wait for another rehearsal; -1 for ever. Default: not at all.
+            seconds: Maximum time to wait for another rehearsal; -1 waits for ever. Default: don't wait.
 
         Raises:
             RehearsalError: Another rehearsal is running.

@@ -11,7 +11,7 @@ from typing import Any
 def _import(module: str) -> str | None:
     try:
         importlib.import_module(module)
-    except BaseException as error:  # noqa: BLE001 - whatever ends an import ends the start of the function
+    except BaseException as error:  # noqa: BLE001 - whatever ends an import would also keep the function from starting
         # Frames of this file and of the import system don't help to find the line.
         frames = [
             frame

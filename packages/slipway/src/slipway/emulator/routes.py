@@ -23,7 +23,7 @@ from slipway.paths import ROOT, read_json
 KEPT_PATHS = frozenset({"/health"})
 """Paths that the emulator answers itself, whatever the `Host`: they are called at the API, never at the edge."""
 
-TOKEN = "$TOKEN"  # noqa: S105  # nosec B105  # the name of a variable of the shell, no token
+TOKEN = "$TOKEN"  # noqa: S105  # nosec B105  # the name of a shell variable, not a token
 """Shell variable with the token, if no command prints one."""
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")

@@ -223,7 +223,7 @@ class Emulator:
 
     @property
     def faults_file(self) -> Path:
-        """File that says which requests of functions fail (`slipway.emulator.extensions.faults`)."""
+        """File that specifies which requests of functions fail (`slipway.emulator.extensions.faults`)."""
         return self.folder / "faults.json"
 
     @property
@@ -242,7 +242,7 @@ class Emulator:
         """Lock this account against other commands during the block.
 
         Args:
-            seconds: How long to wait for another command. Default: not at all.
+            seconds: Maximum time to wait for another command. Default: don't wait.
 
         Raises:
             RehearsalError: Another command holds it.

@@ -57,7 +57,7 @@ def session_of(settings: Settings, environment: Environment, profile: str | None
             machine.
     """
     if profile is not None:
-        import boto3  # noqa: PLC0415  # for AWS alone
+        import boto3  # noqa: PLC0415  # only needed on AWS
         from botocore.exceptions import ProfileNotFound  # noqa: PLC0415
 
         try:
@@ -71,7 +71,7 @@ def session_of(settings: Settings, environment: Environment, profile: str | None
                 f"{environment.account}; pass its profile"
             )
         return session
-    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # an extra of its own
+    from slipway.emulator.environment import LocalEnvironment  # noqa: PLC0415  # needs its own extra
 
     emulator = LocalEnvironment(environment, settings.pipeline).emulator
     if emulator.pid is None:

@@ -17,7 +17,7 @@ from slipway.assembly.nested import NESTED_STACK
 from slipway.settings.shifts import Shift
 
 EXPERIMENT_SECONDS = 5
-"""How long an experiment of AWS FIS takes here."""
+"""Duration of an AWS FIS experiment here, seconds."""
 _FAULT_EXTENSION = "{{resolve:ssm:/aws/service/fis/"
 
 Template = dict[str, Any]
@@ -475,7 +475,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApiGateway::RestApi, AWS::ApiGatewayV2::Api host names",
-        stand_in="`make rehearse`: a proxy routes AWS's names to the account, and signs signed requests again for it",
+        stand_in="`make rehearse`: a proxy routes AWS's names to the account, and re-signs signed requests for it",
         unproven="that the caller's own signature is accepted, DNS, certificates",
         applies=of_type("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api"),
     ),
@@ -572,15 +572,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::KMS::Key under tables, buckets, queues, topics, secrets and variables",
-        stand_in="KMS is called in the caller's name at each request, whereas AWS caches a data key for minutes; "
-        "what is "
-        "stored is plain",
+        stand_in="KMS is called on the caller's behalf at each request, whereas AWS caches a data key for minutes; "
+        "stored data is not encrypted",
         unproven="that data at rest is encrypted",
         applies=of_type("AWS::KMS::Key"),
     ),
     Substitution(
         subject="AWS::Lambda::Function TracingConfig",
-        stand_in="Lambda's own segment of each invocation, written in the role's name",
+        stand_in="Lambda's own segment of each invocation, written under the function's role",
         unproven="the subsegments that a function sends to the daemon, sampling",
         applies=_having("AWS::Lambda::Function", "Properties", "TracingConfig"),
     ),
@@ -653,7 +652,7 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
     ),
     Substitution(
         subject="AWS::ApiGateway::RequestValidator",
-        stand_in="stored; the handler validates alone",
+        stand_in="stored; only the handler validates",
         unproven="refusal at the gateway",
         applies=of_type("AWS::ApiGateway::RequestValidator"),
     ),
@@ -704,13 +703,14 @@ SUBSTITUTIONS: tuple[Substitution, ...] = (
         subject="AWS::FIS::ExperimentTemplate",
         stand_in=f"an emulated FIS: roles, stop conditions, targets and shares as configured, for {EXPERIMENT_SECONDS} "
         "seconds instead of minutes",
-        unproven="that FIS takes the template, and stops within seconds of an alarm",
+        unproven="that FIS accepts the template, and stops within seconds of an alarm",
         applies=of_type("AWS::FIS::ExperimentTemplate"),
         change=_shorten_experiment,
     ),
     Substitution(
         subject="AWS::Lambda::Function Layers of AWS FIS",
-        stand_in="nothing: the emulated FIS meets the invocations itself, as the function's role may read the faults",
+        stand_in="nothing: the emulated FIS itself delays or fails invocations, if the function's role may read the "
+        "faults",
         unproven="the extension: that it loads, how fast it notices a fault, what it adds to each invocation",
         applies=_has_fault_extension,
         change=_without_fault_extension,

@@ -66,7 +66,7 @@ class Entry(_Model):
     """One action or practice of a checklist, answered."""
 
     name: _Text
-    """AWS's name of it."""
+    """AWS's name for it."""
     weight: _Text
     """AWS's own level, such as required or recommended."""
     answer: ChecklistAnswer = Field(strict=False)

@@ -55,7 +55,7 @@ class StageFindings:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it."""
+    """Everything that the page shows."""
 
     parts: tuple[Part, ...]
     synthesised: datetime | None

@@ -85,5 +85,5 @@ def verdict(rows: Iterable[Ended], *, strict: bool) -> str:
     words = f"gates RED: {', '.join(stopping)}" if stopping else "gates green"
     if not open_:
         return words
-    ends = "which the pipeline does not let pass" if strict else "which the pipeline would not let pass"
+    ends = "which stops the pipeline" if strict else "which would stop the pipeline"
     return f"{words}; not done, {ends}: {', '.join(open_)}"

@@ -75,5 +75,5 @@ def _run(
         outcome = step.run(context)
     except SupplyError as error:
         # The cause is local, not the network: this always stops the change.
-        outcome = Outcome.of([Finding(step.name, "broken", str(error))], "did not look")
+        outcome = Outcome.of([Finding(step.name, "broken", str(error))], "could not run")
     return Ended(step=step, outcome=outcome, seconds=time.perf_counter() - started)

@@ -215,7 +215,7 @@ def _readable(value: Any) -> Any:
 
 def only_aws() -> OwnPack:
     """Return the pack of rules on AWS behaviour (`docs/rules.md`)."""
-    from slipway.rules.aws.pack import OnlyAwsRules  # noqa: PLC0415 - who asks other packs needs none of it
+    from slipway.rules.aws.pack import OnlyAwsRules  # noqa: PLC0415 - other packs don't need it
 
     pack = OnlyAwsRules()
     if pack.name != AWS_PACK:

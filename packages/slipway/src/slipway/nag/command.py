@@ -46,7 +46,7 @@ def nag(
 
 
 def rules(assembly: Assembly = Path("cdk.out"), *, json_file: JsonOption = None, sarif_file: SarifFile = None) -> None:
-    """Run the rules on AWS behaviour on an assembly of a CDK app in any language.
+    """Check an assembly of a CDK app in any language for mistakes that otherwise only a deployment shows.
 
     Exit code: 0 without findings, 1 with findings, 2 if the assembly cannot be evaluated.
     """

@@ -61,7 +61,7 @@ class _Templates:
 
     @property
     def app_construct(self) -> IConstruct:
-        raise NotImplementedError("these checks are of templates alone")
+        raise NotImplementedError("these checks only read templates, not the app")
 
 
 def check(templates: Sequence[CheckedTemplate]) -> dict[str, Any]:

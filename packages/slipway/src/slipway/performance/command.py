@@ -1,4 +1,4 @@
-"""Load the services of a test environment, and judge their answers: `slipway perform --env staging --service NAME`.
+"""Load a test environment's services, and check latency and errors: `slipway perform --env staging --service NAME`.
 
 This is a step of the pipeline after the tests of an environment that sets `performance`. It runs the scenarios in
 `services/<name>/tests/performance/locustfile.py` at the rate of the configured `traffic`, with the credentials of the
@@ -98,7 +98,7 @@ def perform(
     seconds: Annotated[int | None, typer.Option(min=1, help="Default: `performance.seconds`.")] = None,
     rate: Annotated[float | None, typer.Option(min=0.1, help="Tasks per second. Default: from `traffic`.")] = None,
 ) -> None:
-    """Load the services of a test environment, one after the other, and judge their answers.
+    """Load the services of a test environment, one after the other, and check their latency and errors.
 
     Exit code: 0 if all stay within their limits, 1 if one does not or could not be loaded, 2 if the environment is not
     for tests.

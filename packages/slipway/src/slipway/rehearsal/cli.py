@@ -407,7 +407,7 @@ def permissions(
     ] = None,
     json_file: JsonOption = None,
 ) -> None:
-    """Remove each permission of each function: a test must fail."""
+    """Remove each permission of each function in turn, and check that a test fails."""
     # Imported here because only this command needs pytest.
     from slipway.permissions import run as verb  # noqa: PLC0415
 

@@ -457,7 +457,7 @@ def drill(
     service: ServiceOption = None,
     fault: Annotated[list[str] | None, typer.Option("--fault", help="Only this one; may be repeated.")] = None,
 ) -> None:
-    """Play every fault, and check that each ends as it must."""
+    """Play every fault, and check that each ends as expected."""
     console = _console()
     settings = config.load()
     services = services_of(settings.environments[0], service) if service else ()

@@ -125,7 +125,7 @@ def resilience(
     ] = None,
     fault: Annotated[list[str] | None, typer.Option(help="Fault; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Break services' dependencies on this machine, and check that they degrade as they promise.
+    """Break services' dependencies on this machine, and check that the services degrade as promised.
 
     Exit code: 0 if every service keeps its promises and recovers, 1 if one does not, 2 for an unknown fault.
     """

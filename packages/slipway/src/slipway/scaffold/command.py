@@ -43,7 +43,7 @@ def init(
         ),
     ] = None,
 ) -> None:
-    """Write a new app around the tool: its configuration, its services, its first commit."""
+    """Create a new app that uses the tool: its configuration, its services, its first commit."""
     accounts = dict(_account(text) for text in account or ())
     target = folder or Path(name)
     create(target, name=name, services=service or (), accounts=accounts)

@@ -1,4 +1,4 @@
-"""Refuse a change of the pipeline while an execution deploys: `slipway in-flight`.
+"""Fail if a commit changes the pipeline while an execution is deploying: `slipway in-flight`.
 
 When the pipeline is changed, CodePipeline cancels running executions without rolling back
 (https://docs.aws.amazon.com/codepipeline/latest/userguide/execution-modes.html): an environment would be left half
@@ -109,5 +109,5 @@ def check(
 
 
 def in_flight() -> None:
-    """Refuse a change of the pipeline while another execution deploys."""
+    """Fail if this commit changes the pipeline while another execution is deploying."""
     Console(soft_wrap=True).print(check(config.load()), markup=False, highlight=False)

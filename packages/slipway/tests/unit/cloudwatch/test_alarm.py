@@ -78,24 +78,33 @@ def test_alarm_has_a_name_for_messages() -> None:
         ({"Period": "soon"}, "errors: Period = 'soon': input should be a valid integer"),
         ({"EvaluationPeriods": 0}, "errors: EvaluationPeriods = 0: input should be greater than or equal to 1"),
         ({"Nonsense": 1}, "errors: Nonsense is not a supported property"),
-        ({"Period": 45}, "errors: Period = 45: is 10, 20, 30, or a multiple of 60"),
+        ({"Period": 45}, "errors: Period = 45: must be 10, 20, 30, or a multiple of 60"),
         ({"EvaluationPeriods": 1441}, "errors: EvaluationPeriods = 1441 of 60 s are longer than 1 d"),
         ({"Period": 86_400, "EvaluationPeriods": 8}, "errors: EvaluationPeriods = 8 of 86400 s are longer than 7 d"),
         ({"DatapointsToAlarm": 2}, "errors: DatapointsToAlarm = 2 is more than EvaluationPeriods = 1"),
-        ({"ComparisonOperator": "Equals"}, "errors: ComparisonOperator = 'Equals': is one of GreaterThanOrEqualTo"),
+        (
+            {"ComparisonOperator": "Equals"},
+            "errors: ComparisonOperator = 'Equals': must be one of GreaterThanOrEqualTo",
+        ),
         (
             {"ComparisonOperator": "GreaterThanUpperThreshold"},
             "errors: GreaterThanUpperThreshold is for anomaly detection, which is not evaluated here",
         ),
         ({"ThresholdMetricId": "ad1"}, "is for anomaly detection"),
-        ({"TreatMissingData": "maybe"}, "errors: TreatMissingData = 'maybe': is one of missing, ignore, breaching,"),
-        ({"Statistic": "p99"}, "errors: Statistic = 'p99': is one of SampleCount"),
-        ({"Statistic": "Median"}, "errors: Statistic = 'Median': is one of"),
+        (
+            {"TreatMissingData": "maybe"},
+            "errors: TreatMissingData = 'maybe': must be one of missing, ignore, breaching,",
+        ),
+        ({"Statistic": "p99"}, "errors: Statistic = 'p99': must be one of SampleCount"),
+        ({"Statistic": "Median"}, "errors: Statistic = 'Median': must be one of"),
         ({"ExtendedStatistic": "p99"}, "errors: one of Statistic and ExtendedStatistic is required"),
         ({"EvaluateLowSampleCountPercentile": "ignore"}, "EvaluateLowSampleCountPercentile is only for percentiles"),
         ({"EvaluationWindow": {"WallClockWindow": {}}}, "only SlidingWindow is evaluated here"),
         ({"EvaluationCriteria": {}}, "EvaluationCriteria and EvaluationInterval are not evaluated here"),
-        ({"Metrics": []}, "errors: MetricName, Namespace, Dimensions, Period, Statistic beside Metrics"),
+        (
+            {"Metrics": []},
+            "errors: MetricName, Namespace, Dimensions, Period, Statistic cannot be combined with Metrics",
+        ),
     ],
 )
 def test_refused_or_unsupported_alarm_is_one_line(changes: dict[str, Any], message: str) -> None:
@@ -119,7 +128,7 @@ def test_missing_property_is_named(key: str) -> None:
         ({"ExtendedStatistic": "p101"}, "ExtendedStatistic: 'p101': percentages are from 0 to 100"),
         (
             {"ExtendedStatistic": "p99", "EvaluateLowSampleCountPercentile": "sometimes"},
-            "EvaluateLowSampleCountPercentile = 'sometimes': is evaluate or ignore",
+            "EvaluateLowSampleCountPercentile = 'sometimes': must be evaluate or ignore",
         ),
     ],
 )

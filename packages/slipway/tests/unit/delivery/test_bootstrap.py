@@ -129,7 +129,9 @@ def test_policies_that_aws_refuses_are_not_written(tmp_path: Path) -> None:
     environments = tuple(dev.model_copy(update={"name": name}) for name in names)
     pipeline = SETTINGS.pipeline.model_copy(update={"environments": tuple(names)})
 
-    with pytest.raises(SlipwayError, match=r"the policy slipway-\S+ has \d+,\d+ characters, and AWS takes 6,144; give"):
+    with pytest.raises(
+        SlipwayError, match=r"the policy slipway-\S+ has \d+,\d+ characters, and AWS accepts 6,144; give"
+    ):
         commands.write(Settings(pipeline=pipeline, environments=environments), tmp_path)
 
     assert not (tmp_path / dev.account).exists()

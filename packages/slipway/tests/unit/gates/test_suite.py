@@ -105,8 +105,8 @@ def test_every_supply_verb_of_the_makefile_is_a_step() -> None:
     [
         ({"sast": GREEN}, True, "gates green"),
         ({"sast": RED, "sbom": GREEN}, False, "gates RED: sast"),
-        ({"audit": OPEN}, False, "gates green; not done, which the pipeline would not let pass: audit"),
-        ({"audit": OPEN}, True, "gates RED: audit; not done, which the pipeline does not let pass: audit"),
+        ({"audit": OPEN}, False, "gates green; not done, which would stop the pipeline: audit"),
+        ({"audit": OPEN}, True, "gates RED: audit; not done, which stops the pipeline: audit"),
     ],
 )
 def test_the_verdict_names_blocking_and_undone_steps(outcomes: dict[str, Outcome], strict: bool, words: str) -> None:

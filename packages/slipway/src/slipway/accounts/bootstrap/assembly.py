@@ -148,7 +148,7 @@ def resolve(value: Any, account: Account, region: str) -> str | None:
 def _stacks(assembly: Path) -> Iterator[_Stack]:
     for stack in read_stacks(assembly):
         body = stack_template(stack)
-        # CloudFormation makes the nested stack, and what is in it.
+        # CloudFormation creates the nested stack and its contents.
         nested = {name: stack.template["Resources"][name] for name in nested_stacks(stack.template)}
         yield _Stack(stack.name, BootstrapPlace(*stack.place), {**body, "Resources": {**body["Resources"], **nested}})
 

@@ -81,7 +81,7 @@ def commands(settings: Settings, folder: Path) -> dict[Account, list[Command]]:
 def _commands(account: Account, settings: Settings, folder: Path) -> Iterator[Command]:
     profile = profile_of(account)
     yield Command(
-        "The policies first: the bootstrap names them",
+        "The policies first, because the bootstrap refers to them",
         (
             *("aws", "cloudformation", "deploy"),
             *("--stack-name", policies_stack(settings.pipeline.app)),
@@ -94,7 +94,7 @@ def _commands(account: Account, settings: Settings, folder: Path) -> Iterator[Co
     )
     for region in account.regions:
         yield Command(
-            f"The roles and the bucket by which the pipeline deploys to {region}",
+            f"The roles and the bucket with which the pipeline deploys to {region}",
             (*bootstrap(account, region, settings), "--profile", profile),
         )
 

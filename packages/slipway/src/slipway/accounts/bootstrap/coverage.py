@@ -58,7 +58,7 @@ _BEYOND_SCHEMA: Mapping[str, Sequence[str]] = {
     "AWS::CodePipeline::Pipeline": ("codeconnections:PassConnection",),
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
     "AWS::SecretsManager::Secret": ("kms:Decrypt", "kms:GenerateDataKey"),
-    # Application Auto Scaling calls these in the caller's name before it accepts a target or a policy:
+    # Application Auto Scaling calls these on the caller's behalf before it accepts a target or a policy:
     # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html
     "AWS::ApplicationAutoScaling::ScalableTarget": ("dynamodb:DescribeTable", "dynamodb:UpdateTable"),
     "AWS::ApplicationAutoScaling::ScalingPolicy": (
@@ -283,7 +283,7 @@ def _calls_for_layers(resource: NamedResource, account: Account) -> Iterator[tup
         if (found := _PARAMETER.match(str(layer))) is not None:
             region = _region(resource, account)
             yield "ssm:GetParameters", f"arn:{account.partition}:ssm:{region}::parameter{found[1]}"
-            # The parameter's last part but one is the layer's name, in capitals.
+            # The second-to-last part of the parameter's name is the layer's name, in capitals.
             name = found[1].split("/")[-2].lower()
             yield "lambda:GetLayerVersion", f"arn:{account.partition}:lambda:{region}:123456789012:layer:{name}:1"
 

@@ -44,13 +44,13 @@ https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 """
 
 MAX_TEMPLATE_BYTES = 51_200
-"""Of a template that comes from a file, as the printed commands pass it.
+"""Maximum size of a template that is passed as a file, as in the printed commands.
 
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/cloudformation-limits.html
 """
 
 MAX_ATTACHED = 10
-"""Managed policies per role, by the same page; the quota can be raised, which should not be necessary."""
+"""Maximum number of managed policies per role, from the IAM page; the quota can be raised, but needn't be."""
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
@@ -108,18 +108,18 @@ def policies(account: Account, settings: Settings) -> tuple[BoundedPolicy, ...]:
 
 
 def check_sizes(account: Account, settings: Settings) -> None:
-    """Check that AWS takes the policies of an account.
+    """Check that AWS accepts the policies of an account.
 
     Raises:
-        SlipwayError: One is too large, or their template is.
+        SlipwayError: A policy is too large, or the template of all policies is.
     """
     found = [(f"the policy {each.name}", each.characters, MAX_CHARACTERS) for each in policies(account, settings)]
     found.append(("the template of the policies", len(template(account, settings).encode()), MAX_TEMPLATE_BYTES))
     for what, size, limit in found:
         if size > limit:
             raise SlipwayError(
-                f"{account.label} {account.account}: {what} has {size:,} characters, and AWS takes {limit:,}; give "
-                "environments accounts of their own, or shorter names"
+                f"{account.label} {account.account}: {what} has {size:,} characters, and AWS accepts {limit:,}; give "
+                "the environments separate accounts, or shorter names"
             )
 
 

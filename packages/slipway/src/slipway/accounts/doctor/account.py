@@ -34,7 +34,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
 """
 
 BOOTSTRAP_VERSION = 6
-"""The oldest bootstrap stack that modern assets can be published with; an assembly may ask for a newer one."""
+"""The oldest bootstrap version with which modern assets can be published; an assembly may require a newer one."""
 
 _CLIENT = Config(connect_timeout=5, read_timeout=15, retries={"total_max_attempts": 2})
 
@@ -54,7 +54,7 @@ def open_session(profile: str | None = None) -> boto3.Session:
         profile: Name of an AWS profile. Default: the usual chain of credentials.
 
     Raises:
-        ProfileNotFound: There is no such profile.
+        ProfileNotFound: The profile does not exist.
     """
     core = botocore.session.Session()
     core.set_default_client_config(_CLIENT)
@@ -67,13 +67,13 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
     Args:
         settings: All of `config/`.
         sessions: Sessions, one per account; a session without credentials is skipped.
-        assembly: The last assembly, which tells what quotas the stacks need; it may be missing.
+        assembly: The last assembly, which shows what quotas the stacks need; it may be missing.
     """
     known = {account.account: account for account in accounts(settings)}
     present: dict[str, boto3.Session] = {}
     for session in sessions:
         try:
-            # A build's credentials are asked of an address, which may not answer.
+            # A build gets its credentials from an address, which may not answer.
             if session.get_credentials() is None:
                 continue
             caller = session.client("sts", region_name=settings.pipeline.region).get_caller_identity()

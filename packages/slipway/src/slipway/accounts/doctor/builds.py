@@ -41,11 +41,11 @@ def check_builds(account: Account, settings: Settings, session: boto3.Session, a
                 f"builds of {compute_type.size}",
                 "the quota of this compute type is unknown; add it to slipway.settings.quotas",
             )
-            yield CheckResult(account.label, name, CheckStatus.UNCHECKED, why, "add its code")
+            yield CheckResult(account.label, name, CheckStatus.UNCHECKED, why, "add its quota code there")
             continue
         value = int(client.get_service_quota(ServiceCode="codebuild", QuotaCode=quota.code)["Quota"]["Value"])
-        needs = f"{value}; an execution starts {builds.of_one_execution}, executions that follow each other "
-        needs += f"{builds.of_all} at once"
+        needs = f"{value}; one execution starts {builds.of_one_execution} at once, and executions that overlap "
+        needs += f"{builds.of_all}"
         ask = f"request {builds.of_all} (Service Quotas, codebuild, {quota.code})"
         if value < builds.of_one_execution:
             yield CheckResult(account.label, quota.name, CheckStatus.WRONG, needs, ask)
@@ -92,7 +92,7 @@ def check_rollbacks(
         found = f"the artifacts of its last good execution expire in {left.days} days"
         deliver = "deliver to it again (a release of the same commit is enough), or raise artifact_days"
         if left <= timedelta():
-            gone = "the artifacts of its last good execution have expired: there is nothing to go back to"
+            gone = "the artifacts of its last good execution have expired: there is nothing to roll back to"
             yield CheckResult(account.label, check, CheckStatus.WRONG, gone, deliver)
         elif left < _SOON:
             yield CheckResult(account.label, check, CheckStatus.WARNING, found, deliver)

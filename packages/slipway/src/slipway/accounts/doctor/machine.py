@@ -71,7 +71,7 @@ def _examples(settings: Settings) -> Iterator[CheckResult]:
             "configuration",
             "accounts",
             CheckStatus.WARNING,
-            f"{', '.join(examples)} are the examples of a fresh clone",
+            f"{', '.join(examples)} are the examples from a fresh clone",
             "put your own account ids into config/*.toml",
         )
     source = settings.pipeline.source
@@ -80,7 +80,7 @@ def _examples(settings: Settings) -> Iterator[CheckResult]:
             "configuration",
             "connection",
             CheckStatus.WARNING,
-            "the connection is the example of a fresh clone",
+            "the connection is the example from a fresh clone",
             "create one (Developer Tools, Connections) and put its ARN into config/pipeline.toml",
         )
 
@@ -95,7 +95,7 @@ def _connection_place(settings: Settings) -> Iterator[CheckResult]:
             "configuration",
             "connection's place",
             CheckStatus.WRONG,
-            f"the connection is of {account} in {region}, the pipeline of {settings.pipeline.account} in "
+            f"the connection is in {account}, {region}, but the pipeline in {settings.pipeline.account}, "
             f"{settings.pipeline.region}",
             "create the connection in the pipeline's account and region",
         )

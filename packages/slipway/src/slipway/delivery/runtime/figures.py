@@ -5,7 +5,7 @@ Lead time, deployment frequency, change failure rate and time to restore
 - An execution is deployed to an environment once: when the last stage of it succeeds, or the first of them fails.
 - It is a failed change once: a stage of the environment failed, was stopped or was canceled, or the environment was
   rolled back from it. If CodeDeploy rolls a function back, the stage fails, so CodeDeploy's event does not count again;
-  it only tells earlier when the environment broke.
+  it only shows earlier that the environment is broken.
 - Lead time runs from the commit to the success of the last stage.
 - Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
   deployment of its own.

@@ -31,7 +31,7 @@ class ApiRefusalError(Exception):
 
 
 _resources: dict[str, Callable[[str, str, bytes], str]] = {}
-"""Service → what gives the ARN of a request by its method, its path and its body."""
+"""Service → function that returns the ARN of a request, from its method, path and body."""
 
 
 def add(
@@ -64,13 +64,13 @@ def add(
 def serve(
     service: str, handle: Handler, *, target: str = "", resource: Callable[[str, str, bytes], str] | None = None
 ) -> None:
-    """Serve an API by a handler of its own.
+    """Serve an API with its own handler.
 
     Args:
         service: Its name in signatures and in IAM.
         handle: Answers a request, given its method, path, headers, body and query.
-        target: What `X-Amz-Target` begins with; empty for an API of paths.
-        resource: Gives the ARN that IAM is asked about, by method, path and body. Default: `*`.
+        target: Prefix of `X-Amz-Target`; empty for an API with paths.
+        resource: Returns the ARN to authorise for a request, from its method, path and body. Default: `*`.
     """
     router.SERVICE_PATTERNS[service] = {"target_prefixes": [target] if target else []}
     app.SERVICE_HANDLERS[service] = handle

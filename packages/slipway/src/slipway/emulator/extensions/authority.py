@@ -1,4 +1,4 @@
-"""Authorise actions of AWS's services in a role's name with IAM, and record refusals.
+"""Authorise actions that AWS's services take on behalf of a role with IAM, and record refusals.
 
 The evaluation is the emulator's own. A refusal becomes an event of the account's CloudTrail, as on AWS, where the role
 is the event's identity and the service its `invokedBy`: `LookupEvents` shows it. AWS's own `LookupEvents` only shows
@@ -40,7 +40,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Actor:
-    """A service that acts in a role's name.
+    """A service that acts on behalf of a role.
 
     Attributes:
         role: ARN of the role.

@@ -1,4 +1,4 @@
-"""Send a function's failed events to its destination or dead letters, in the name of the function's role."""
+"""Send a function's failed events to its destination or dead letters, on behalf of the function's role."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""AWS FIS, as far as it makes functions late or fail: templates by CloudFormation, experiments by its API.
+"""AWS FIS, as far as it delays and fails functions: templates through CloudFormation, experiments through its API.
 
-What FIS writes into its bucket for the functions' extension is not documented, so nothing is written here; IAM is asked
-whether FIS's role may write it and the function's may read it. An experiment ends with its time, with a stop condition
-that is in alarm, or when it is asked to (https://docs.aws.amazon.com/fis/latest/userguide/stop-conditions.html). Each
-is looked at when a function is invoked or the experiment is asked for.
+What FIS writes into its bucket for the functions' extension is not documented, so nothing is written here; IAM decides
+whether FIS's role may write there and the function's may read. An experiment ends when its time is up, when a stop
+condition is in alarm (https://docs.aws.amazon.com/fis/latest/userguide/stop-conditions.html), or on request. Time and
+stop conditions are checked whenever a function is invoked or the experiment is requested from the API.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _lock = threading.Lock()
 
 @dataclass
 class _Experiment:
-    """One experiment; the template is what it was at the start."""
+    """One experiment, with the template as it was at the start."""
 
     name: str
     template_name: str
@@ -51,7 +51,7 @@ class _Experiment:
     reason: str = "Experiment is running."
     ended: float | None = None
     met: Counter[str] = field(default_factory=Counter)
-    """Action and function → invocations that it could have met."""
+    """Action and function → number of invocations that the action could have affected."""
 
     def end(self, status: str, reason: str) -> None:
         if self.status == UNDER_WAY:
@@ -73,7 +73,7 @@ class _Experiment:
         return list(self.template["Targets"][name]["ResourceArns"])
 
     def plain(self) -> dict[str, Any]:
-        """Return it as the API does."""
+        """Return the experiment in the API's format."""
         state = {"status": self.status, "reason": self.reason}
         return {
             "id": self.name,
@@ -132,7 +132,7 @@ def _find(name: str) -> _Experiment:
 
 def _start(request: Mapping[str, Any]) -> dict[str, Any]:
     name = str(request.get("experimentTemplateId", ""))
-    # As it is now: an update of the template changes no experiment.
+    # A copy: an update of the template does not change its experiments.
     template = json.loads(json.dumps(_find_template(name)))
     experiment = _Experiment(f"EXP{secrets.token_hex(8)}", name, template)
     _experiments[experiment.name] = experiment
@@ -148,7 +148,7 @@ def _start(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unreachable(role: str, function: str, name: str) -> str | None:
-    """Return why FIS cannot put faults into a function; None if it can."""
+    """Return why FIS cannot inject faults into a function; None if it can."""
     fis = Actor(role, "fis", PRINCIPAL)
     if (refusal := fis.first_refusal(("tag:GetResources", "*"), ("lambda:GetFunction", function))) is not None:
         return refusal.message
@@ -187,7 +187,7 @@ async def _handle(method: str, path: str, _headers: Any, body: bytes, _query: An
 
 
 def _resource(method: str, path: str, body: bytes) -> str:
-    """Return what IAM is asked about: a template to be started, or an experiment.
+    """Return the ARN that IAM has to authorise: of a template to be started, or of an experiment.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_fis.html
     """
@@ -207,7 +207,7 @@ def _location(config: Record) -> str | None:
 
 
 def _faults(config: Record) -> Iterator[Mapping[str, Any]]:
-    """Yield each action that meets an invocation of a function."""
+    """Yield each action that affects an invocation of a function."""
     location = _location(config)
     if location is None:
         return
@@ -250,7 +250,7 @@ def _execute(original: Callable[..., Any], func: Record, event: Any, request_id:
 
 
 def _failed(config: Record, request_id: str, log: str) -> Record:
-    # The emulator counts the errors of direct invocations alone.
+    # The emulator itself only counts the errors of direct invocations.
     lambda_svc._emit_lambda_metrics(config["FunctionName"], duration_ms=0.0, error=True, throttle=False)
     said = {"errorType": "AwsFisFault", "errorMessage": f"RequestId: {request_id} Error: {INJECTED}"}
     return {"error": True, "body": said, "log": log}
@@ -275,7 +275,7 @@ def _delete(_physical_id: str, _props: Any) -> None:
 
 
 def install() -> None:
-    """Make the emulator serve the API, and its functions meet the faults.
+    """Make the emulator serve the API, and inject the faults into its functions.
 
     Raises:
         UnknownEmulatorError: It is another version of the emulator, which may have FIS itself.

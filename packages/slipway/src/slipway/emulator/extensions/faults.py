@@ -1,4 +1,4 @@
-"""Faults at the edge of an emulated account: functions' calls to AWS fail or are slow, as a file says.
+"""Faults at the edge of an emulated account: functions' calls to AWS fail or are slow, as a file specifies.
 
 Requests of people and tests are not affected: a function is recognised by the key of its role's session. AWS's errors:
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html and

@@ -1,4 +1,4 @@
-"""Lambda's actions in the name of a function's role, and the limits of a function."""
+"""Lambda's actions on behalf of a function's role, and the limits of a function."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Check KMS permissions in the caller's name for resources encrypted with a customer's key.
+"""Check the caller's KMS permissions for resources encrypted with a customer's key.
 
 Reading or writing data encrypted with a key of the account requires permissions for the key too: the service calls KMS
 with the caller's credentials (https://docs.aws.amazon.com/kms/latest/developerguide/service-integration.html). AWS's
@@ -29,7 +29,7 @@ _TABLE_ACTIONS = (
 
 NEEDED: Mapping[str, tuple[str, ...]] = {
     # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/encryption.usagenotes.html: the table's key is
-    # decrypted in the caller's name, for reading and for writing.
+    # decrypted on the caller's behalf, for reading and for writing.
     **{f"dynamodb:{action}": (DECRYPT,) for action in _TABLE_ACTIONS},
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-key-management.html
     "sqs:SendMessage": (DATA_KEY, DECRYPT),
@@ -43,7 +43,7 @@ NEEDED: Mapping[str, tuple[str, ...]] = {
     "secretsmanager:GetSecretValue": (DECRYPT,),
     "secretsmanager:PutSecretValue": (DATA_KEY, DECRYPT),
 }
-"""Action → the KMS actions that it needs in the caller's name."""
+"""Action → the KMS actions that its caller needs."""
 
 _MESSAGES = {
     # https://docs.aws.amazon.com/secretsmanager/latest/userguide/troubleshoot.html
@@ -142,7 +142,7 @@ def _enforce(  # noqa: PLR0917  # as the emulator calls it
 
 
 def _refused_key(access_key_id: str, action: str, key: str, region: str, *, via: str) -> Refusal | None:
-    """Return the refusal of a KMS call in the caller's name. The caller must already be known."""
+    """Return the refusal of a KMS call on the caller's behalf. The caller must already be known."""
     principal = iam_evaluator.resolve_principal(access_key_id or "", get_account_id())
     if isinstance(principal, iam_evaluator.AuthError) or principal.policies is None:
         return None

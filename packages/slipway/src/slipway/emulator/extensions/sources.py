@@ -1,4 +1,4 @@
-"""Event source mappings: read queues and streams in the role's name, in batches, with the configured failure handling.
+"""Event source mappings: read queues and streams under the function's role, in batches, with the configured retries.
 
 Queues: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html. Streams:
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html and

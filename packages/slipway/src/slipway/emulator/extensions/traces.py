@@ -1,4 +1,4 @@
-"""X-Ray segments that Lambda writes: one per traced invocation, in the role's name.
+"""X-Ray segments that Lambda writes: one per traced invocation, under the function's role.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html. The subsegments that a function's SDK sends to the
 daemon in its environment aren't kept: there is no daemon.
