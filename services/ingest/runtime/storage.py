@@ -103,7 +103,7 @@ class DynamoDBRecords:
         """Set a pending record's final status, once.
 
         Returns:
-            Its status now: what it was before, where it was not pending any more; `failed` if it was deleted.
+            Its status now: unchanged if it was no longer pending; `failed` if it was deleted.
         """
         values = {":status": status.value, ":at": at, ":job": job, ":pending": RecordStatus.PENDING.value}
         setting = "SET #status = :status, completed_at = :at, #job = :job"

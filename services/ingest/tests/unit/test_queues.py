@@ -288,7 +288,9 @@ def test_a_message_over_anothers_records_changes_nothing(service: Service) -> No
     job_id, _ = planned(service, 1)
     theirs = service.records.create("somebody else", "x")
     service.work([BatchMessage(job_id, 0, [theirs.id]).text()])
-    assert [reason for _, reason in service.dead_letters.sent] == ["a record belongs to a different caller than its job"]
+    assert [reason for _, reason in service.dead_letters.sent] == [
+        "a record belongs to a different caller than its job"
+    ]
     assert service.record(theirs.id).status is RecordStatus.PENDING
 
 
