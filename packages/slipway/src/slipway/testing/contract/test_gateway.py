@@ -30,7 +30,7 @@ def test_a_usage_plan_is_as_configured(deployment: DeployedTemplates, settings: 
 
 
 @pytest.mark.requirement(
-    "ingest: the stage cache", "ingest: a stage cache that caches nothing, or gives one record for another"
+    "ingest: the stage cache", "ingest: a stage cache that caches nothing, or returns one record for another"
 )
 def test_what_a_stage_caches_is_encrypted_and_as_old_as_configured(
     deployment: DeployedTemplates, settings: Any
