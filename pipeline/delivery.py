@@ -52,7 +52,7 @@ class PipelineStack(DeliveryStack):
         self.finish([self._deliver(together, waves) for together in settings.turns])
 
     def _deliver(self, together: Sequence[Environment], waves: Sequence[Wave]) -> Delivered:
-        """Return the stages of an environment, and of those deployed beside it.
+        """Return the stages of an environment and of those deployed alongside it.
 
         Approval if configured, the foundation, then the services wave by wave.
         """

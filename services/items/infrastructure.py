@@ -152,7 +152,7 @@ class Items(Service[Security, Data, Compute]):
             partition_key="id",
             ttl_attribute="expiration",
             no_backup_because="It stores for a day which requests were answered; restored later, it would contain "
-            "requests that no caller repeats any more.",
+            "requests that callers no longer repeat.",
             stream=False,
         )
         log_bucket = LogBucket(stack, "LogBucket", service=self.name, environment=self.environment)

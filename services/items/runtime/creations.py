@@ -18,8 +18,9 @@ RECORD_SECONDS: Final = 25 * 60 * 60
 class CreationEffects:
     """Executes both actions once per item, however often the stream delivers its creation.
 
-    The object's content follows from the item alone, so writing it twice is writing it once. The message has an id that
-    the FIFO topic accepts once within five minutes; after that the idempotency record prevents a second message.
+    The object's content depends only on the item, so writing it twice has the same effect as writing it once. The
+    message has an id that the FIFO topic accepts once within five minutes; after that the idempotency record prevents a
+    second message.
 
     Args:
         s3: Client of S3.

@@ -30,7 +30,7 @@ WORKER_CHECKS: Final = (
 )
 PUBLIC_CHECKS: Final = (
     PublicCheck(Check("health", http_request("GET", "/health"), well)),
-    PublicCheck(Check("nobody is let in without a token", http_request("GET", "/results"), is_refused(401))),
+    PublicCheck(Check("without a token nobody is admitted", http_request("GET", "/results"), is_refused(401))),
 )
 
 api_handler = before_traffic(API_CHECKS)

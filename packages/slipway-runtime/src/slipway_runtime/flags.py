@@ -6,9 +6,9 @@
 The flags are in the service's table of `config/<environment>.toml` and come here through AppConfig, read with
 Powertools (https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/). What was read is kept for
 `FLAGS_MAX_AGE_SECONDS`. If AppConfig doesn't answer, the last values read still apply; if nothing was read yet, every
-flag is off. AppConfig is asked again after ten seconds.
+flag is off. AppConfig is queried again after ten seconds.
 
-Powertools' module and its client are imported when the first flag is asked for, so a service without flags doesn't pay
+Powertools' module and its client are imported when the first flag is read, so a service without flags doesn't pay
 for them. Where the environment names no application, such as in a service without flags, nothing is imported at all.
 """
 
@@ -23,7 +23,7 @@ from slipway_runtime.flag_names import APPLICATION, ENVIRONMENT_NAME, MAX_AGE, P
 from slipway_runtime.telemetry import error_name, logger
 
 RETRY_SECONDS: Final = 10.0
-"""Pause before AppConfig is asked again after it didn't answer, seconds."""
+"""Seconds to wait before AppConfig is queried again after it didn't answer."""
 
 
 def is_on(name: str, /, **context: Any) -> bool:

@@ -53,7 +53,7 @@ class PublicCheck(NamedTuple):
     """One request to the public address. It must change nothing, since it is sent for as long as the service exists.
 
     Attributes:
-        check: The request, as a proxy event, and what its answer must be. A contract check can be used as it is.
+        check: The request, as a proxy event, and what its answer must be. A contract check can be used unchanged.
         edge: True if the request is sent to the distribution. Default: to the API itself.
         keyed: True if the request carries the service's API key. Default: False.
     """

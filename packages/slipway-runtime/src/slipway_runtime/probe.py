@@ -23,7 +23,7 @@ class TableProbe:
     Args:
         table: Name of the table.
         key: Name of its primary key, a string.
-        client: Makes the client at the first check. Default: one with short time-outs of its own.
+        client: Makes the client at the first check. Default: one with short time-outs.
     """
 
     def __init__(self, table: str, key: str, *, client: "Callable[[], DynamoDBClient]" = _client) -> None:

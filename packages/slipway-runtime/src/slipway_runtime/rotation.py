@@ -112,7 +112,7 @@ class KeyRotation:
         except (ValueError, KeyError, TypeError):
             raise RotationError("the value does not have the format that the functions read") from None
         if not isinstance(key, str) or not key:
-            raise RotationError("the value holds no key")
+            raise RotationError("the value contains no key")
         return key
 
 

@@ -51,7 +51,7 @@ def flush_metrics() -> None:
 def count_fault() -> None:
     """Count a failure that this version reports itself: a 5xx answer, or a message that it could not handle.
 
-    To Lambda this is not an error, so the alarms of a deployment read this metric beside Lambda's own: `Faults` of the
+    To Lambda this is not an error, so the alarms of a deployment read this metric besides Lambda's own: `Faults` of the
     function's version (slipway.blocks.deployment). It is written immediately and separately, since it has its own
     dimensions. A failure to count is logged, and does not change the answer.
     """

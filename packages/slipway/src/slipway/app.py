@@ -92,7 +92,7 @@ class Delivery:
         """
         app = App(
             outdir=outdir,
-            # The gate runs CDK's template checks itself, beside its packs.
+            # The gate runs CDK's template checks itself, together with its packs.
             builtin_cloud_formation_validation=False,
             context=context(),
             # Not with our own synthesizer: a single instance cannot serve stages in several accounts.

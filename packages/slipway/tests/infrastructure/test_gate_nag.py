@@ -302,7 +302,7 @@ def test_acknowledgement_of_missing_construct_fails_with_its_line(app: App, buck
     (fault,) = judged(app).faults
 
     assert re.fullmatch(r"(\S+/)?infrastructure/test_gate_nag\.py:\d+", fault.place)
-    assert fault.message.endswith("AwsSolutions-S2 suppresses nothing any more; remove it: Only/Bucket")
+    assert fault.message.endswith("AwsSolutions-S2 no longer suppresses anything; remove it: Only/Bucket")
 
 
 @pytest.mark.parametrize("nested", [False, True])
@@ -323,7 +323,7 @@ def test_acknowledgement_on_stage_or_app_covers_everything_below(app: App, neste
 
     assert verdict.findings == ()
     (fault,) = verdict.faults
-    assert fault.message.endswith(f"AwsSolutions-SQS3 suppresses nothing any more; remove it: {stage.node.path}")
+    assert fault.message.endswith(f"AwsSolutions-SQS3 no longer suppresses anything; remove it: {stage.node.path}")
 
 
 NESTED = ("Pipeline", "Pipeline/dev-catalog/Data", "Pipeline/prod-catalog/Data")
@@ -466,7 +466,7 @@ def test_findings_of_our_rules_can_be_acknowledged(app: App) -> None:
     assert not [finding for finding in verdict.findings if finding.pack == "Slipway"]
     assert {one.rule for one in verdict.acknowledgements} == {"Slipway-AlarmActs", "Slipway-AlarmHasRunbook"}
     (fault,) = verdict.faults
-    assert "Slipway-LogGroupKept suppresses nothing any more" in fault.message
+    assert "Slipway-LogGroupKept no longer suppresses anything" in fault.message
 
 
 def test_missing_run_of_our_own_rules_is_reported(app: App, bucket: aws_s3.CfnBucket) -> None:

@@ -140,9 +140,11 @@ def attack(
     env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
     service: Annotated[list[str], typer.Option(help="Service: the name of a folder in services/. May be repeated.")],
     requests: Annotated[
-        int | None, typer.Option(min=10, help="Requests per service. Default: `attack.requests`.")
+        int | None, typer.Option(min=10, help="Requests per service. Default: the environment's `attack.requests`.")
     ] = None,
-    seconds: Annotated[int | None, typer.Option(min=5, help="Seconds per service. Default: `attack.seconds`.")] = None,
+    seconds: Annotated[
+        int | None, typer.Option(min=5, help="Seconds per service. Default: the environment's `attack.seconds`.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the generated requests; change it to send other ones.")] = SEED,
 ) -> None:
     """Attack the services of a test environment from outside, within limits.

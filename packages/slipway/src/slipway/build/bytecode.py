@@ -5,7 +5,7 @@ imports. The compiler is `pyodide` from npm: CPython itself, built for WebAssemb
 of any CPython of the same minor version, as the magic number in each file's header says.
 
 The files are hash-based and unchecked (https://peps.python.org/pep-0552/): a zip's dates say nothing, and sources are
-never edited on Lambda. Equal sources give equal bytes, in whatever order they are compiled.
+never edited on Lambda. Equal sources give equal bytes, whatever the order of compilation.
 """
 
 from __future__ import annotations

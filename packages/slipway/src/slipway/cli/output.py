@@ -12,7 +12,9 @@ STANDARD_OUTPUT: Final = Path("-")
 
 JsonOption = Annotated[
     Path | None,
-    typer.Option("--json", metavar="FILE", help="Write the result as JSON; `-` prints it.", show_default=False),
+    typer.Option(
+        "--json", metavar="FILE", help="Write the result as JSON; `-` prints it. Default: no file.", show_default=False
+    ),
 ]
 
 

@@ -21,7 +21,11 @@ def cost(
     as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables of docs/cost.md instead.")] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=NUMBER", help="Override an assumption; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=NUMBER",
+            help="Override an assumption; may be repeated. Default: those of the price file.",
+        ),
     ] = None,
     prices: Annotated[
         Path,

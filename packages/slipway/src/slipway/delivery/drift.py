@@ -1,4 +1,4 @@
-"""Permissions of the daily drift check in an environment. Its function is beside the pipeline (`observation`)."""
+"""Permissions of the daily drift check in an environment. Its function accompanies the pipeline (`observation`)."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def _check_whole(delivered: Delivered, waves: Sequence[Sequence[str]]) -> None:
 
 @dataclass
 class Delivered:
-    """The stages of an environment and of those beside it, as CDK Pipelines names them after building them."""
+    """The stages of an environment and of those alongside it, as CDK Pipelines names them after building them."""
 
     environments: Sequence[Environment]
     """One environment, or all of one list of `side_by_side`. Their stages carry the name of the first."""
@@ -126,7 +126,7 @@ class DeliveryStack(Stack):
         self._approvers = self._new_approvers()
 
     def approval(self, together: Sequence[Environment]) -> list[ApprovalStep]:
-        """Return the approval configured before an environment and those beside it, or an empty list."""
+        """Return the approval configured before an environment and those alongside it, or an empty list."""
         name, *others = (environment.name for environment in together)
         if self._approvers is None or name not in self.settings.pipeline.approval_before:
             return []
@@ -165,7 +165,7 @@ class DeliveryStack(Stack):
         ]
 
     def bake(self, together: Sequence[Environment]) -> list[BakeStep]:
-        """Return the step that watches the alarms of an environment and of those beside it; empty without a bake."""
+        """Return the step that watches the alarms of an environment and of those alongside it; empty without a bake."""
         alarms = [(each, self._bakes.of(each.name)) for each in together if each.deployment.bake_minutes]
         return [BakeStep(self, handover=self.synth.handover, alarms=alarms)] if alarms else []
 
@@ -214,7 +214,7 @@ class DeliveryStack(Stack):
                 cast("kms.Key", key).apply_removal_policy(RETAIN)
 
     def _stages(self, delivered: Delivered) -> list[str]:
-        """Return every stage that deploys to an environment and those beside it, in order.
+        """Return every stage that deploys to an environment and those alongside it, in order.
 
         Raises:
             ConfigurationError: Side by side they have more actions than a stage takes.

@@ -88,7 +88,8 @@ class StepPlace:
 
     Attributes:
         environment: Its settings.
-        alone: True if no other environment is deployed beside it. Otherwise the names of its steps end with its own.
+        alone: True if no other environment is deployed alongside it. Otherwise the names of its steps end with its
+            name.
     """
 
     environment: Environment
@@ -409,7 +410,7 @@ class ApprovalStep(pipelines.ManualApprovalStep):
 
     Args:
         environment: Name of the environment.
-        others: Names of the environments that are deployed beside it.
+        others: Names of the environments that are deployed alongside it.
         topic: Topic of the people who approve.
         change: What changed, in one paragraph.
         evidence: Address of the page with the evidence.

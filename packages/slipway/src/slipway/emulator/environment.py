@@ -70,7 +70,7 @@ class DeploymentResult:
 
     stages: tuple[EmulatedStage, ...]
     outputs: Outputs
-    """service → output → value, with addresses that answer on this machine; `foundation` beside the services."""
+    """service → output → value, with addresses that answer on this machine; `foundation` besides the services."""
 
 
 class LocalEnvironment:

@@ -33,7 +33,8 @@ def write_evidence(
         Path, typer.Option("--report", show_default="build/report", help="Folder of the gates' reports.")
     ] = REPORT,
     output: Annotated[
-        Path | None, typer.Option("--html", show_default="index.html in it", help="File of the page.")
+        Path | None,
+        typer.Option("--html", show_default="index.html in the folder of --report", help="File of the page."),
     ] = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 even if a gate was not run.")

@@ -91,7 +91,7 @@ class RequirementRow:
 
     @property
     def proofs(self) -> dict[str, list[str]]:
-        """Its tests by what they show."""
+        """Its tests, by the kind of proof."""
         found: dict[str, list[str]] = {}
         for test in self.tests:
             found.setdefault(kind_of(test), []).append(test)

@@ -36,7 +36,9 @@ def fleet(
             help="AWS profile of an environment's account, ENV=PROFILE; may be repeated. Default: the emulator.",
         ),
     ] = None,
-    page: Annotated[Path | None, typer.Option("--page", metavar="FILE", help="Write the table as HTML.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--page", metavar="FILE", help="Write the table as HTML. Default: no file.")
+    ] = None,
     json_file: JsonOption = None,
 ) -> None:
     """Print every service in every environment: versions, last delivery, active alarms, error budgets.

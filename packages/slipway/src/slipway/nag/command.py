@@ -18,7 +18,9 @@ from slipway.nag.terminal import terminal
 _SHOWN_AT: Final = "cdk.json"
 
 Assembly = Annotated[Path, typer.Argument(metavar="[ASSEMBLY]", help="Folder of the assembly, written by `cdk synth`.")]
-SarifFile = Annotated[Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning.")]
+SarifFile = Annotated[
+    Path | None, typer.Option("--sarif", metavar="FILE", help="Write SARIF 2.1.0 for code scanning. Default: no file.")
+]
 
 
 def nag(
@@ -26,7 +28,11 @@ def nag(
     *,
     pack: Annotated[
         list[str] | None,
-        typer.Option("--pack", metavar="NAME", help=f"Pack to run, one of {', '.join(PACKS)}; may be repeated."),
+        typer.Option(
+            "--pack",
+            metavar="NAME",
+            help=f"Pack to run, one of {', '.join(PACKS)}; may be repeated. Default: AwsSolutions.",
+        ),
     ] = None,
     warnings: Annotated[bool, typer.Option("--warnings/--no-warnings", help="Fail on warnings too.")] = True,
     json_file: JsonOption = None,

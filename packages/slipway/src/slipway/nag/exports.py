@@ -149,7 +149,7 @@ def _line(file: str, line: str) -> dict[str, Any]:
 def as_junit(verdict: Verdict) -> str:
     """Return JUnit XML: one suite per stack, with a case for each passing pack and for each finding.
 
-    Acknowledged findings are skipped, with their reason. Errors of the report itself are a suite of its own, with one
+    Acknowledged findings are skipped, with their reason. Errors of the report itself are a separate suite, with one
     passing case without errors; its output contains the warnings.
     """
     root = ET.Element("testsuites", name="cdk-nag gate")

@@ -8,7 +8,7 @@ PACKS = ("AwsSolutions", "Serverless", "NIST.800.53.R5", "HIPAA.Security", "PCI.
 """The available rule packs of cdk-nag."""
 
 OWN_PACK = "Slipway"
-"""Namespace of this project's own rules, beside the packs'."""
+"""Namespace of this project's own rules, alongside the packs'."""
 
 AWS_PACK = "OnlyAws"
 """Namespace of the rules on AWS behaviour."""

@@ -92,7 +92,7 @@ def register(app: App, packs_of: PacksOf, *, own: Sequence[OwnPack] = ()) -> Non
         *(_OwnRules(pack, judgement) for pack in own),
         _TemplateChecks(judgement),
     ]
-    # jsii's own decorator tells Python's type checkers nothing about the interface.
+    # To Python's type checkers, jsii's own decorator reveals nothing about the interface.
     Validations.of(app).add_plugins(*cast("list[IPolicyValidationPlugin]", plugins))
 
 

@@ -311,7 +311,7 @@ def _stale(
     for (at, identifier), paths in places.items():
         yield ReportFault(
             at,
-            f"the acknowledgement of {identifier} suppresses nothing any more; remove it: {', '.join(sorted(paths))}",
+            f"the acknowledgement of {identifier} no longer suppresses anything; remove it: {', '.join(sorted(paths))}",
         )
 
 

@@ -46,7 +46,7 @@ class Budget:
 
 
 class NotDeployedError(LookupError):
-    """A service's alarm on its API's 5xx, by which its metrics are found, does not exist."""
+    """The alarm on the 5xx of a service's API, which leads to the API's metrics, does not exist."""
 
 
 def survey_budgets(

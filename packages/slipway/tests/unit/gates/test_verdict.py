@@ -209,7 +209,7 @@ def test_unused_acknowledgement_fails_with_its_places(assembly: Assembly) -> Non
 
     (fault,) = faults(verdict)
     assert fault == (
-        f"{AT}: the acknowledgement of AwsSolutions::AwsSolutions-S1 suppresses nothing any more; remove it: "
+        f"{AT}: the acknowledgement of AwsSolutions::AwsSolutions-S1 no longer suppresses anything; remove it: "
         f"{DATA}/Bucket, {DATA}/Other"
     )
 
@@ -228,7 +228,7 @@ def test_acknowledged_template_check_can_be_stale_too(assembly: Assembly) -> Non
 
     (fault,) = faults(judged(assembly))
 
-    assert "CloudFormation-Validate::W3697 suppresses nothing" in fault
+    assert "CloudFormation-Validate::W3697 no longer suppresses anything" in fault
 
 
 @pytest.mark.parametrize("path", ["", "Pipeline/dev-items"])

@@ -442,7 +442,7 @@ def _event_path(resource: NamedResource, app: str) -> str:
     kind = resource.type_name.rpartition("::")[2]
     if kind == "EventBus":
         return f"event-bus/{resource.name}"
-    # There is one bus of our own, and a template refers to it by its id.
+    # The only custom bus is ours, and a template refers to it by its id.
     bus = resource.properties.get("EventBusName")
     bus = delivery_bus(app) if isinstance(bus, dict) else bus
     if kind == "EventBusPolicy":

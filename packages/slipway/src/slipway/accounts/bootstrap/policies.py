@@ -141,7 +141,7 @@ def template(account: Account, settings: Settings) -> str:
         "Description": f"What the delivery of {account.label} may do here",
         "Resources": resources,
     }
-    # Without spaces, to stay below MAX_TEMPLATE_BYTES: each policy has a file of its own for reading.
+    # Without spaces, to stay below MAX_TEMPLATE_BYTES: each policy also has its own file, for people to read.
     return json.dumps(body, separators=(",", ":")) + "\n"
 
 

@@ -86,7 +86,8 @@ def table(findings: list[CheckResult]) -> Table:
 
 def doctor(
     profile: Annotated[
-        list[str] | None, typer.Option("--profile", help="AWS profile; repeat it for each account.")
+        list[str] | None,
+        typer.Option("--profile", help="AWS profile; repeat it for each account. Default: the usual credentials."),
     ] = None,
     json_file: JsonOption = None,
     configuration: Annotated[
@@ -104,7 +105,7 @@ def doctor(
     if json_file is not None:
         output.write([asdict(finding) for finding in findings], json_file)
     if not output.prints(json_file):
-        # A log or a pipe has no width of its own, and is read by people as well.
+        # A log or a pipe has no width, but people read it too.
         console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
         console.print(table(findings))
         counts = Counter(finding.status for finding in findings)

@@ -1,1 +1,1 @@
-"""Code that runs in the tools account beside the pipeline. It imports no CDK."""
+"""Code of the functions that accompany the pipeline in the tools account. It imports no CDK."""

@@ -1,7 +1,7 @@
 """Delete an expired sandbox: empty its buckets and delete its stacks, one wave per call.
 
 A schedule calls it every few minutes from the day on which the sandbox expires. Each call does what can be done without
-waiting, so it is short, and the next call tries again whatever failed. The last stack that it deletes is its own, with
+waiting, so it is short, and the next call retries what failed. The last stack that it deletes is its own, with
 the schedule.
 
 It deletes only stacks whose tag `Expires` has a time that has passed: a sandbox that was extended in the meantime is

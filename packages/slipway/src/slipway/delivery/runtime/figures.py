@@ -7,8 +7,8 @@ Lead time, deployment frequency, change failure rate and time to restore
   rolled back from it. If CodeDeploy rolls a function back, the stage fails, so CodeDeploy's event does not count again;
   it only shows earlier that the environment is broken.
 - Lead time runs from the commit to the success of the last stage.
-- Time to restore runs from the first failure after a success to the next success. A rollback restores, and is no
-  deployment of its own.
+- Time to restore runs from the first failure after a success to the next success. A rollback restores, but doesn't
+  count as a deployment.
 
 EventBridge delivers events at least once and in any order. So each occurrence is counted once, under a key of execution
 and environment, however many events report it.

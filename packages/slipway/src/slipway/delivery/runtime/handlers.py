@@ -1,4 +1,4 @@
-"""The two functions beside the pipeline: one records metrics, one sends notifications."""
+"""The two functions that accompany the pipeline: one records metrics, one sends notifications."""
 
 from __future__ import annotations
 

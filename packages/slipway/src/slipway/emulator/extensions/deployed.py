@@ -40,7 +40,7 @@ def _topic(arn: str, properties: Properties) -> None:
     topic = sns._topics[arn]
     topic["attributes"]["KmsMasterKeyId"] = properties.get("KmsMasterKeyId", "")
     policy = json.loads(topic["attributes"]["Policy"])
-    # The default policy lets in every caller that comes for the account
+    # The default policy admits every caller that acts for the account
     # (https://docs.aws.amazon.com/sns/latest/dg/sns-access-policy-use-cases.html); the emulator leaves that out.
     if policy.get("Id") == "__default_policy_ID":
         policy["Statement"][0]["Condition"] = {"StringEquals": {"AWS:SourceOwner": get_account_id()}}
