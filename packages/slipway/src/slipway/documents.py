@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from slipway import cost, paths, reference
+from slipway import cost, files, project, reference
 from slipway import settings as config
 from slipway.detectability import Survey
 from slipway.detectability import report as detectability
@@ -29,7 +29,7 @@ from slipway.rehearsal.report import faults_markdown, substitutions_markdown
 from slipway.rules import page as rules
 from slipway.settings import Settings
 
-DOCS = paths.ROOT / "docs"
+DOCS = project.ROOT / "docs"
 
 Documents = dict[Path, str]
 """Each file with the text that it should have."""
@@ -88,7 +88,7 @@ def render(settings: Settings, assembly: Path) -> Documents:
         (DOCS / "rehearsal.md", "faults", faults_markdown(list_faults(find_target(settings)))),
     ):
         found[path] = between(path.read_text(encoding="utf-8"), marker, content, name=path.name)
-    found[paths.ROOT / requirements.PAGE] = requirements.write_page(requirements.read_requirements(paths.ROOT))
+    found[project.ROOT / requirements.PAGE] = requirements.write_page(requirements.read_requirements(project.ROOT))
     return found
 
 
@@ -115,12 +115,12 @@ def write_documents(
     Exit code: 1 if --check finds a document that is out of date, 2 if they cannot be rendered.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
-    documents = render(config.load(), paths.ASSEMBLY)
+    documents = render(config.load(), project.ASSEMBLY)
     changed = stale(documents)
     for path in changed:
         if not check:
-            paths.write_text(path, documents[path])
-        console.print(f"{path.relative_to(paths.ROOT)} {'is out of date' if check else 'is written'}", markup=False)
+            files.write_text(path, documents[path])
+        console.print(f"{path.relative_to(project.ROOT)} {'is out of date' if check else 'is written'}", markup=False)
     if changed and check:
         console.print("run `make docs`", markup=False)
         raise typer.Exit(1)

@@ -12,6 +12,19 @@ MARK = "cdk.json"
 """The file that every CDK project has at its root."""
 
 
+ROOT: Path
+"""The project of this process."""
+
+ASSEMBLY: Path
+ASSETS: Path
+LOCAL: Path
+"""What the rehearsal writes."""
+
+TLS: Path
+OUTPUTS: Path
+"""Outputs of the last environment that was started: service → output → value."""
+
+
 def find_root(start: Path | None = None) -> Path:
     """Return the root of the project.
 
@@ -25,8 +38,15 @@ def find_root(start: Path | None = None) -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / MARK).is_file()), here)
 
 
-ROOT = find_root()
-"""The project of this process."""
+def use(root: Path) -> None:
+    """Set the project of this process. Modules that are imported later derive their paths from it."""
+    global ROOT, ASSEMBLY, ASSETS, LOCAL, TLS, OUTPUTS  # noqa: PLW0603 - a process works on one project
+    ROOT = root
+    ASSEMBLY = root / "cdk.out"
+    ASSETS = root / "build" / "assets"
+    LOCAL = root / "build" / "local"
+    TLS = LOCAL / "tls"
+    OUTPUTS = LOCAL / "outputs.json"
 
 
 def has_configuration(root: Path) -> bool:
@@ -49,3 +69,6 @@ def own_packages(checkout: Path) -> dict[str, str]:
     """
     sources = sorted(map(str, checkout.glob("packages/*/src")))
     return {"PYTHONPATH": os.pathsep.join(sources)} if sources else {}
+
+
+use(find_root())

@@ -14,7 +14,6 @@ import pytest
 from filelock import FileLock
 
 import specimen
-from slipway import paths
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import isolate
 from slipway.testing.emulated import FOLDER, TESTS
@@ -58,7 +57,7 @@ def local(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
     LocalEnvironment(specimen.DEV, settings.pipeline, folder=folder, port=0).stop()
     found = LocalEnvironment(specimen.DEV, settings.pipeline, folder=folder, port=0, assembly=assembly)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", project)
+        patch.setattr("slipway.project.ROOT", project)
         try:
             found.start()
             found.caller(found.deploy((), lambda _: nullcontext(lambda _: None)).outputs)

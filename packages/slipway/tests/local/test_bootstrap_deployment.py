@@ -21,7 +21,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import specimen
-from slipway import paths
+from slipway import project
 from slipway.accounts.bootstrap import commands, coverage, plan, policies
 from slipway.accounts.bootstrap.assembly import NamedResource, resources
 from slipway.accounts.bootstrap.plan import Account
@@ -81,7 +81,7 @@ def bootstrapped(project: Path, assembly: Path) -> Iterator[Bootstrapped]:
         local.start()
         _run_printed_commands(local, account, settings)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(paths, "ROOT", project)
+            patch.setattr("slipway.project.ROOT", project)
             deployed = local.deploy((), lambda _: nullcontext(lambda _: None))
         found = Bootstrapped(settings, account, local, deployed.outputs)
         _bound_the_roles(found)
@@ -105,7 +105,7 @@ def _run_printed_commands(local: LocalEnvironment, account: Account, settings: S
             continue
         environment = {**local.emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
         code, lines = follow(
-            words[:-2], folder=paths.ROOT, environment=environment, log=HERE / "cdk.log", progress=lambda _: None
+            words[:-2], folder=project.ROOT, environment=environment, log=HERE / "cdk.log", progress=lambda _: None
         )
         assert code == 0, "\n".join(lines[-20:])
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 import specimen
-from slipway import paths
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import isolate
 from slipway.tasks.destruction import Destruction, stack_names
@@ -31,7 +30,7 @@ def disposable(project: Path, assembly: Path) -> Iterator[LocalEnvironment]:
     LocalEnvironment(environment, settings.pipeline, folder=folder, port=0).stop()
     local = LocalEnvironment(environment, settings.pipeline, folder=folder, port=0, assembly=assembly)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(paths, "ROOT", project)
+        patch.setattr("slipway.project.ROOT", project)
         try:
             local.start()
             local.deploy((SERVICE,), lambda _: nullcontext(lambda _: None))

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from slipway.paths import ROOT
+from slipway.project import ROOT
 from slipway.testing.browser import Browser, browser, why_not
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())

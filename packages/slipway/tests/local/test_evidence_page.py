@@ -12,7 +12,7 @@ from slipway.evidence.checklist import FOLDER
 from slipway.evidence.collect import collect
 from slipway.evidence.page import write_page
 from slipway.nag.names import everywhere
-from slipway.paths import ROOT
+from slipway.project import ROOT
 from slipway.testing.browser import Browser, browser, why_not
 from unit.evidence.repository import PIPELINE, TODAY, Repository, review, step, supply
 from unit.gates.assembly import DATA, PACKS

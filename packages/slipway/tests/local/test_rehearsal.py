@@ -20,7 +20,7 @@ from rich.console import Console
 
 from slipway import settings as config
 from slipway.errors import RehearsalError
-from slipway.paths import ROOT
+from slipway.project import ROOT
 from slipway.rehearsal import faults, verbs
 from slipway.rehearsal.player.approvals import ApprovalAnswer
 from slipway.rehearsal.player.records import Execution, PlayedAction, PlayedDeployment, PlayStatus, Rehearsal

@@ -14,7 +14,6 @@ import psutil
 import pytest
 
 import specimen
-from slipway import paths
 from slipway.delivery.names import deletion_waves
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.server import holder_of, isolate
@@ -37,7 +36,7 @@ def home(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     """Create the folder of the specimen's sandboxes; sandboxes that a test leaves running are ended."""
     isolate()
     folder = tmp_path / "sandboxes"
-    monkeypatch.setattr(paths, "ROOT", project)
+    monkeypatch.setattr("slipway.project.ROOT", project)
     monkeypatch.setattr(sandboxes, "FOLDER", folder)
     yield folder
     for left in [each.name for each in listed(folder)]:
@@ -98,7 +97,7 @@ def test_two_sandboxes_run_in_parallel_and_end_separately(home: Path) -> None:
 def test_expired_sandbox_deletes_itself(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a sandbox in the development environment's account that has expired
     isolate()
-    monkeypatch.setattr(paths, "ROOT", project)
+    monkeypatch.setattr("slipway.project.ROOT", project)
     wanted = WantedSandbox("over", "dev", expires=PAST)
     derived = derive(specimen.SETTINGS, wanted)
     (environment,) = derived.environments

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pictures.animation import animate
 from pictures.recording import Recording, load, record, save
-from slipway.paths import ROOT
+from slipway.project import ROOT
 from slipway.testing.browser import browser, why_not
 
 IMAGES = ROOT / "docs" / "images"

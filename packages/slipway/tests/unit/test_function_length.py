@@ -13,8 +13,6 @@ MOST_LINES = 60
 LONGER = {
     # The parameters are the command's options
     "review/command.py:review_change",
-    # Still to be split
-    "accounts/bootstrap/coverage.py:_arns",
 }
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.paths import ROOT
+from slipway.project import ROOT
 
 BANNED = {
     r"mend(s|ed|ing)?": "fix",

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway import paths
+from slipway import files
 from slipway.attack import variables as names
 from slipway.attack.findings import AttackFinding
 from slipway.attack.target import AttackTarget
@@ -84,7 +84,7 @@ def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
     document, report, record, count = (
         folder / f"{target.service}.{end}" for end in ("json", "report.json", "ndjson", "count")
     )
-    paths.write_json(document, target.narrowed())
+    files.write_json(document, target.narrowed())
     for left in (report, record, count):
         left.unlink(missing_ok=True)
     done = run(
@@ -94,7 +94,7 @@ def fuzz(target: AttackTarget, bounds: AttackBounds, folder: Path) -> Fuzzed:
         seconds=bounds.seconds + SLACK_SECONDS,
         merge=True,
     )
-    said, sent = paths.read_json(report), paths.read_json(count)
+    said, sent = files.read_json(report), files.read_json(count)
     if said is None or not sent or said["errors"]:
         raise AttackError(f"{target.service} was not attacked: {_why(said) or done.reason}")
     return Fuzzed(sent, said["running_time"], tuple(_findings(record, target)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slipway.emulator.routes import Route, routes
-from slipway.paths import ROOT
+from slipway.project import ROOT
 from slipway.testing.sign_in import access_token, has_test_user
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, cast
 
 from aws_cdk import Duration, Size, Stack
@@ -276,41 +277,49 @@ class RestEntry(Construct):
         """
         if [signed, keyed, bool(open_because)].count(True) != 1:
             raise ValueError(f"{method} {path}: pass exactly one of signed=True, keyed=True and open_because=…")
-        resource = self.api.root.resource_for_path(path)
+        declared = {
+            **{f"header.{name}": True for name in required_headers},
+            **{f"querystring.{name}": True for name in required_parameters},
+            **{f"querystring.{name}": False for name in parameters},
+        }
+        add = partial(self._add, path=path, function=function, signed=signed, keyed=keyed, declared=declared)
+        why = open_because or (_KEYED if keyed else None)
+        add(method, why=why, body=body, cache_keys=(*cache_keys, "header.Origin") if cache_keys else ())
+        if method == "GET":
+            add("HEAD", why=why)
+
+    def _add(
+        self,
+        method: str,
+        *,
+        path: str,
+        function: ServiceFunction,
+        signed: bool,
+        keyed: bool,
+        declared: Mapping[str, bool],
+        why: str | None,
+        body: Mapping[str, Any] | None = None,
+        cache_keys: Sequence[str] = (),
+    ) -> None:
+        """Add a method to the resource of a path."""
         location = "method.request"
-        if cache_keys:
-            cache_keys = (*cache_keys, "header.Origin")
-        added = resource.add_method(
+        added = self.api.root.resource_for_path(path).add_method(
             method,
             self._integration(function, cache_keys=[f"{location}.{key}" for key in cache_keys]),
             authorization_type=apigateway.AuthorizationType.IAM if signed else apigateway.AuthorizationType.NONE,
             api_key_required=keyed or None,
             request_validator=self._validator,
             request_models={"application/json": self._model(method, path, body)} if body else None,
+            # Every part of the cache key must be declared; required parameters stay required.
             request_parameters={
-                # Every part of the cache key must be declared; required parameters stay required.
                 **{f"{location}.{key}": False for key in cache_keys},
-                **{f"{location}.header.{name}": True for name in required_headers},
-                **{f"{location}.querystring.{name}": True for name in required_parameters},
-                **{f"{location}.querystring.{name}": False for name in parameters},
+                **{f"{location}.{key}": required for key, required in declared.items()},
             },
         )
         arn = self._let_invoke(method, path, function)
         if signed:
             self.signed_routes.append(arn)
-        self._acknowledge_no_users(added, open_because or (_KEYED if keyed else None))
-        if method == "GET":
-            self.route(
-                "HEAD",
-                path,
-                function=function,
-                signed=signed,
-                required_headers=required_headers,
-                required_parameters=required_parameters,
-                parameters=parameters,
-                keyed=keyed,
-                open_because=open_because,
-            )
+        self._acknowledge_no_users(added, why)
 
     def _let_invoke(self, method: str, path: str, function: ServiceFunction) -> str:
         """Let the API invoke a route's function, and return the route's ARN."""

@@ -39,7 +39,7 @@ def use_project(folder: Path | None, *, enter: bool = True) -> None:
         folder = folder.resolve()
         if enter:
             os.chdir(folder)
-    project.ROOT = project.find_root(folder)
+    project.use(project.find_root(folder))
     # Commands started by verbs run in the project: in this folder, or another one of the project.
     os.environ.pop(project.VARIABLE, None)
     # The project's own services and settings are imported from it, after all installed packages.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from slipway import paths
+from slipway import files, project
 from slipway.assembly.reader import is_assembly
 from slipway.detectability import report
 from slipway.detectability.faults import FailureMode
@@ -17,9 +17,9 @@ from slipway.emulator.stages import stage_folder
 from slipway.errors import RehearsalError
 from slipway.settings import Environment, ServiceSettings, Settings
 
-FOLDER = paths.ROOT / "build" / "detectability"
-PAGE = paths.ROOT / "docs" / "detectability.md"
-PICTURE = paths.ROOT / "docs" / "images" / "detectability.svg"
+FOLDER = project.ROOT / "build" / "detectability"
+PAGE = project.ROOT / "docs" / "detectability.md"
+PICTURE = project.ROOT / "docs" / "images" / "detectability.svg"
 
 
 def examine(
@@ -30,7 +30,7 @@ def examine(
     services: Sequence[str] = (),
     rate: float | None = None,
     faults: Sequence[FailureMode] = FAULTS,
-    assembly: Path = paths.ASSEMBLY,
+    assembly: Path = project.ASSEMBLY,
 ) -> list[SurveyedFunction]:
     """Survey every function with a deployment group.
 
@@ -112,8 +112,8 @@ def write(findings: Sequence[SurveyedFunction], survey: Survey, folder: Path = F
         The files.
     """
     results, picture = folder / "results.json", folder / "detectability.svg"
-    paths.write_json(results, report.as_json(findings, survey))
-    paths.write_text(picture, draw(findings))
+    files.write_json(results, report.as_json(findings, survey))
+    files.write_text(picture, draw(findings))
     return results, picture
 
 
@@ -141,6 +141,6 @@ def write_documentation(
         raise RehearsalError(
             f"{page.name}: marker {report.BEGIN} or {report.END} is missing; add both around the results"
         )
-    paths.write_text(page, f"{before}{report.markdown(findings, survey).rstrip()}{after}")
-    paths.write_text(picture, draw(findings))
+    files.write_text(page, f"{before}{report.markdown(findings, survey).rstrip()}{after}")
+    files.write_text(picture, draw(findings))
     return page, picture

@@ -14,14 +14,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from slipway import paths
+from slipway import files, project
 from slipway.assembly.flat import stack_template
 from slipway.assembly.reader import read_manifest
 from slipway.emulator.stages import stage_folder
 from slipway.emulator.substitutions import Template
 from slipway.errors import RehearsalError
 
-SERVICES = paths.ROOT / "services"
+SERVICES = project.ROOT / "services"
 
 COLUMNS = 24
 """Columns of a dashboard (https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/CloudWatch-Dashboard-Body-Structure.html)."""
@@ -192,7 +192,7 @@ def draw_all(assembly: Path, environment: str, services: Sequence[str], folder: 
     pictures = []
     for service in services:
         picture = folder / service / "dashboard.svg"
-        paths.write_text(picture, draw(read(_stacks(stage_folder(assembly, environment, service)))))
+        files.write_text(picture, draw(read(_stacks(stage_folder(assembly, environment, service)))))
         pictures.append(picture)
     return pictures
 

@@ -20,7 +20,7 @@ import boto3
 import certifi
 from filelock import FileLock, Timeout
 
-from slipway import paths
+from slipway import files
 from slipway.emulator.partition import Partition, Server, forwarder
 from slipway.emulator.partition.router import Api, Hook
 from slipway.emulator.server import Credentials, Emulator, certificates, free_port, holder_of, session_at
@@ -182,7 +182,7 @@ class Accounts:
         Raises:
             RehearsalError: They are not the configuration's accounts, or one does not start.
         """
-        state = paths.read_json(self._state_file) or {}
+        state = files.read_json(self._state_file) or {}
         wanted = {account: self.region(account) for account in self.ids}
         if state and {account: each["region"] for account, each in state["accounts"].items()} != wanted:
             raise RehearsalError(
@@ -219,7 +219,7 @@ class Accounts:
             account: {"region": emulator.region, "port": emulator.port, "plain_port": emulator.plain_port}
             for account, emulator in self.emulators.items()
         }
-        paths.write_json(
+        files.write_json(
             self._state_file, {"endpoint": self.server.port, "proxy": self.server.proxy_port, "accounts": kept}
         )
 
@@ -300,7 +300,7 @@ class Accounts:
         theirs = os.environ.get("SSL_CERT_FILE")
         known = Path(theirs) if theirs and Path(theirs).is_file() else Path(certifi.where())
         own = (self.tls / "ca.pem").read_text(encoding="utf-8")
-        paths.write_text(self.bundle, f"{known.read_text(encoding='utf-8')}\n{own}")
+        files.write_text(self.bundle, f"{known.read_text(encoding='utf-8')}\n{own}")
 
     def _start_one(self, emulator: Emulator, progress: Callable[[str], None]) -> None:
         if emulator.pid is None or not emulator.healthy():

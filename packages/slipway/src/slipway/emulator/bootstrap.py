@@ -12,12 +12,12 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from slipway import paths
+from slipway import project
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.deploy import failure
 from slipway.errors import RehearsalError
-from slipway.paths import ROOT
 from slipway.process import Progress, follow, run
+from slipway.project import ROOT
 
 _DEPLOY = ["aws", "cloudformation", "deploy"]
 
@@ -103,6 +103,6 @@ def _run(accounts: Accounts, account: str, commands: Sequence[list[str]], progre
         environment = {**emulator.environment(), "CI": "true", "CDK_DISABLE_CLI_TELEMETRY": "true"}
         log = emulator.folder / "bootstrap.log"
         words = [*command, "--notices", "false", "--ci"]
-        code, lines = follow(words, folder=paths.ROOT, environment=environment, log=log, progress=progress)
+        code, lines = follow(words, folder=project.ROOT, environment=environment, log=log, progress=progress)
         if code != 0:
             raise RehearsalError(f"{accounts.label(account)}: {failure(lines)} (full log: {log})")

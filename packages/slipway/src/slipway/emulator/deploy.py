@@ -14,8 +14,8 @@ from botocore.exceptions import ClientError
 from slipway.emulator.server import Emulator
 from slipway.emulator.stages import EmulatedStack
 from slipway.errors import RehearsalError
-from slipway.paths import ROOT
 from slipway.process import Progress, follow
+from slipway.project import ROOT
 
 CDK = ROOT / "node_modules" / ".bin" / "cdk"
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway import paths
+from slipway import files, project
 from slipway.accounts.bootstrap.plan import regions_of
 from slipway.delivery.names import verification_role
 from slipway.emulator.deploy import Deployer
@@ -55,7 +55,7 @@ def services_of(environment: Environment, chosen: Iterable[str] = ()) -> tuple[s
     Raises:
         RehearsalError: A requested service is missing. The message lists the existing ones.
     """
-    folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
+    folders = {file.parent.name for file in (project.ROOT / "services").glob("*/infrastructure.py")}
     known = tuple(name for name, value in environment.services if name in folders and value is not None)
     for name in chosen:
         if name not in known:
@@ -92,14 +92,14 @@ class LocalEnvironment:
         *,
         folder: Path | None = None,
         port: int | None = None,
-        assembly: Path = paths.ASSEMBLY,
-        assets: Path = paths.ASSETS,
+        assembly: Path = project.ASSEMBLY,
+        assets: Path = project.ASSETS,
     ) -> None:
         self.environment, self.pipeline = environment, pipeline
-        self.folder = folder or paths.LOCAL / environment.name
+        self.folder = folder or project.LOCAL / environment.name
         self.assembly, self._assets = assembly, assets
         self._given_port = port
-        self._tls = paths.TLS if folder is None else self.folder / "tls"
+        self._tls = project.TLS if folder is None else self.folder / "tls"
         if port is None:
             port = FIRST_PORT + 10 * pipeline.environments.index(environment.name)
         self.emulator = Emulator.running(self.folder, tls=self._tls) or Emulator(
@@ -159,9 +159,9 @@ class LocalEnvironment:
             True if it was running.
         """
         stopped = self.emulator.stop()
-        current = paths.read_json(self.outputs_file)
-        if current is not None and current == paths.read_json(paths.OUTPUTS):
-            paths.OUTPUTS.unlink()
+        current = files.read_json(self.outputs_file)
+        if current is not None and current == files.read_json(project.OUTPUTS):
+            project.OUTPUTS.unlink()
         for file in (self.outputs_file, self._credentials_file, self._marks_file):
             file.unlink(missing_ok=True)
         return stopped
@@ -179,7 +179,7 @@ class LocalEnvironment:
         deployer = Deployer(self.emulator, qualifier=self.pipeline.qualifier, trust=self.pipeline.account)
         with phase("bootstrap") as progress:
             deployer.bootstrap(regions_of(self.environment.region), progress)
-        marks: dict[str, str] = paths.read_json(self._marks_file) or {}
+        marks: dict[str, str] = files.read_json(self._marks_file) or {}
         stages = []
         chosen = tuple(services) or [name for name in staged(self.assembly, self.name) if name != FOUNDATION]
         for name in (FOUNDATION, *chosen):
@@ -190,10 +190,10 @@ class LocalEnvironment:
                 if stale := deployer.stale(stage.stacks, before, marks):
                     marks |= stale
                     deployer.deploy(self._translate(name, deployer, marks).folder, progress)
-                paths.write_json(self._marks_file, marks)
+                files.write_json(self._marks_file, marks)
                 stages.append(stage)
         outputs = self.collect(deployer.outputs())
-        paths.write_json(self.outputs_file, outputs)
+        files.write_json(self.outputs_file, outputs)
         return DeploymentResult(tuple(stages), outputs)
 
     def outputs(self) -> Outputs:
@@ -202,7 +202,7 @@ class LocalEnvironment:
         Raises:
             RehearsalError: Nothing is deployed, or the emulator does not run.
         """
-        outputs: Outputs | None = paths.read_json(self.outputs_file)
+        outputs: Outputs | None = files.read_json(self.outputs_file)
         if self.emulator.pid is None or outputs is None:
             raise RehearsalError(f"{self.name} is not up: run `make up ENV={self.name}`")
         return outputs
@@ -225,13 +225,13 @@ class LocalEnvironment:
         for service in sorted(outputs.keys() - {FOUNDATION}):
             policy = {"Version": "2012-10-17", "Statement": self._statements(service)}
             iam.put_user_policy(UserName=CALLER, PolicyName=f"tests-of-{service}", PolicyDocument=json.dumps(policy))
-        if (kept := paths.read_json(self._credentials_file)) is not None:
+        if (kept := files.read_json(self._credentials_file)) is not None:
             return Credentials(**kept)
         for lost in iam.list_access_keys(UserName=CALLER)["AccessKeyMetadata"]:
             iam.delete_access_key(UserName=CALLER, AccessKeyId=lost["AccessKeyId"])
         key = iam.create_access_key(UserName=CALLER)["AccessKey"]
         credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-        paths.write_json(self._credentials_file, asdict(credentials), mode=0o600)
+        files.write_json(self._credentials_file, asdict(credentials), mode=0o600)
         return credentials
 
     def api_key(self, outputs: Mapping[str, str]) -> str | None:
@@ -260,7 +260,7 @@ class LocalEnvironment:
         Raises:
             RehearsalError: It does not exist.
         """
-        kept = paths.read_json(self._credentials_file)
+        kept = files.read_json(self._credentials_file)
         if self.emulator.pid is None or kept is None:
             raise RehearsalError(f"{self.name} is not up: run `make up ENV={self.name}`")
         return Credentials(**kept)

@@ -14,10 +14,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from slipway import paths
+from slipway import project
 from slipway.errors import RehearsalError
 
-LAYERS = paths.ROOT / "build" / "layers"
+LAYERS = project.ROOT / "build" / "layers"
 """Folder of the layers, each in a folder named by a digest of its content."""
 _ALWAYS = (1980, 1, 1, 0, 0, 0)
 

@@ -7,13 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from slipway import paths
+from slipway import project
 from slipway.emulator.deploy import CDK, failure
 from slipway.errors import RehearsalError
 from slipway.process import Progress, follow
 
 
-def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
+def prepare(progress: Progress, *, assembly: Path = project.ASSEMBLY) -> None:
     """Build the assets and synthesise, with the commands of `make build` and `make synth`.
 
     Args:
@@ -29,14 +29,14 @@ def prepare(progress: Progress, *, assembly: Path = paths.ASSEMBLY) -> None:
         ("the build", [sys.executable, "-m", "slipway", "build"]),
         ("the synthesis", [str(CDK), "synth", "**", "--quiet", "--strict", "--output", str(assembly)]),
     )
-    paths.LOCAL.mkdir(parents=True, exist_ok=True)
-    log = assembly.parent / "prepare.log" if assembly != paths.ASSEMBLY else paths.LOCAL / "prepare.log"
+    project.LOCAL.mkdir(parents=True, exist_ok=True)
+    log = assembly.parent / "prepare.log" if assembly != project.ASSEMBLY else project.LOCAL / "prepare.log"
     log.unlink(missing_ok=True)
     # jsii unpacks itself there, and leaves its files behind when it is killed. Each run has its own folder, because two
     # may run at once.
-    with tempfile.TemporaryDirectory(dir=paths.LOCAL, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
+    with tempfile.TemporaryDirectory(dir=project.LOCAL, prefix="tmp-", ignore_cleanup_errors=True) as temporary:
         environment["TMPDIR"] = temporary
         for name, command in commands:
-            code, lines = follow(command, folder=paths.ROOT, environment=environment, log=log, progress=progress)
+            code, lines = follow(command, folder=project.ROOT, environment=environment, log=log, progress=progress)
             if code != 0:
                 raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")

@@ -18,7 +18,8 @@ from botocore.credentials import Credentials as SigningCredentials
 
 from slipway.emulator.server import Credentials
 from slipway.errors import RehearsalError
-from slipway.paths import ROOT, read_json
+from slipway.files import read_json
+from slipway.project import ROOT
 
 KEPT_PATHS = frozenset({"/health"})
 """Paths that the emulator answers itself, whatever the `Host`: they are called at the API, never at the edge."""

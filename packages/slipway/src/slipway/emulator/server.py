@@ -33,8 +33,9 @@ from slipway.emulator.extensions import application
 from slipway.emulator.extensions.application import NOT_SAVED, SAVE, SAVED
 from slipway.emulator.extensions.faults import FAULTS
 from slipway.errors import RehearsalError
-from slipway.paths import TLS, read_json, write_json, write_text
+from slipway.files import read_json, write_json, write_text
 from slipway.process import Server, start_server
+from slipway.project import TLS
 
 APPLICATION = Path(application.__file__)
 HOST = "localhost"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from slipway import paths
+from slipway import files
 from slipway.attack.target import AttackTarget
 from slipway.errors import SlipwayError
 from slipway.performance import variables as names
@@ -83,10 +83,10 @@ def measure(target: AttackTarget, load: Load, folder: Path) -> PerformanceRun:
         seconds=load.seconds + SLACK_SECONDS,
         merge=True,
     )
-    entries = paths.read_json(report)
+    entries = files.read_json(report)
     if done.returncode != 0 or entries is None:
         raise PerformanceError(f"{target.service} was not loaded: {done.reason}")
-    return read_run(target.service, entries, load.seconds, paths.read_json(reasons))
+    return read_run(target.service, entries, load.seconds, files.read_json(reasons))
 
 
 def command(target: AttackTarget, load: Load, folder: Path) -> list[str]:

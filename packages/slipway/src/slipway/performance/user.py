@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from locust import HttpUser, constant_throughput, events
 
-from slipway import paths
+from slipway import files
 from slipway.emulator.routes import Route, RouteTarget, routes, target
 from slipway.performance import variables
 from slipway.testing.signing import sign_request
@@ -63,7 +63,7 @@ def count_reason(name: str, exception: Exception | None = None, **_: object) -> 
 def write_reasons(**_: object) -> None:
     """Write why requests failed."""
     if file := os.environ.get(variables.REASONS):
-        paths.write_json(Path(file), _REASONS)
+        files.write_json(Path(file), _REASONS)
 
 
 events.request.add_listener(count_reason)  # type: ignore[no-untyped-call]  # as above

@@ -20,8 +20,9 @@ from rich.table import Table
 
 from slipway.emulator.server import Emulator
 from slipway.errors import RehearsalError
-from slipway.paths import ROOT, write_json
+from slipway.files import write_json
 from slipway.permissions.worker import Assignment, Message, PermissionPlan, PermissionRow, work
+from slipway.project import ROOT
 
 RESULT = ROOT / "build" / "permissions" / "result.json"
 STOP_SECONDS = 30

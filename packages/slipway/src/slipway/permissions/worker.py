@@ -16,7 +16,7 @@ from typing import Any, Literal
 import pytest
 from _pytest.runner import runtestprotocol
 
-from slipway import paths
+from slipway import project
 from slipway.emulator.environment import LocalEnvironment
 from slipway.emulator.stages import stage_folder
 from slipway.permissions.plan import Grant, PlannedFunction, Roles, functions
@@ -79,7 +79,7 @@ class Assignment:
     @property
     def folder(self) -> Path:
         """Return the folder of its emulator and its log."""
-        return paths.ROOT / "build" / "test" / self.name
+        return project.ROOT / "build" / "test" / self.name
 
 
 class Worker:
@@ -230,11 +230,11 @@ def work(assignment: Assignment, taken: Synchronized[int], messages: Queue[Messa
     # slipway.testing.emulated distinguishes the processes of a run by these, and recognises them as one run.
     os.environ |= {"PYTEST_XDIST_WORKER": assignment.name, "PYTEST_XDIST_TESTRUNUID": assignment.run}
     # The synthesis unpacks files there, deleted at its end: no worker may delete another's.
-    paths.LOCAL = assignment.folder
+    project.LOCAL = assignment.folder
     with (assignment.folder / "pytest.log").open("w", encoding="utf-8") as log:
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
-        folders = [str(folder) for pattern in TESTS for folder in sorted(paths.ROOT.glob(pattern))]
+        folders = [str(folder) for pattern in TESTS for folder in sorted(project.ROOT.glob(pattern))]
         arguments: list[Any] = [*folders, "-m", MARKER, "-p", "no:cacheprovider", "-p", "no:xdist", "--color=no", "-rN"]
         # The caller's own options, such as `-n`, must not apply to this run.
         os.environ.pop("PYTEST_ADDOPTS", None)

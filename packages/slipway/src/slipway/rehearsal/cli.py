@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from slipway import paths
+from slipway import files, project
 from slipway import settings as config
 from slipway.cli import output
 from slipway.cli.output import JsonOption
@@ -77,7 +77,7 @@ def up(
             deployed = local.deploy(services, phases)
             with phases("caller"):
                 credentials = local.caller(deployed.outputs)
-            paths.write_json(paths.OUTPUTS, deployed.outputs)
+            files.write_json(project.OUTPUTS, deployed.outputs)
             with phases("smoke tests") as progress:
                 fault = smoke(local, credentials, progress)
         except BaseException:
@@ -112,7 +112,7 @@ def smoke(local: LocalEnvironment, credentials: Credentials, progress: Progress)
     command = [sys.executable, "-m", "pytest", *tests, "-q", "--color=no", *plugins]
     log = local.folder / "smoke.log"
     log.unlink(missing_ok=True)
-    code, lines = follow(command, folder=paths.ROOT, environment=environment, log=log, progress=progress)
+    code, lines = follow(command, folder=project.ROOT, environment=environment, log=log, progress=progress)
     if code == 0:
         return None
     failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
@@ -130,7 +130,7 @@ def print_calls(local: LocalEnvironment, outputs: Outputs, credentials: Credenti
                     console.print(f"{name}: {value}", soft_wrap=True, markup=False)
             continue
         api_key = local.api_key(outputs[service])
-        token = f"$(slipway {service} token)" if "token" in commands_of(paths.ROOT, service) else TOKEN
+        token = f"$(slipway {service} token)" if "token" in commands_of(project.ROOT, service) else TOKEN
         for route in routes(service):
             kind = _kind(route)
             console.print(f"\n[bold]{route.method} {route.path}[/bold]  [dim]{service}, {kind}[/dim]")
@@ -170,7 +170,7 @@ _STATE = ("environment", "state", "endpoint", "account", "pid", "services")
 
 def _state(environment: str) -> dict[str, Any]:
     """Return an environment's name and state, and details if its emulator runs."""
-    emulator = Emulator.running(paths.LOCAL / environment)
+    emulator = Emulator.running(project.LOCAL / environment)
     if emulator is None:
         return {"environment": environment, "state": "down"}
     return {
@@ -179,7 +179,7 @@ def _state(environment: str) -> dict[str, Any]:
         "endpoint": emulator.endpoint,
         "account": emulator.account,
         "pid": emulator.pid,
-        "services": sorted(paths.read_json(emulator.folder / "outputs.json") or ()),
+        "services": sorted(files.read_json(emulator.folder / "outputs.json") or ()),
     }
 
 
@@ -224,7 +224,7 @@ def watch(
     def say(text: str) -> None:
         console.print(f"{datetime.now():%H:%M:%S} {text}", markup=False, soft_wrap=True)  # noqa: DTZ005 - the user's clock
 
-    Watch(local.emulator, env, service, paths.ROOT, say).run(debug=debug, port=port)
+    Watch(local.emulator, env, service, project.ROOT, say).run(debug=debug, port=port)
 
 
 def _kind(route: Route) -> str:
@@ -309,11 +309,11 @@ def faults() -> None:
 def dashboards() -> None:
     """Draw the dashboards of the last environment, as synthesised, into the services' folders."""
     environment = config.load().environments[-1].name
-    services = [name for name in staged(paths.ASSEMBLY, environment) if name != FOUNDATION]
+    services = [name for name in staged(project.ASSEMBLY, environment) if name != FOUNDATION]
     if not services:
-        raise RehearsalError(f"{paths.ASSEMBLY.name} has no service of {environment}; run `make synth`")
-    for picture in draw_all(paths.ASSEMBLY, environment, services):
-        console.print(str(picture.relative_to(paths.ROOT)))
+        raise RehearsalError(f"{project.ASSEMBLY.name} has no service of {environment}; run `make synth`")
+    for picture in draw_all(project.ASSEMBLY, environment, services):
+        console.print(str(picture.relative_to(project.ROOT)))
 
 
 def detectability(  # noqa: PLR0917  # typer reads a command's options from its parameters
@@ -374,9 +374,8 @@ def detectability(  # noqa: PLR0917  # typer reads a command's options from its 
     if output.prints(json_file):
         return
     _print_findings(findings)
-    for line in objectives:
-        console.print(line, markup=False, soft_wrap=True)
-    console.print("\n".join(str(file.relative_to(paths.ROOT)) for file in files))
+    lines = [*objectives, *(str(file.relative_to(project.ROOT)) for file in files)]
+    console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 def _print_findings(findings: Sequence[SurveyedFunction]) -> None:
@@ -418,7 +417,7 @@ def permissions(
         output.write([asdict(row) for row in rows], json_file)
     if not output.prints(json_file):
         console.print(verb.table(rows))
-        console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(paths.ROOT)}")
+        console.print(f"\n{verb.summary(rows)}\n{verb.RESULT.relative_to(project.ROOT)}")
     if any(row.outcome in verb.BAD for row in rows):
         raise typer.Exit(1)
 

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from slipway import paths
+from slipway import files
 from slipway.drawing.draw import MARKS, STYLE, draw
 from slipway.drawing.model import Action as DrawnAction
 from slipway.drawing.model import Stage as DrawnStage
@@ -99,8 +99,8 @@ def write(record: Rehearsal, folder: Path) -> Path:
         width=WIDTH,
     )
     page = folder / "index.html"
-    paths.write_text(page, text)
-    paths.write_json(folder / "result.json", record.as_dict())
+    files.write_text(page, text)
+    files.write_json(folder / "result.json", record.as_dict())
     return page
 
 
@@ -240,5 +240,5 @@ def _changed(action: PlayedAction) -> dict[str, int]:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return the result of the last run in a folder; None without one."""
-    found: dict[str, Any] | None = paths.read_json(folder / "result.json")
+    found: dict[str, Any] | None = files.read_json(folder / "result.json")
     return found

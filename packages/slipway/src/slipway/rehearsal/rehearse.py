@@ -22,7 +22,7 @@ import psutil
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
 
-from slipway import paths
+from slipway import project
 from slipway.delivery.names import COMPUTE, service_stack
 from slipway.emulator.accounts import Accounts
 from slipway.emulator.bootstrap import bootstrap
@@ -54,7 +54,7 @@ from slipway.rehearsal.show import Show
 from slipway.settings import Settings
 from slipway.settings.quotas import ComputeType
 
-FOLDER = paths.ROOT / "build" / "rehearsal"
+FOLDER = project.ROOT / "build" / "rehearsal"
 EMPTY = "empty"
 """Value of the option for accounts without an earlier commit."""
 VERBS = "CI_VERBS"
@@ -262,7 +262,7 @@ class Stand:
         place = BuildPlace(
             folder=self.options.folder,
             host=self.options.home / "host",
-            checkout=paths.ROOT,
+            checkout=project.ROOT,
             variables={VERBS: self.options.checks, "SLIPWAY_REHEARSAL": "1", **self.options.narrowed},
         )
         self.player = Player(
@@ -299,7 +299,7 @@ class Stand:
                 "AWS_SECRET_ACCESS_KEY": "none",  # nosec B105  # there is no account to open with it
                 "POWERTOOLS_TRACE_DISABLED": "true",
             }
-            self._requests[handler] = events_of(handler, source or paths.ROOT, variables)
+            self._requests[handler] = events_of(handler, source or project.ROOT, variables)
         return self._requests[handler]
 
     def _measure(self) -> None:
@@ -417,7 +417,7 @@ class Rehearse:
         """Return a player for a commit whose repository has the one that was delivered last."""
         delivered = [each.commit for each in self._stand.memory.executions if each.status == PlayStatus.SUCCEEDED]
         if delivered:
-            commit.knows(delivered[-1], elsewhere=paths.ROOT)
+            commit.knows(delivered[-1], elsewhere=project.ROOT)
         return self._stand.new_player()
 
     def finish(self) -> None:
@@ -490,7 +490,7 @@ class Rehearse:
             source = faults.commit_with(base, _ANOTHER_VERSION, "Earlier version of the functions", folder / "before")
         with self._phase(f"synthesise {base.sha[:12]}" if base else "synthesise"):
             assembly = synthesise(
-                source, folder / "source", paths.ROOT, self._options.narrowed, self._show.progress_of_phase
+                source, folder / "source", project.ROOT, self._options.narrowed, self._show.progress_of_phase
             )
             prepared(assembly, stand.accounts)
         with self._phase("cdk deploy Pipeline"):
@@ -664,7 +664,7 @@ def served(
 
 
 def _services(settings: Settings) -> Sequence[str]:
-    folders = {file.parent.name for file in (paths.ROOT / "services").glob("*/infrastructure.py")}
+    folders = {file.parent.name for file in (project.ROOT / "services").glob("*/infrastructure.py")}
     first = settings.environments[0]
     return [name for name, value in first.services if name in folders and value is not None]
 

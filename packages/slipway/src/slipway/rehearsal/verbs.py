@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from slipway import git, paths
+from slipway import files, git, project
 from slipway import settings as config
 from slipway.emulator.environment import services_of
 from slipway.emulator.server import EMULATED_SECRET, Emulator
@@ -134,7 +134,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     from its assembly, and its accounts are deleted afterwards.
     """
     console = _console()
-    if not has_configuration(paths.ROOT):
+    if not has_configuration(project.ROOT):
         _refuse_options(
             {"--service": service, "--base": base, "--fault": fault, "--fresh": fresh, "--snapshot": snapshot}
         )
@@ -158,7 +158,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
     options = _faulty(options, planned) if planned else options
     delivered = _commit(settings, (commit or ["HEAD"])[0], snapshot=snapshot, console=console)
     if base not in {None, EMPTY}:
-        Commit.of(paths.ROOT, str(base), branch=_branch(settings))
+        Commit.of(project.ROOT, str(base), branch=_branch(settings))
     terminal = sys.stdin if sys.stdin.isatty() else None
     record = play(settings, options, delivered, console, answers=answers, fault=planned, fresh=fresh, terminal=terminal)
     _end(record, options.folder, console)
@@ -166,7 +166,7 @@ def rehearse(  # noqa: PLR0917  # typer reads a command's options from its param
 
 def _faults(settings: Settings, services: Sequence[str]) -> Sequence[Fault]:
     """Return the faults that suit the rehearsed services."""
-    return faults.list_faults(faults.find_target(settings, services, folder=paths.ROOT))
+    return faults.list_faults(faults.find_target(settings, services, folder=project.ROOT))
 
 
 def play(
@@ -246,7 +246,7 @@ def _with_fault(options: Options, commit: Commit, fault: Fault) -> tuple[Options
     if fault.edits:
         commit = faults.commit_with(commit, fault.edits, f"Fault: {fault.what}", folder / "commit")
     # The next change is compared with the delivered commit, which is on no branch here.
-    _fetch(paths.ROOT, commit)
+    _fetch(project.ROOT, commit)
     # Put both commits into one repository.
     if base.repository != commit.repository:
         _fetch(commit.repository, base)
@@ -261,8 +261,8 @@ def _fetch(repository: Path, commit: Commit) -> None:
 def _refuse_options(given: Mapping[str, object]) -> None:
     """Refuse options that don't apply to this kind of project."""
     if wrong := [name for name, value in given.items() if value]:
-        kind = "an app with" if has_configuration(paths.ROOT) else "any app without"
-        raise UsageError(f"{', '.join(wrong)}: not allowed for {kind} config/pipeline.toml ({paths.ROOT.name})")
+        kind = "an app with" if has_configuration(project.ROOT) else "any app without"
+        raise UsageError(f"{', '.join(wrong)}: not allowed for {kind} config/pipeline.toml ({project.ROOT.name})")
 
 
 def _rehearse_app(
@@ -270,10 +270,10 @@ def _rehearse_app(
 ) -> None:
     """Play the pipelines of any CDK app."""
     console = _console()
-    app = App.read(paths.ROOT, assembly=assembly)
+    app = App.read(project.ROOT, assembly=assembly)
     options = AppOptions(home=FOLDER, pipelines=tuple(pipelines), revisions=tuple(commits), requests_a_minute=rate)
     # Its repository doesn't ignore these files.
-    paths.write_text(FOLDER / ".gitignore", "*\n")
+    files.write_text(FOLDER / ".gitignore", "*\n")
     show = Show(console)
     ask = _asker(show, _answers(approve_, None), sys.stdin if sys.stdin.isatty() else None)
     done = rehearse_app(app, options, show=show, ask=ask)
@@ -302,13 +302,13 @@ def reject(
 
 
 def _answer(service: Sequence[str] | None, status: ApprovalAnswer, says: str) -> None:
-    if has_configuration(paths.ROOT):
+    if has_configuration(project.ROOT):
         settings = config.load()
         services = services_of(settings.environments[0], service) if service else ()
         running = running_rehearsal(settings, Options(services=services))
     else:
         _refuse_options({"--service": service})
-        running = running_app(App.read(paths.ROOT), FOLDER)
+        running = running_app(App.read(project.ROOT), FOLDER)
     answered = answer(running, status, says)
     _console().print(f"{answered}: {status.lower()}")
 
@@ -358,7 +358,7 @@ def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") ->
         RehearsalError: No rehearsal is running, it has no pipeline yet, or no approval is pending.
     """
     folder, account = running.folder, running.account
-    state = paths.read_json(folder / "accounts.json")
+    state = files.read_json(folder / "accounts.json")
     if state is None or Emulator.running(folder / account, tls=folder / "tls", keep=True) is None:
         raise RehearsalError("no rehearsal is running; start one with `slipway rehearse`")
     client = boto3.Session(
@@ -397,23 +397,23 @@ def remote() -> None:
     branch = _branch(config.load())
     if not (REMOTE / "HEAD").is_file():
         REMOTE.parent.mkdir(parents=True, exist_ok=True)
-        git.output(paths.ROOT, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(REMOTE))
+        git.output(project.ROOT, "init", "--quiet", "--bare", f"--initial-branch={branch}", str(REMOTE))
     hook = REMOTE / "hooks" / "post-receive"
-    python = paths.ROOT / ".venv" / "bin" / "python"
-    paths.write_text(
+    python = project.ROOT / ".venv" / "bin" / "python"
+    files.write_text(
         hook,
         "#!/bin/sh\n# Plays the pipeline for the pushed commit, in the pusher's terminal.\n"
         f"unset {' '.join(git.LOCATION_VARIABLES)}\n"
-        f"cd {shlex.quote(str(paths.ROOT))} && exec {shlex.quote(str(python))} -m slipway receive\n",
+        f"cd {shlex.quote(str(project.ROOT))} && exec {shlex.quote(str(python))} -m slipway receive\n",
         mode=0o755,
     )
-    known = git.run(paths.ROOT, "remote", "get-url", NAME).stdout.strip()
+    known = git.run(project.ROOT, "remote", "get-url", NAME).stdout.strip()
     if known and known != str(REMOTE) and Path(known).is_dir():
         # Work trees of a repository share its remotes, so another one's remote is kept.
         console.print(f"remote {NAME} points to {known}, which another work tree set up; play the pipeline here with")
         console.print(f"  git push {shlex.quote(str(REMOTE))} {branch}", soft_wrap=True, markup=False)
         return
-    git.output(paths.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
+    git.output(project.ROOT, "remote", "set-url" if known else "add", NAME, str(REMOTE))
     console.print(f"remote {NAME} is set up; play the pipeline with\n  git push {NAME} {branch}")
 
 
@@ -472,7 +472,7 @@ def drill(
         mark = "[red]✗[/red]" if complaint else "[green]✓[/green]"
         table.add_row(mark, each.name, each.what, escape(said), f"{record.seconds:.0f}")
     console.print(table)
-    paths.write_json(
+    files.write_json(
         FOLDER / "drill.json",
         [
             {
@@ -506,7 +506,7 @@ def run_fault(
         ),
         fault,
     )
-    commit = Commit.of(paths.ROOT, "HEAD", branch=_branch(settings))
+    commit = Commit.of(project.ROOT, "HEAD", branch=_branch(settings))
     if fault.kills:
         _killed(fault, services, options.folder)
     record = play(settings, options, commit, console, answers=fault.answer, fault=fault)
@@ -562,7 +562,7 @@ def _killed(fault: Fault, services: Sequence[str], folder: Path) -> None:
             threading.Timer(4, killed.set).start()
 
     log = folder / "killed.log"
-    follow(command, folder=paths.ROOT, environment=os.environ, log=log, progress=kill, stopping=killed)
+    follow(command, folder=project.ROOT, environment=os.environ, log=log, progress=kill, stopping=killed)
 
 
 def forget(service: ServiceOption = None) -> None:
@@ -594,7 +594,7 @@ def say_end(record: Rehearsal, folder: Path, console: Console) -> None:
     for row in record.substitutions:
         table.add_row(str(row["resources"]), row["subject"], row["stand_in"], row["unproven"])
     console.print(table)
-    console.print(f"\n{os.path.relpath(folder / 'index.html', paths.ROOT)}")
+    console.print(f"\n{os.path.relpath(folder / 'index.html', project.ROOT)}")
     style = "green" if record.delivered else "red"
     console.print(record.verdict, style=style, markup=False, soft_wrap=True)
 
@@ -682,13 +682,13 @@ def _interruptible(stopping: threading.Event) -> Iterator[None]:
 def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Console) -> Commit:
     """Return the commit to deliver."""
     branch = _branch(settings)
-    check_readable(paths.ROOT)
-    if git.run(paths.ROOT, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
+    check_readable(project.ROOT)
+    if git.run(project.ROOT, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise RehearsalError(
             "this clone is shallow, and the build compares with an earlier commit: run `git fetch --unshallow`",
             exit_code=2,
         )
-    dirty = [line for line in git.output(paths.ROOT, "status", "--porcelain").splitlines() if line]
+    dirty = [line for line in git.output(project.ROOT, "status", "--porcelain").splitlines() if line]
     if snapshot:
         return _snapshot(branch)
     if dirty and revision == "HEAD":
@@ -696,10 +696,10 @@ def _commit(settings: Settings, revision: str, *, snapshot: bool, console: Conso
             f"[yellow]{len(dirty)} changes are not committed[/yellow] and will not be delivered; SNAPSHOT=yes "
             f"delivers them"
         )
-    head = git.run(paths.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
+    head = git.run(project.ROOT, "symbolic-ref", "--quiet", "--short", "HEAD").stdout.strip()
     if revision == "HEAD" and not head:
         console.print("[yellow]the head is detached[/yellow]: its commit is delivered as if it were pushed")
-    return Commit.of(paths.ROOT, revision, branch=branch)
+    return Commit.of(project.ROOT, revision, branch=branch)
 
 
 def _snapshot(branch: str) -> Commit:
@@ -708,14 +708,14 @@ def _snapshot(branch: str) -> Commit:
     index.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)
     variables = {"GIT_INDEX_FILE": str(index)}
-    git.output(paths.ROOT, "read-tree", "HEAD", variables=variables)
-    git.output(paths.ROOT, "add", "--all", variables=variables)
-    tree = git.output(paths.ROOT, "write-tree", variables=variables)
+    git.output(project.ROOT, "read-tree", "HEAD", variables=variables)
+    git.output(project.ROOT, "add", "--all", variables=variables)
+    tree = git.output(project.ROOT, "write-tree", variables=variables)
     # Unsigned and without an author, so that it also works on a machine without git's name and address.
     author = git.identity("Rehearsal", "rehearsal@localhost")
-    made = git.output(paths.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree", variables=author)
+    made = git.output(project.ROOT, "commit-tree", tree, "-p", "HEAD", "-m", "Snapshot of the tree", variables=author)
     index.unlink(missing_ok=True)
-    return Commit.of(paths.ROOT, made, branch=branch)
+    return Commit.of(project.ROOT, made, branch=branch)
 
 
 def _branch(settings: Settings) -> str:

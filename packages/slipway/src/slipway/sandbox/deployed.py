@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from slipway import paths
+from slipway import project
 from slipway.emulator.deploy import CDK, failure
 from slipway.errors import RehearsalError
 from slipway.narrowing import NARROWED
@@ -23,7 +23,7 @@ from slipway.tasks.destruction import Destruction
 MOST_DAYS = 30
 """Maximum lifetime of a sandbox per call, days."""
 
-FOLDER = paths.ROOT / "build" / "sandboxes"
+FOLDER = project.ROOT / "build" / "sandboxes"
 """Folder of the sandboxes' assemblies."""
 
 
@@ -107,7 +107,7 @@ class DeployedSandbox:
         log = self.folder / "up.log"
         log.unlink(missing_ok=True)
         for name, command, variables in self.commands(services):
-            code, lines = follow(command, folder=paths.ROOT, environment=variables, log=log, progress=progress)
+            code, lines = follow(command, folder=project.ROOT, environment=variables, log=log, progress=progress)
             if code != 0:
                 raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")
 

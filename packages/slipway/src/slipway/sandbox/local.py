@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 from filelock import FileLock
 
-from slipway import paths
+from slipway import files, project
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import DeploymentResult, LocalEnvironment, Phase
 from slipway.emulator.server import Emulator, holder_of
@@ -26,7 +26,7 @@ from slipway.process import Progress, follow
 from slipway.settings import Settings
 from slipway.settings.sandbox import WantedSandbox, derive, own_account
 
-FOLDER = paths.LOCAL / "sandboxes"
+FOLDER = project.LOCAL / "sandboxes"
 """Folder of the sandboxes."""
 
 ENVIRONMENT = "environment"
@@ -99,10 +99,11 @@ class LocalSandbox:
             RehearsalError: A command failed. The message contains its last lines.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
+        root = project.ROOT
         variables = {
             **os.environ,
             **self.wanted.variables,
-            "SLIPWAY_PROJECT": str(paths.ROOT),
+            project.VARIABLE: str(root),
             "CDK_VALIDATION": "false",
             "CDK_OUTDIR": str(self.local.assembly),
             **({NARROWED: " ".join(services)} if services else {}),
@@ -119,7 +120,7 @@ class LocalSandbox:
             for name, command in commands:
                 # One build at a time, because the sandboxes of a checkout share its output.
                 with FileLock(FOLDER.with_name("sandboxes.lock")):
-                    code, lines = follow(command, folder=paths.ROOT, environment=variables, log=log, progress=progress)
+                    code, lines = follow(command, folder=root, environment=variables, log=log, progress=progress)
                 if code != 0:
                     raise RehearsalError(f"{name} failed: {failure(lines)} (full log: {log})")
 
@@ -153,7 +154,7 @@ class LocalSandbox:
 
     def _note(self) -> None:
         content = {"of": self.wanted.of, "environment": self.local.name, "account": self.local.environment.account}
-        paths.write_json(self.folder / "sandbox.json", content)
+        files.write_json(self.folder / "sandbox.json", content)
 
 
 def listed(folder: Path = FOLDER) -> Iterator[SandboxState]:
@@ -164,10 +165,10 @@ def listed(folder: Path = FOLDER) -> Iterator[SandboxState]:
     """
     for noted in sorted(folder.glob("*/sandbox.json")):
         home = noted.parent
-        content: Mapping[str, Any] = paths.read_json(noted) or {}
+        content: Mapping[str, Any] = files.read_json(noted) or {}
         emulator = _emulator(home)
         state = "down" if emulator is None else "up" if emulator.healthy() else "does not answer"
-        deployed = paths.read_json(home / ENVIRONMENT / "outputs.json") or {}
+        deployed = files.read_json(home / ENVIRONMENT / "outputs.json") or {}
         yield SandboxState(
             name=home.name,
             environment=content.get("environment", ""),

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 
 from slipway.emulator.server import Credentials, Emulator
-from slipway.paths import ROOT
 from slipway.process import Completed, run
+from slipway.project import ROOT
 from slipway.testing.browser import Browser, browser
 
 DOCUMENTS = ROOT / "services"

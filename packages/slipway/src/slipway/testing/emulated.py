@@ -25,8 +25,8 @@ from slipway.emulator.prepare import prepare
 from slipway.emulator.routes import SigV4, target
 from slipway.emulator.server import Credentials, isolate
 from slipway.emulator.stages import stage_folder
-from slipway.paths import ROOT
 from slipway.permissions.plan import functions
+from slipway.project import ROOT
 
 T = TypeVar("T")
 

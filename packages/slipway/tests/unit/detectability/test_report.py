@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import specimen
-from slipway import paths
+from slipway import project
 from slipway.detectability import FailureMode, Survey, SurveyedFunction, report, run
 from slipway.detectability.picture import draw
 from slipway.detectability.survey import CURVE, WATCHED
@@ -187,7 +187,7 @@ def test_environment_without_shift_is_a_line_of_text() -> None:
 @pytest.fixture(autouse=True)
 def _project(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the specimen as the project: its folders define the services."""
-    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
+    monkeypatch.setattr(project, "ROOT", specimen.PROJECT)
 
 
 def tiny(tmp_path: Path) -> Path:

@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 import specimen
-from slipway import paths
+from slipway import project
 from slipway.cli import main
 
 
 @pytest.fixture(autouse=True)
 def _nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(paths, "LOCAL", tmp_path)
-    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
+    monkeypatch.setattr("slipway.cli.run.use_project", lambda *_, **__: None)
+    monkeypatch.setattr(project, "LOCAL", tmp_path)
+    monkeypatch.setattr(project, "ROOT", specimen.PROJECT)
     # The command removes AWS's variables from its process and installs handlers for two signals
     before, handlers = (
         dict(os.environ),

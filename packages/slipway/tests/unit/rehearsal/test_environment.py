@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import specimen
-from slipway import paths
+from slipway import project
 from slipway.emulator.deploy import failure
 from slipway.emulator.environment import LocalEnvironment, choose, services_of
 from slipway.errors import RehearsalError
@@ -18,7 +18,7 @@ SETTINGS = specimen.SETTINGS
 @pytest.fixture(autouse=True)
 def _project(monkeypatch: pytest.MonkeyPatch) -> None:
     """Use the specimen as the project: its folders define the services."""
-    monkeypatch.setattr(paths, "ROOT", specimen.PROJECT)
+    monkeypatch.setattr(project, "ROOT", specimen.PROJECT)
 
 
 def _local(folder: Path) -> LocalEnvironment:

@@ -11,7 +11,7 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from slipway import paths
+from slipway import files
 from slipway.emulator.server import SAVED_FILE, Emulator, certificates, isolate
 from slipway.errors import RehearsalError
 
@@ -22,7 +22,7 @@ def _emulator(folder: Path) -> Emulator:
 
 def _state(folder: Path, *, pid: int, created: float) -> None:
     state = {"pid": pid, "created": created, "account": "4" * 12, "region": "us-east-1", "port": 1, "plain_port": 2}
-    paths.write_json(folder / "emulator.json", state)
+    files.write_json(folder / "emulator.json", state)
 
 
 def test_recycled_pid_is_left_alone(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_certificates_are_created_once_for_their_owner(tmp_path: Path) -> None:
 
 def test_a_file_is_written_atomically(tmp_path: Path) -> None:
     target = tmp_path / "outputs.json"
-    paths.write_json(target, {"items": {}})
+    files.write_json(target, {"items": {}})
     with pytest.raises(TypeError):
-        paths.write_json(target, {"items": object()})
+        files.write_json(target, {"items": object()})
     assert json.loads(target.read_text()) == {"items": {}}
     assert [file.name for file in tmp_path.iterdir()] == ["outputs.json"]

@@ -19,7 +19,7 @@ import pytest
 from rich.console import Console
 
 import specimen
-from slipway import paths
+from slipway import files, project
 from slipway.cli import main
 from slipway.emulator.partition import Requester
 from slipway.emulator.server import Emulator
@@ -74,7 +74,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tuple[str,
 @pytest.fixture(autouse=True)
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkout: tuple[Path, tuple[str, str]]) -> Iterator[Played]:
     found = Played(Path(shutil.copytree(checkout[0], tmp_path / "checkout")), checkout[1])
-    monkeypatch.setattr(paths, "ROOT", found.root)
+    monkeypatch.setattr("slipway.cli.run.use_project", lambda *_, **__: None)
+    monkeypatch.setattr(project, "ROOT", found.root)
     monkeypatch.setattr(verbs, "FOLDER", found.folder)
     monkeypatch.setattr(verbs, "REMOTE", found.folder / "remote.git")
     monkeypatch.setattr(verbs, "Options", partial(Options, folder=found.folder, home=found.folder))
@@ -256,7 +257,7 @@ def test_a_shallow_clone_is_wrong_input(
     played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{played.root}", "shallow")
-    monkeypatch.setattr(paths, "ROOT", tmp_path / "shallow")
+    monkeypatch.setattr(project, "ROOT", tmp_path / "shallow")
     assert main(["rehearse"]) == 2
     assert "git fetch --unshallow" in capsys.readouterr().err
     assert played.calls == []
@@ -297,7 +298,7 @@ def test_remote_of_another_work_tree_stays(
     first = str(verbs.REMOTE)
     other = tmp_path / "other"
     git(played.root, "worktree", "add", "--quiet", "--detach", str(other))
-    monkeypatch.setattr(paths, "ROOT", other)
+    monkeypatch.setattr(project, "ROOT", other)
     monkeypatch.setattr(verbs, "REMOTE", other / "build" / "remote.git")
     capsys.readouterr()
 
@@ -318,7 +319,7 @@ def test_broken_remote_is_replaced(played: Played) -> None:
 def test_a_checkout_of_any_name_has_a_remote(played: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = tmp_path / "a $HOME `b` \"c\" 'd'"
     commit(root, {"a": "1"})
-    monkeypatch.setattr(paths, "ROOT", root)
+    monkeypatch.setattr(project, "ROOT", root)
     monkeypatch.setattr(verbs, "REMOTE", root / "build" / "remote.git")
     python = root / ".venv" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -387,7 +388,7 @@ class Terminal:
 
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         accounts = Options(home=home).scope / "accounts"
-        paths.write_json(accounts / "accounts.json", {"endpoint": 1, "proxy": 2, "accounts": {}})
+        files.write_json(accounts / "accounts.json", {"endpoint": 1, "proxy": 2, "accounts": {}})
         memory = Memory(accounts / "codepipeline.json")
         memory.define(pipeline(stage("prod-approval", approval())))
         self.approvals = Approvals(lambda _: None, threading.Event())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
@@ -325,117 +325,199 @@ def _of_type(by_prefix: Mapping[str, str], resource: NamedResource) -> str | Non
     return next((value for prefix, value in by_prefix.items() if resource.type_name.startswith(prefix)), None)
 
 
+@dataclass(frozen=True)
+class _Call:
+    """A call on a resource or on one related to it, and the parts of its ARN."""
+
+    resource: NamedResource
+    action: str
+    account: Account
+    qualifier: str
+
+    @property
+    def service(self) -> str:
+        return self.action.partition(":")[0]
+
+    @property
+    def region(self) -> str:
+        return _region(self.resource, self.account)
+
+    @property
+    def own(self) -> str:
+        """Head of the service's ARNs in the account and region."""
+        return f"arn:{self.account.partition}:{self.service}:{self.region}:{self.account.account}"
+
+    @property
+    def everywhere(self) -> str:
+        """Head of the service's ARNs that name no region."""
+        return f"arn:{self.account.partition}:{self.service}::{self.account.account}"
+
+    @property
+    def name(self) -> str:
+        return self.resource.name
+
+    @property
+    def stack(self) -> str:
+        """Name of a related resource in the same stack."""
+        return f"{self.resource.stack}-Other-{RANDOM}"
+
+    @property
+    def kind(self) -> str:
+        return self.resource.type_name.rpartition("::")[2]
+
+    def named(self, kind: str) -> str:
+        """Return the resource's name if it is of a kind, otherwise that of a related one."""
+        return self.name if self.kind == kind else self.stack
+
+
 def _arns(resource: NamedResource, action: str, account: Account, qualifier: str) -> list[str]:
     """Return the ARNs that the action is called on: the resource itself, or a related one."""
     if not has_resource_level(action):
         return ["*"]
-    service = action.partition(":")[0]
-    region, number = _region(resource, account), account.account
-    own = f"arn:{account.partition}:{service}:{region}:{number}"
-    everywhere = f"arn:{account.partition}:{service}::{number}"
-    name = resource.name
-    stack = f"{resource.stack}-Other-{RANDOM}"
-    kind = resource.type_name.rpartition("::")[2]
-    table: dict[str, list[str]] = {
-        "apigateway": _api_arns(kind, f"arn:{account.partition}:apigateway:{region}::"),
-        "appconfig": _flag_arns(action, own),
-        "application-autoscaling": [f"{own}:scalable-target/0123"],
-        "backup": [
-            f"{own}:backup-vault:{name}"
-            if kind == "BackupVault"
-            else f"{own}:restore-testing-plan:{name}"
-            if kind.startswith("RestoreTesting")
-            else f"{own}:backup-plan:0a1b"
-        ],
-        "cloudfront": [f"{everywhere}:{_hyphens(kind) if 'CloudFront' in resource.type_name else 'distribution'}/E123"],
-        "cloudwatch": [
-            f"{own}:alarm:TargetTracking-table/{stack}"
-            if kind in {"ScalableTarget", "ScalingPolicy"}
-            else f"{everywhere}:dashboard/{name}"
-            if kind == "Dashboard"
-            else f"{own}:alarm:{name}"
-        ],
-        "codebuild": [f"{own}:project/{name}"],
-        "codeconnections": [f"{own}:connection/{{}}"],
-        "codestar-connections": [f"{own}:connection/{{}}"],
-        "codedeploy": [
-            f"{own}:deploymentconfig:{name if kind == 'DeploymentConfig' else _deployment_config(resource)}"
-            if action.endswith("DeploymentConfig")
-            else f"{own}:application:{name if kind == 'Application' else stack}"
-            if "Application" in action
-            else f"{own}:deploymentgroup:{stack}/{name}"
-        ],
-        "codepipeline": [f"{own}:{name}"],
-        "cognito-idp": [f"{own}:userpool/{region}_0a1b"],
-        "dynamodb": [f"{own}:table/{name}"],
-        "events": [f"{own}:{_event_path(resource, account.app)}"],
-        # https://docs.aws.amazon.com/service-authorization/latest/reference/list_fis.html
-        "fis": [
-            f"{own}:experiment-template/EXT123",
-            *([f"{own}:action/aws:lambda:invocation-error"] if action == "fis:CreateExperimentTemplate" else []),
-        ],
-        "kms": [f"{own}:{name}" if action.endswith("Alias") and kind == "Alias" else f"{own}:key/0a1b"],
-        "lambda": [_lambda_arn(kind, action, own, name, stack)],
-        "logs": [
-            f"{own}:log-group:{name}" if kind == "LogGroup" else f"{own}:{_hyphens(kind)}:{name}",
-        ],
-        "route53": [
-            str(resource.properties.get("HostedZoneId", "none")).join(
-                (f"arn:{account.partition}:route53:::hostedzone/", "")
-            )
-        ],
-        "s3": [
-            f"arn:{account.partition}:s3:::{name}"
-            if resource.type_name == "AWS::S3::Bucket"
-            else f"arn:{account.partition}:s3:::{_bucket_of(resource, account)}"
-            if resource.type_name == "AWS::S3::BucketPolicy"
-            else f"arn:{account.partition}:s3:::cdk-{qualifier}-assets-{number}-{region}/0a1b.zip"
-        ],
-        "scheduler": [f"{own}:schedule/default/{name}"],
-        "secretsmanager": [f"{own}:secret:{name}"],
-        "sns": [f"{own}:{name if kind == 'Topic' else stack}"],
-        "sqs": [f"{own}:{name if kind == 'Queue' else stack}"],
-        # A web ACL of the edge is global; related resources do not say which web ACL they belong to.
-        "wafv2": [f"{own}:{scope}/webacl/{name}/0a1b" for scope in ("global", "regional")],
-        "iam": [_iam_arn(action, everywhere, kind, name, stack)],
-    }
-    if service in {"codeconnections", "codestar-connections"}:
-        return _connections(resource, service)
-    if service not in table:
-        return [f"{own}:{name}"]
-    return table[service]
+    call = _Call(resource, action, account, qualifier)
+    arns = _ARNS.get(call.service)
+    return arns(call) if arns else [f"{call.own}:{call.name}"]
 
 
-def _flag_arns(action: str, own: str) -> list[str]:
+def _api_arns(call: _Call) -> list[str]:
+    own = f"arn:{call.account.partition}:apigateway:{call.region}::"
+    if call.kind == "Account":
+        return [f"{own}/account"]
+    paths = {"WebACLAssociation": "restapis/a1b2/stages/live", "ApiKey": "apikeys/a1b2"}
+    paths |= dict.fromkeys(("UsagePlan", "UsagePlanKey"), "usageplans/a1b2")
+    paths |= dict.fromkeys(("Api", "Authorizer", "Integration", "Route"), "apis/a1b2")
+    return [f"{own}/{paths.get(call.kind, 'restapis/a1b2')}"]
+
+
+def _flag_arns(call: _Call) -> list[str]:
     """Return the ARNs of an application and of its parts; a deployment strategy belongs to no application."""
-    strategy, application = f"{own}:deploymentstrategy/a1b2c3d", f"{own}:application/a1b2c3d"
-    if action.endswith("DeploymentStrategy"):
+    strategy, application = f"{call.own}:deploymentstrategy/a1b2c3d", f"{call.own}:application/a1b2c3d"
+    if call.action.endswith("DeploymentStrategy"):
         return [strategy]
     inside = [f"{application}/environment/a1b2c3d", f"{application}/configurationprofile/a1b2c3d"]
     return [strategy, application, *inside]
 
 
-def _api_arns(kind: str, own: str) -> list[str]:
-    if kind == "Account":
-        return [f"{own}/account"]
-    paths = {"WebACLAssociation": "restapis/a1b2/stages/live", "ApiKey": "apikeys/a1b2"}
-    paths |= dict.fromkeys(("UsagePlan", "UsagePlanKey"), "usageplans/a1b2")
-    paths |= dict.fromkeys(("Api", "Authorizer", "Integration", "Route"), "apis/a1b2")
-    return [f"{own}/{paths.get(kind, 'restapis/a1b2')}"]
+def _backup_arns(call: _Call) -> list[str]:
+    if call.kind == "BackupVault":
+        return [f"{call.own}:backup-vault:{call.name}"]
+    restores = call.kind.startswith("RestoreTesting")
+    return [f"{call.own}:restore-testing-plan:{call.name}" if restores else f"{call.own}:backup-plan:0a1b"]
+
+
+def _edge_arns(call: _Call) -> list[str]:
+    kind = _hyphens(call.kind) if "CloudFront" in call.resource.type_name else "distribution"
+    return [f"{call.everywhere}:{kind}/E123"]
+
+
+def _alarm_arns(call: _Call) -> list[str]:
+    if call.kind in {"ScalableTarget", "ScalingPolicy"}:
+        return [f"{call.own}:alarm:TargetTracking-table/{call.stack}"]
+    dashboard = call.kind == "Dashboard"
+    return [f"{call.everywhere}:dashboard/{call.name}" if dashboard else f"{call.own}:alarm:{call.name}"]
+
+
+def _deployment_arns(call: _Call) -> list[str]:
+    if call.action.endswith("DeploymentConfig"):
+        custom = call.kind == "DeploymentConfig"
+        return [f"{call.own}:deploymentconfig:{call.name if custom else _deployment_config(call.resource)}"]
+    if "Application" in call.action:
+        return [f"{call.own}:application:{call.named('Application')}"]
+    return [f"{call.own}:deploymentgroup:{call.stack}/{call.name}"]
+
+
+def _experiment_arns(call: _Call) -> list[str]:
+    """Return the ARNs of a template; creating one is also a call on its actions.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_fis.html
+    """
+    creates = call.action == "fis:CreateExperimentTemplate"
+    actions = [f"{call.own}:action/aws:lambda:invocation-error"] if creates else []
+    return [f"{call.own}:experiment-template/EXT123", *actions]
+
+
+def _key_arns(call: _Call) -> list[str]:
+    alias = call.action.endswith("Alias") and call.kind == "Alias"
+    return [f"{call.own}:{call.name}" if alias else f"{call.own}:key/0a1b"]
+
+
+def _function_arns(call: _Call) -> list[str]:
+    if "LayerVersion" in call.action:
+        return [f"{call.own}:layer:{call.name}:1"]
+    if call.kind == "EventSourceMapping":
+        return [f"{call.own}:event-source-mapping:0a1b"]
+    return [f"{call.own}:function:{call.named('Function')}"]
+
+
+def _log_arns(call: _Call) -> list[str]:
+    kind = "log-group" if call.kind == "LogGroup" else _hyphens(call.kind)
+    return [f"{call.own}:{kind}:{call.name}"]
+
+
+def _zone_arns(call: _Call) -> list[str]:
+    zone = call.resource.properties.get("HostedZoneId", "none")
+    return [f"arn:{call.account.partition}:route53:::hostedzone/{zone}"]
+
+
+def _bucket_arns(call: _Call) -> list[str]:
+    head = f"arn:{call.account.partition}:s3:::"
+    if call.resource.type_name == "AWS::S3::Bucket":
+        return [f"{head}{call.name}"]
+    if call.resource.type_name == "AWS::S3::BucketPolicy":
+        return [f"{head}{_bucket_of(call.resource, call.account)}"]
+    return [f"{head}cdk-{call.qualifier}-assets-{call.account.account}-{call.region}/0a1b.zip"]
+
+
+def _identity_arns(call: _Call) -> list[str]:
+    if call.action == "iam:CreateServiceLinkedRole":
+        return [f"{call.everywhere}:role/aws-service-role/any/Any"]
+    if call.kind == "ManagedPolicy" and "Role" not in call.action:
+        return [f"{call.everywhere}:policy/{call.name}"]
+    itself = call.kind == "Role" and call.action != "iam:PassRole"
+    return [f"{call.everywhere}:role/{call.name if itself else call.stack}"]
+
+
+def _connection_arns(call: _Call) -> list[str]:
+    """Return the ARNs of the connections that a pipeline names."""
+    text = json.dumps(call.resource.properties)
+    found = re.findall(r"arn:[\w-]+:(?:codeconnections|codestar-connections):([^\"]+:connection/[^\"]+)", text)
+    return [f"arn:{call.account.partition}:{call.service}:{tail}" for tail in found]
+
+
+_ARNS: Mapping[str, Callable[[_Call], list[str]]] = {
+    "apigateway": _api_arns,
+    "appconfig": _flag_arns,
+    "application-autoscaling": lambda call: [f"{call.own}:scalable-target/0123"],
+    "backup": _backup_arns,
+    "cloudfront": _edge_arns,
+    "cloudwatch": _alarm_arns,
+    "codebuild": lambda call: [f"{call.own}:project/{call.name}"],
+    "codeconnections": _connection_arns,
+    "codedeploy": _deployment_arns,
+    "codestar-connections": _connection_arns,
+    "cognito-idp": lambda call: [f"{call.own}:userpool/{call.region}_0a1b"],
+    "dynamodb": lambda call: [f"{call.own}:table/{call.name}"],
+    "events": lambda call: [f"{call.own}:{_event_path(call.resource, call.account.app)}"],
+    "fis": _experiment_arns,
+    "iam": _identity_arns,
+    "kms": _key_arns,
+    "lambda": _function_arns,
+    "logs": _log_arns,
+    "route53": _zone_arns,
+    "s3": _bucket_arns,
+    "scheduler": lambda call: [f"{call.own}:schedule/default/{call.name}"],
+    "secretsmanager": lambda call: [f"{call.own}:secret:{call.name}"],
+    "sns": lambda call: [f"{call.own}:{call.named('Topic')}"],
+    "sqs": lambda call: [f"{call.own}:{call.named('Queue')}"],
+    # A web ACL of the edge is global; related resources do not say which web ACL they belong to.
+    "wafv2": lambda call: [f"{call.own}:{scope}/webacl/{call.name}/0a1b" for scope in ("global", "regional")],
+}
 
 
 def _deployment_config(group: NamedResource) -> str:
     """Return the name of a group's deployment configuration; a custom one is named by its stack."""
     named = group.properties.get("DeploymentConfigName")
     return f"{group.stack}-Shift-{RANDOM}" if isinstance(named, dict) else "CodeDeployDefault.LambdaAllAtOnce"
-
-
-def _lambda_arn(kind: str, action: str, own: str, name: str, stack: str) -> str:
-    if "LayerVersion" in action:
-        return f"{own}:layer:{name}:1"
-    if kind == "EventSourceMapping":
-        return f"{own}:event-source-mapping:0a1b"
-    return f"{own}:function:{name if kind == 'Function' else stack}"
 
 
 def _event_path(resource: NamedResource, app: str) -> str:
@@ -448,22 +530,6 @@ def _event_path(resource: NamedResource, app: str) -> str:
     if kind == "EventBusPolicy":
         return f"event-bus/{bus or 'default'}"
     return f"rule/{bus}/{resource.name}" if bus else f"rule/{resource.name}"
-
-
-def _iam_arn(action: str, everywhere: str, kind: str, name: str, stack: str) -> str:
-    if action == "iam:CreateServiceLinkedRole":
-        return f"{everywhere}:role/aws-service-role/any/Any"
-    if kind == "ManagedPolicy" and "Role" not in action:
-        return f"{everywhere}:policy/{name}"
-    return f"{everywhere}:role/{name if kind == 'Role' and action != 'iam:PassRole' else stack}"
-
-
-def _connections(resource: NamedResource, service: str) -> list[str]:
-    """Return the ARNs of the connections that a pipeline names."""
-    text = json.dumps(resource.properties)
-    found = re.findall(r"arn:[\w-]+:(?:codeconnections|codestar-connections):([^\"]+:connection/[^\"]+)", text)
-    partition = "aws"
-    return [f"arn:{partition}:{service}:{tail}" for tail in found]
 
 
 def _bucket_of(policy: NamedResource, account: Account) -> str:

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from slipway import paths
+from slipway import files
 from slipway.emulator.partition import ApiError
 
 MOST = 1_000
@@ -85,13 +85,13 @@ class DeploymentHistory:
 
     def __init__(self, file: Path) -> None:
         self._file, self._lock = file, threading.Lock()
-        self._past = [PastDeployment(**each) for each in paths.read_json(file) or []]
+        self._past = [PastDeployment(**each) for each in files.read_json(file) or []]
 
     def add(self, deployment: PastDeployment) -> None:
         """Store a deployment."""
         with self._lock:
             self._past = [*self._past, deployment][-MOST:]
-            paths.write_json(self._file, [asdict(each) for each in self._past])
+            files.write_json(self._file, [asdict(each) for each in self._past])
 
     def ask(self, operation: str, request: Mapping[str, Any], account: str) -> dict[str, Any]:
         """Answer an operation of CodeDeploy's API.

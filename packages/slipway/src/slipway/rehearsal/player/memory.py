@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from slipway import paths
+from slipway import files
 from slipway.emulator.partition import ApiError
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.definition import PipelineDefinition
@@ -48,7 +48,7 @@ class Memory:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._lock = threading.RLock()
-        content = paths.read_json(file) or {}
+        content = files.read_json(file) or {}
         self._properties: dict[str, Any] | None = content.get("definition")
         self._version: int = content.get("version", 0)
         self._pending: dict[str, Any] = content.get("pending", {})
@@ -206,4 +206,4 @@ class Memory:
                 "pending": self._pending,
                 "executions": [asdict(each) for each in self.executions[-50:]],
             }
-            paths.write_json(self._file, content)
+            files.write_json(self._file, content)

@@ -27,8 +27,8 @@ import slipway
 import slipway_runtime
 from slipway.attack.fuzz import NOT_CHECKED
 from slipway.emulator.environment import LocalEnvironment, Outputs
-from slipway.paths import ROOT
 from slipway.process import Server, start_server
+from slipway.project import ROOT
 from slipway.testing.contract.http import OPERATIONS, callers_of
 
 SERVICES = sorted({operation.service for operation in OPERATIONS})

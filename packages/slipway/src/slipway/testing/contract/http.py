@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 from slipway.blocks.edge import ORIGIN_HEADER
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.emulator.routes import KEPT_PATHS, Route, routes, target
-from slipway.paths import ROOT, read_json
+from slipway.files import read_json
+from slipway.project import ROOT
 from slipway.testing.contract.callers import Callers, Header, key_holders, signers, token_holders
 from slipway.testing.emulated import until
 from slipway.testing.problems import PROBLEM, read_problem

@@ -1,4 +1,4 @@
-"""Paths that the rehearsal reads and writes. Everything it writes is under `build/`."""
+"""Write files that no reader sees half of, and read them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,6 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
-
-from slipway import project
-
-ROOT = project.ROOT
-ASSEMBLY = ROOT / "cdk.out"
-ASSETS = ROOT / "build" / "assets"
-LOCAL = ROOT / "build" / "local"
-TLS = LOCAL / "tls"
-OUTPUTS = LOCAL / "outputs.json"
-"""Outputs of the last environment that was started: service → output → value."""
 
 
 def write_text(path: Path, text: str, *, mode: int = 0o644) -> None:
