@@ -1,4 +1,4 @@
-"""The role of every function lets AWS's services do what they do in its name."""
+"""The role of every function allows what AWS's services do on its behalf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No service answers anything that its OpenAPI document does not describe."""
+"""Services only return answers that their OpenAPI documents describe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every service keeps what it must to itself, says when it cannot, and can be called by other people's clients."""
+"""Every service keeps secrets, reports outages, and can be called with third-party clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class TestOutage(OutageContract):
 
 @pytest.mark.requirement("secrets")
 class TestSecrecy(SecrecyContract):
-    """For each operation that not everybody may call."""
+    """For each operation with restricted access."""
 
 
 @pytest.mark.requirement("the API", "items: the edge")

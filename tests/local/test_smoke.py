@@ -1,4 +1,4 @@
-"""The smoke tests pass on what was deployed, run the way `make up` runs them."""
+"""The smoke tests pass on the deployed services, run as `make up` runs them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway.rehearsal.cli import smoke
 
 @pytest.mark.requirement("tests after each environment")
 def test_the_smoke_tests_pass_and_leave_nothing_behind(local: LocalEnvironment, caller: Credentials) -> None:
-    # Given what is in the tables that tests of writing clean up after themselves
+    # Given the number of entries in the tables that writing tests clean up after themselves
     dynamodb = local.emulator.session().client("dynamodb")
     tables = {found["TableName"] for found in local.outputs().values() if "DistributionDomain" in found}
 
@@ -21,6 +21,6 @@ def test_the_smoke_tests_pass_and_leave_nothing_behind(local: LocalEnvironment, 
     before = stored()
     # When the smoke tests of every service run
     fault = smoke(local, caller, lambda _: None)
-    # Then none fails, and as much is stored
+    # Then none fails, and the tables have as many entries as before
     assert fault is None
     assert stored() == before

@@ -1,4 +1,4 @@
-"""A body that cannot be read is refused with its field, which the log has, whichever kind of API hands it on."""
+"""Unreadable bodies are refused with the field, which is also logged, for both kinds of API."""
 
 import gzip
 import io
@@ -19,7 +19,7 @@ Make = Callable[..., dict[str, Any]]
 
 
 def refused(event: dict[str, Any], status: int, logs: io.StringIO) -> Any:
-    """The answer; its log line has the same fields."""
+    """Return the answer, after checking that its log line has the same fields."""
     logger.inject_lambda_context(lambda *_: None)({}, Context())
     logs.truncate(0)
     with pytest.raises(Problem) as caught:
@@ -47,7 +47,7 @@ def test_a_compressed_body_is_named(make: Make, logs: io.StringIO) -> None:
 
 
 @KINDS
-def test_what_was_not_utf_8_is_named(make: Make, logs: io.StringIO) -> None:
+def test_invalid_utf_8_is_named(make: Make, logs: io.StringIO) -> None:
     text = b'{"name": "\xff"}'.decode("utf-8", "replace")
     assert refused(make("POST", "/x", body=text, headers={"Content-Length": "13"}), 400, logs) == ["body"]
 

@@ -24,18 +24,18 @@ def test_values_have_their_attribute(value: object, attribute: dict[str, object]
     assert from_attribute(attribute) == value
 
 
-def test_a_number_written_out_in_full_is_the_same_number() -> None:
+def test_numbers_without_exponent_are_equal() -> None:
     assert from_attribute({"N": "1" + "0" * 125}) == Decimal("1E+125")
     assert from_attribute({"N": "0." + "0" * 129 + "1"}) == Decimal("1E-130")
 
 
 @pytest.mark.parametrize("value", [0.5, object(), Decimal("NaN"), Decimal("1" * 39)])
-def test_what_is_not_json_has_none(value: object) -> None:
+def test_values_that_are_not_json_have_no_attribute(value: object) -> None:
     with pytest.raises(TypeError):
         to_attribute(value)
 
 
 @pytest.mark.parametrize("attribute", [{"B": b""}, {"SS": ["a"]}])
-def test_what_is_not_json_is_not_read(attribute: dict[str, object]) -> None:
+def test_attributes_that_are_not_json_are_not_read(attribute: dict[str, object]) -> None:
     with pytest.raises(TypeError):
         from_attribute(attribute)

@@ -15,12 +15,12 @@ def test_worst_call_ends_well_below_30_seconds() -> None:
     assert longest <= 20
 
 
-def test_a_client_is_made_once() -> None:
+def test_a_client_is_created_once() -> None:
     assert aws.client("s3") is aws.client("s3")
     assert aws.client("dynamodb", attempts=1) is not aws.client("dynamodb")
 
 
-def test_temporary_credentials_can_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_temporary_credentials_can_be_discarded(monkeypatch: pytest.MonkeyPatch) -> None:
     fetched: list[int] = []
 
     def fetch() -> dict[str, str]:
@@ -43,7 +43,7 @@ def test_temporary_credentials_can_be_forgotten(monkeypatch: pytest.MonkeyPatch)
     assert credentials.get_frozen_credentials().secret_key == "secret 2"
 
 
-def test_credentials_that_stay_the_same_are_left_alone() -> None:
+def test_permanent_credentials_are_kept() -> None:
     aws.client("sqs")
 
     aws.forget_credentials()

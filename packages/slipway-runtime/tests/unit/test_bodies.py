@@ -1,4 +1,4 @@
-"""Bodies as either kind of API hands them on: what is read, and what is refused before it is parsed."""
+"""Bodies from both kinds of API: which are read, and which are refused before they are parsed."""
 
 import base64
 import gzip
@@ -18,12 +18,12 @@ BODY = '{"name": "x"}'
 
 
 def numbers(count: int) -> str:
-    """A body with so many values in all."""
+    """Return a body with this number of values."""
     return '{"a": [' + ",".join(["1"] * (count - 2)) + "]}"
 
 
 def refused(event: dict[str, Any]) -> tuple[int, list[str]]:
-    """Status and fields of the problem."""
+    """Return status and fields of the problem."""
     with pytest.raises(Problem) as caught:
         check_body(event, DATA_LIMITS)
     return caught.value.status, [error.field for error in caught.value.errors]
@@ -40,7 +40,7 @@ def test_another_content_type_is_refused(make: Make, content_type: str) -> None:
 
 @KINDS
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
-def test_json_is_taken_and_written_plainly(make: Make, content_type: str) -> None:
+def test_json_content_types_are_accepted_and_normalised(make: Make, content_type: str) -> None:
     event = make("POST", "/x", body=BODY, headers={"Content-Type": content_type})
     check_body(event, DATA_LIMITS)
     assert header(event, "Content-Type") == "application/json"
@@ -48,8 +48,8 @@ def test_json_is_taken_and_written_plainly(make: Make, content_type: str) -> Non
 
 @KINDS
 @pytest.mark.parametrize("encoded", [True, False])
-def test_a_compressed_body_is_refused_and_told_what_is_read(make: Make, encoded: bool) -> None:
-    # Given a body that no gateway unpacked, as bytes or as the text that became of them
+def test_a_compressed_body_is_refused(make: Make, encoded: bool) -> None:
+    # Given a compressed body that no gateway unpacked, in base64 or as damaged text
     packed = gzip.compress(BODY.encode())
     text = base64.b64encode(packed).decode() if encoded else packed.decode("utf-8", "replace")
     event = make("POST", "/x", body="", headers={"Content-Encoding": "gzip"})
@@ -65,7 +65,7 @@ def test_a_body_that_the_gateway_unpacked_is_read(make: Make, coding: str) -> No
 @KINDS
 @pytest.mark.parametrize("coding", ["gzip", "identity"])
 @pytest.mark.parametrize("encoded", [True, False])
-def test_a_body_holds_so_many_values_and_no_more(make: Make, encoded: bool, coding: str) -> None:
+def test_a_body_has_a_maximum_number_of_values(make: Make, encoded: bool, coding: str) -> None:
     headers = {"Content-Encoding": coding}
     check_body(make("POST", "/x", body=numbers(DATA_LIMITS.values), headers=headers, encoded=encoded), DATA_LIMITS)
     more = make("POST", "/x", body=numbers(DATA_LIMITS.values + 1), headers=headers, encoded=encoded)
@@ -85,13 +85,13 @@ def test_size_is_counted_in_bytes(make: Make, encoded: bool, sign: str) -> None:
 @KINDS
 @pytest.mark.parametrize("sent", [b'{"name": "caf\xe9"}', b'{"name": "\xff\xfe"}'])
 def test_replaced_bytes_are_refused_by_the_announced_length(make: Make, sent: bytes) -> None:
-    # Given a body as API Gateway hands it on, its bytes replaced
+    # Given a body as API Gateway forwards it, with its bytes replaced
     headers = {"Content-Length": str(len(sent))}
     assert refused(make("POST", "/x", body=sent.decode("utf-8", "replace"), headers=headers)) == (400, ["body"])
 
 
 @KINDS
-def test_a_replacement_character_that_was_sent_is_taken(make: Make) -> None:
+def test_a_sent_replacement_character_is_accepted(make: Make) -> None:
     body = '{"name": "\ufffd"}'
     for headers in ({"Content-Length": str(len(body.encode()))}, {}):
         check_body(make("POST", "/x", body=body, headers=headers), DATA_LIMITS)
@@ -99,6 +99,6 @@ def test_a_replacement_character_that_was_sent_is_taken(make: Make) -> None:
 
 @KINDS
 @pytest.mark.parametrize("body", ["/w==", "not base64!", "7aCA"])
-def test_bytes_that_are_no_text_are_refused(make: Make, body: str) -> None:
+def test_bytes_that_are_not_text_are_refused(make: Make, body: str) -> None:
     event = make("POST", "/x", body="", headers={"Content-Type": "application/json"})
     assert refused(event | {"body": body, "isBase64Encoded": True}) == (400, ["body"])

@@ -1,4 +1,4 @@
-"""Two versions are compared on the same reads; what moves by itself is told from what the new version changes."""
+"""Two versions are compared with the same reads; changes over time are distinguished from those of the new version."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +53,7 @@ def test_wrong_answer_with_200_differs(wrong: Any, places: list[str]) -> None:
     assert compared(always(PAGE), always(wrong)).differ == {"a page": places}
 
 
-def test_one_and_true_are_two_answers() -> None:
+def test_one_and_true_differ() -> None:
     assert compared(always({"n": 1}), always({"n": True})).differ == {"a page": ["/n"]}
 
 
@@ -76,17 +76,17 @@ def _clock() -> Iterator[dict[str, Any]]:
 
 
 def test_self_moving_metrics_do_not_count_against_version() -> None:
-    # Given an answer with the time in it
+    # Given an answer that contains the time
     clock = _clock()
 
-    # Then that place says nothing, but a wrong name still does
+    # Then differences at that place are ignored, but a wrong name is still found
     assert compared(lambda _: answer(next(clock)), lambda _: answer(next(clock))).same == ["a page"]
     wrong = compared(lambda _: answer(next(clock)), lambda _: answer({**next(clock), "items": []}))
     assert "/items/0/name" in wrong.differ["a page"]
     assert "/time" not in wrong.differ["a page"]
 
 
-def test_write_between_the_reads_is_no_difference() -> None:
+def test_write_between_the_reads_is_ignored() -> None:
     # Given an item that is written after the first answer
     states = iter([PAGE, {**PAGE, "items": []}, {**PAGE, "items": []}, *[{**PAGE, "items": []}] * 3])
 
@@ -96,8 +96,8 @@ def test_write_between_the_reads_is_no_difference() -> None:
     assert compared(ask, ask).same == ["a page"]
 
 
-def test_data_that_moves_in_every_round_judges_nothing() -> None:
-    # Given another place that moves in each round
+def test_data_that_changes_in_every_round_is_ignored() -> None:
+    # Given another place that changes in every round
     numbers = count()
 
     def ask(_: Mapping[str, Any]) -> Any:
@@ -111,14 +111,14 @@ def test_data_that_moves_in_every_round_judges_nothing() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 502])
-def test_version_that_fails_already_blocks_no_fix(status: int) -> None:
+def test_failing_old_version_does_not_block_a_fix(status: int) -> None:
     found = compared(always({}, status=status), always(PAGE))
 
     assert str(status) in found.skipped["a page"]
     assert not found.differ
 
 
-def test_shape_is_compared_where_values_are_others() -> None:
+def test_shape_is_compared_if_values_differ() -> None:
     other = {"items": [{"id": "z", "name": "pan"}], "next": None}
 
     assert compared(always(PAGE), always(other), shape_only=True).same == ["a page"]
@@ -128,7 +128,7 @@ def test_shape_is_compared_where_values_are_others() -> None:
 
 
 def test_intended_difference_is_accepted_until_its_day() -> None:
-    # Given the name of the read as a file says it, an equal string but another object
+    # Given a read whose name comes from a file, so that it is an equal but not identical string
     meant = Intended("_a page_".strip("_"), "/items/*/owner", "shows the owner", date(2026, 5, 1))
     new = {**PAGE, "items": [{**item, "owner": "me"} for item in PAGE["items"]]}
 
@@ -142,7 +142,7 @@ def test_intended_difference_is_accepted_until_its_day() -> None:
     assert late.differ
 
 
-def test_intended_difference_covers_its_own_read_alone() -> None:
+def test_intended_difference_covers_only_its_own_read() -> None:
     meant = Intended("another page", "/items", "", date(2026, 5, 1))
 
     assert compared(always(PAGE), always({**PAGE, "items": []}), intended=(meant,)).differ

@@ -29,13 +29,13 @@ from slipway_runtime.faults import faults
         ({"b": [1, {"d": 1, "c": 2}], "a": False}, '{"a":false,"b":[1,{"c":2,"d":1}]}'),
     ],
 )
-def test_values_are_written_in_their_one_form(value: object, text: str) -> None:
+def test_values_are_written_in_canonical_form(value: object, text: str) -> None:
     assert dumps(value) == text
     assert loads(text) == value
 
 
 @pytest.mark.parametrize("value", [0.1, Decimal("NaN"), Decimal("Infinity"), object(), {1, 2}, Decimal("1" * 39)])
-def test_what_has_no_exact_form_is_not_written(value: object) -> None:
+def test_values_without_an_exact_form_are_refused(value: object) -> None:
     with pytest.raises(TypeError):
         dumps(value)
 
@@ -50,7 +50,7 @@ def test_what_has_no_exact_form_is_not_written(value: object) -> None:
         (b"\xff\xfe", "is not"),
     ],
 )
-def test_what_is_no_json_is_refused_with_the_place(text: str | bytes, reason: str) -> None:
+def test_invalid_json_is_refused_with_the_place(text: str | bytes, reason: str) -> None:
     with pytest.raises(InvalidJsonError, match=reason):
         loads(text)
 
@@ -59,7 +59,7 @@ def test_numbers_are_never_floats() -> None:
     assert [type(number) for number in loads("[1, 0.1, 1e5, NaN]")] == [Decimal] * 4
 
 
-def test_the_path_leads_to_the_value_at_fault() -> None:
+def test_the_path_names_the_invalid_value() -> None:
     assert faults(loads('{"a": [0, {"b/c": NaN}]}'), "data") == [
         ("/data/a/1/b~1c", "is not a number that can be stored")
     ]
@@ -75,7 +75,7 @@ def test_the_path_leads_to_the_value_at_fault() -> None:
         ('{"a\\"": ["\\\\", ",", "[\\","]}', 5),
         ("[" + ",".join(['","'] * 200) + "]", 201),
         ("[" + ",".join(['"[{,\\""'] * 200) + "]", 201),
-        # What resembles JSON, and what ends within a string
+        # Text that resembles JSON, and text that ends within a string
         ("[[[[", 5),
         ('"' + "," * 1000, 1),
     ],
@@ -86,7 +86,7 @@ def test_values_are_counted_before_they_are_parsed(text: str, count: int) -> Non
 
 
 @pytest.mark.parametrize("text", ['"' + "x" * 6_000_000 + '"', '"' + "\\u0001" * 1_000_000 + '"', '",' * 3_000_000])
-def test_counting_the_largest_body_takes_no_memory_of_note(text: str) -> None:
+def test_counting_the_largest_body_needs_little_memory(text: str) -> None:
     tracemalloc.start()
     try:
         holds_more("," * 200 + text, 100)

@@ -1,4 +1,4 @@
-"""Flags are closed unless AppConfig opens them, and cost a service without them nothing."""
+"""Flags are off unless AppConfig enables them, and cost nothing in a service without flags."""
 
 import io
 import json
@@ -25,7 +25,7 @@ LOUD = {
 
 
 class AppConfig:
-    """AppConfig's two calls. Each token is good for one call."""
+    """AppConfig's two calls. Each token is valid for one call."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document, self.sessions, self.polls = document, 0, 0
@@ -46,7 +46,7 @@ class AppConfig:
 
     def get_latest_configuration(self, *, ConfigurationToken: str) -> dict[str, Any]:  # noqa: N803 - AWS's name
         self._refuse_if_away()
-        assert ConfigurationToken == self._token, "a token is good for one call"
+        assert ConfigurationToken == self._token, "a token is valid for one call"
         self.polls += 1
         self._token = f"{ConfigurationToken}+"
         body = json.dumps(self.document).encode()
@@ -60,7 +60,7 @@ class AppConfig:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds, to be moved by the test."""
+    """Return the time in seconds, which the test can change."""
     now = [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     return now
@@ -68,7 +68,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @pytest.fixture
 def appconfig(monkeypatch: pytest.MonkeyPatch, clock: list[float]) -> Iterator[AppConfig]:
-    """AppConfig with two flags, read anew at each call."""
+    """Replace AppConfig with two flags that are read at each call."""
     assert clock
     client = AppConfig(LOUD)
     monkeypatch.setenv(APPLICATION, "dev-catalog")
@@ -96,12 +96,12 @@ def test_rule_may_compare_a_name(appconfig: AppConfig) -> None:
     assert not flags.is_on("a", name="pot")
 
 
-def test_unknown_flag_is_closed(appconfig: AppConfig) -> None:
+def test_unknown_flag_is_off(appconfig: AppConfig) -> None:
     assert not flags.is_on("nobody_declared_it")
     assert appconfig.polls == 1
 
 
-def test_changed_flags_hold_at_the_next_poll(appconfig: AppConfig) -> None:
+def test_changed_flags_apply_at_the_next_poll(appconfig: AppConfig) -> None:
     assert flags.is_on("open")
 
     appconfig.document = {"open": {"default": False}}
@@ -109,7 +109,7 @@ def test_changed_flags_hold_at_the_next_poll(appconfig: AppConfig) -> None:
     assert not flags.is_on("open")
 
 
-def test_what_was_read_is_kept_for_its_time(appconfig: AppConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flags_are_cached_between_polls(appconfig: AppConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MAX_AGE, "60")
 
     for _ in range(5):
@@ -118,22 +118,22 @@ def test_what_was_read_is_kept_for_its_time(appconfig: AppConfig, monkeypatch: p
     assert appconfig.polls == 1
 
 
-def test_flags_are_closed_while_appconfig_was_never_there(appconfig: AppConfig) -> None:
+def test_flags_are_off_until_appconfig_is_reachable(appconfig: AppConfig) -> None:
     appconfig.away = True
 
     assert not flags.is_on("open")
 
 
-def test_last_flags_hold_while_appconfig_is_away(appconfig: AppConfig, clock: list[float]) -> None:
+def test_last_flags_apply_while_appconfig_is_unavailable(appconfig: AppConfig, clock: list[float]) -> None:
     # Given flags that were read
     assert flags.is_on("open")
 
-    # When AppConfig goes away, and comes back with other flags
+    # When AppConfig becomes unavailable, and comes back with other flags
     appconfig.away = True
     assert flags.is_on("open")
     appconfig.away, appconfig.document = False, {"open": {"default": False}}
 
-    # Then the old ones hold until it is asked again, in a new session
+    # Then the old flags apply until it is called again, in a new session
     assert flags.is_on("open")
     clock[0] += flags.RETRY_SECONDS
     assert not flags.is_on("open")
@@ -151,7 +151,7 @@ print(loaded)
 
 
 def test_service_without_flags_imports_none_of_it() -> None:
-    # Given a process of its own, and no application named
+    # Given a separate process without a configured application
     ran = subprocess.run(
         [sys.executable, "-c", _WITHOUT_FLAGS],
         capture_output=True,
@@ -160,5 +160,5 @@ def test_service_without_flags_imports_none_of_it() -> None:
         env={"PYTHONPATH": ":".join(sys.path)},
     )
 
-    # Then a question has imported nothing
+    # Then checking a flag has imported nothing
     assert ran.stdout.strip() == "[]", ran.stderr

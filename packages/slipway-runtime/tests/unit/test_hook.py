@@ -1,4 +1,4 @@
-"""The hook before traffic compares the new version with the one that takes the traffic."""
+"""The hook before traffic compares the new version with the version that serves the traffic."""
 
 import io
 import json
@@ -30,7 +30,7 @@ def version(number: str, code: str, *, layer: int = 1, **variables: str) -> dict
 
 
 class Context:
-    """What Lambda hands to the hook."""
+    """The context that Lambda passes to the hook."""
 
     def __init__(self, seconds: float = 900) -> None:
         self.seconds = seconds
@@ -67,7 +67,7 @@ class Versions:
 
 
 class CodeDeploy:
-    """Keeps what it is told."""
+    """Records the reported status."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -110,7 +110,7 @@ def run(
     return check.run(EVENT, Context(seconds)), versions, codedeploy  # type: ignore[arg-type]
 
 
-def test_version_that_answers_alike_takes_traffic() -> None:
+def test_version_with_the_same_answers_takes_traffic() -> None:
     verdict, versions, codedeploy = run(page("kettle"), page("kettle"))
 
     assert verdict == {"status": "Succeeded", "failures": []}
@@ -172,11 +172,11 @@ def test_rollback_from_wrong_answers_takes_traffic(
     ],
     ids=["new code", "nothing changed", "not listed"],
 )
-def test_difference_stands_for_all_but_a_rollback(published: list[dict[str, Any]]) -> None:
+def test_difference_is_only_ignored_for_a_rollback(published: list[dict[str, Any]]) -> None:
     assert run(page("kettle"), page("pot"), published=published)[0]["status"] == "Failed"
 
 
-def test_difference_stands_if_versions_cannot_be_listed() -> None:
+def test_difference_counts_if_versions_cannot_be_listed() -> None:
     published = [version("2", "new"), version("3", "old"), version("4", "new")]
 
     assert run(page("kettle"), page("pot"), published=published)[0]["status"] == "Succeeded"
@@ -193,7 +193,7 @@ def test_version_that_fails_at_a_read_is_stopped() -> None:
     assert verdict["failures"] == ["the function failed (Unhandled) at a read that is compared"]
 
 
-def test_comparison_that_could_not_look_is_not_green() -> None:
+def test_comparison_that_could_not_run_fails() -> None:
     def without_secret() -> Mapping[str, Any]:
         raise KeyError("ORIGIN_SECRET_ARN")
 
@@ -204,7 +204,7 @@ def test_comparison_that_could_not_look_is_not_green() -> None:
     assert not versions.called
 
 
-def test_broken_contract_needs_no_comparison() -> None:
+def test_broken_contract_fails_without_comparison() -> None:
     broken = Check("always wrong", {}, lambda _: require(condition=False, reason="no"))
 
     verdict, versions, _ = run(page(), page(), checks=(broken,))
@@ -263,7 +263,7 @@ class TestChecks:
         ids=str,
     )
     @pytest.mark.parametrize("check", [HEALTH, BATCH], ids=["api", "batch"])
-    def test_whatever_else_a_version_does_fails(self, check: Check, answer: Any) -> None:
+    def test_any_other_answer_fails(self, check: Check, answer: Any) -> None:
         verdict, codedeploy = checked(lambda _: answer, check)
         assert verdict["status"] == "Failed"
         assert codedeploy.said == ["Failed"]
@@ -274,7 +274,7 @@ class TestChecks:
 
         assert checked(refuse, BATCH)[0]["failures"] == ["an empty batch: ClientError"]
 
-    def test_by_hand_the_verdict_is_returned_and_nobody_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_manual_call_returns_the_verdict_without_reporting(self, monkeypatch: pytest.MonkeyPatch) -> None:
         clients: dict[str, Any] = {"lambda": Versions(page(), health()), "codedeploy": CodeDeploy()}
         monkeypatch.setattr(aws, "client", lambda service, **_: clients[service])
         monkeypatch.setenv("TARGET_ALIAS_ARN", STAGING)
@@ -283,11 +283,11 @@ class TestChecks:
 
 
 class TestThrottles:
-    """A throttled call says nothing of the new version: the other versions use the same concurrency."""
+    """A throttled call does not judge the new version, since other versions use the same concurrency."""
 
     @staticmethod
     def check(refusals: int, seconds: float) -> tuple[Verdict, list[float]]:
-        """Check a function that refuses so many calls."""
+        """Check a function that refuses this number of calls."""
         left = iter(range(refusals))
         pauses: list[float] = []
         context = Context(seconds)
@@ -318,7 +318,7 @@ class TestThrottles:
         assert verdict["status"] == "Succeeded"
         assert pauses == [1, 2, 4, 8, 10, 10]
 
-    def test_throttles_end_in_time_to_report(self) -> None:
+    def test_throttled_checks_end_in_time_to_report(self) -> None:
         verdict, pauses = self.check(10_000, 900)
         assert verdict["failures"] == [
             "an empty batch: throttled until time ran out: the function has no concurrency left for a check"

@@ -17,7 +17,7 @@ from slipway_runtime.http import as_get, instance, join_lines, location, method_
         ("/items/\x00", "/live/items/%00"),
         ('/items/é{}|\\^`"<>#?', "/live/items/%C3%A9%7B%7D%7C%5C%5E%60%22%3C%3E%23%3F"),
         ("/items/\ud800", "/live/items/%3F"),
-        # As it may come encoded: what is encoded stays so, and a sign of percent that encodes nothing is
+        # Encoded parts stay encoded, and a percent sign that encodes nothing becomes encoded
         ("/items/a%20b", "/live/items/a%20b"),
         ("/items/100%", "/live/items/100%25"),
         ("/items/%zz", "/live/items/%25zz"),
@@ -46,7 +46,7 @@ def test_a_head_is_routed_as_a_get_in_both_formats() -> None:
         assert as_get(post) is post
 
 
-def test_lines_of_lists_alone_are_joined() -> None:
+def test_only_list_headers_are_joined() -> None:
     event = {"multiValueHeaders": {"if-match": ['"1"', '"2"'], "Idempotency-Key": ["a", "b"]}}
     join_lines(event, "If-Match")
     assert event["multiValueHeaders"] == {"if-match": ['"1", "2"'], "Idempotency-Key": ["a", "b"]}

@@ -1,4 +1,4 @@
-"""A probe: what it sends, what it takes for an answer of the service, and what it counts."""
+"""The probe: its requests, which answers it accepts as the service's, and its metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TOKEN = PublicCheck(Check("no token", http_request("GET", "/results"), is_refuse
 
 
 class Service:
-    """What stands at the public address: status and body of each path, one after the other; the last one stays."""
+    """The service at the public address: statuses and bodies of each path in order, the last one repeated."""
 
     def __init__(self, **answers: list[tuple[int, str]]) -> None:
         self.answers = answers
@@ -43,7 +43,7 @@ class Service:
         return status, {"content-type": kind}, body
 
     def probed(self, *checks: PublicCheck) -> outside.ProbeReport:
-        """Run a probe of these checks."""
+        """Run a probe with these checks."""
         return Probe(
             checks=checks,
             addresses={outside.API: "https://api.example/live/", outside.EDGE: "https://edge.example/"},
@@ -57,7 +57,7 @@ def _values(counted: Counted, metric: str) -> list[float]:
     return [value for line in counted(metric) for value in line[metric]]
 
 
-def test_requests_go_to_api_and_edge_as_the_checks_say() -> None:
+def test_requests_go_to_api_or_edge_as_configured() -> None:
     service = Service(
         health=[(200, '{"status": "ok"}')], items=[(200, '{"items": []}')], jobs=[(403, PROBLEM)], results=[(401, "{}")]
     )
@@ -76,7 +76,7 @@ def test_requests_go_to_api_and_edge_as_the_checks_say() -> None:
     assert "x-api-key" not in service.requests[0].headers
 
 
-def test_a_sound_service_is_a_success_with_latencies(counted: Counted) -> None:
+def test_a_healthy_service_is_a_success_with_latencies(counted: Counted) -> None:
     Service(health=[(200, '{"status": "ok"}')]).probed(HEALTH, HEALTH)
 
     (line,) = counted("ProbeSuccess")
@@ -92,22 +92,22 @@ def test_a_sound_service_is_a_success_with_latencies(counted: Counted) -> None:
         (200, "not JSON", "JSONDecodeError"),
         (200, "{}", "KeyError"),
         (404, "{}", "answered 404"),
-        # A problem of the service's own, an error of the edge, and no connection
+        # A problem from the service, an error of the edge, and no connection
         (503, '{"status": 503}', "answered 503"),
         (502, "<html>", "answered 502"),
         (0, "", "EndpointConnectionError"),
     ],
 )
-def test_a_wrong_answer_is_a_failure_though_it_be_200(status: int, body: str, reason: str, counted: Counted) -> None:
+def test_a_wrong_answer_is_a_failure_even_with_200(status: int, body: str, reason: str, counted: Counted) -> None:
     service = Service(health=[(status, body)])
 
     assert service.probed(HEALTH) == {"failures": [f"health: {reason}"], "unanswered": []}
     assert _values(counted, "ProbeSuccess") == [0.0]
-    # It was asked twice
+    # The request was retried once
     assert (len(service.requests), service.pauses) == (2, [2.0])
 
 
-def test_one_lost_connection_is_no_failure(counted: Counted) -> None:
+def test_one_lost_connection_is_not_a_failure(counted: Counted) -> None:
     service = Service(health=[(0, ""), (200, '{"status": "ok"}')])
 
     assert service.probed(HEALTH) == {"failures": [], "unanswered": []}
@@ -132,7 +132,7 @@ def test_a_run_that_is_throttled_in_part_still_fails(counted: Counted) -> None:
     assert (line["ProbeSuccess"], line["ProbeUnanswered"]) == ([0.0], [1.0])
 
 
-def test_the_handler_asks_the_addresses_of_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_handler_requests_the_configured_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     def send(request: AWSRequest) -> Any:

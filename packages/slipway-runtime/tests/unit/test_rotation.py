@@ -1,4 +1,4 @@
-"""The rotation of a key, step by step as Secrets Manager asks."""
+"""Rotating a key, step by step as Secrets Manager requests."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from slipway_runtime.rotation import KeyRotation, RotationError, rotates
 
 
 class Secret:
-    """One secret with its versions."""
+    """A secret with its versions."""
 
     class exceptions:  # noqa: N801 - botocore's name
         class ResourceNotFoundException(Exception):  # noqa: N818
@@ -69,7 +69,7 @@ def test_four_steps_rotate_the_key(secret: Secret) -> None:
     assert secret.stages["old"] == ["AWSPREVIOUS"]
 
 
-def test_every_step_can_come_again(secret: Secret) -> None:
+def test_every_step_can_be_repeated(secret: Secret) -> None:
     run(secret, *(step for step in STEPS for _ in range(2)))
     run(secret, *STEPS)
     assert secret.stages["old"] == ["AWSPREVIOUS"]
@@ -84,7 +84,7 @@ def test_a_key_that_does_not_work_never_becomes_current(secret: Secret, value: s
         run(secret, "testSecret")
 
 
-def test_a_token_that_names_no_version_is_refused(secret: Secret) -> None:
+def test_an_unknown_token_is_refused(secret: Secret) -> None:
     with pytest.raises(RotationError, match="no such version"):
         run(secret, "createSecret", version="other")
 
@@ -106,7 +106,7 @@ def test_an_unknown_step_is_refused(secret: Secret) -> None:
         run(secret, "deleteSecret")
 
 
-def test_when_secrets_manager_fails_so_does_the_step(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_fails_if_secrets_manager_fails(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: Any) -> None:
         raise client_error("InternalServiceError", "PutSecretValue")
 
@@ -115,7 +115,7 @@ def test_when_secrets_manager_fails_so_does_the_step(secret: Secret, monkeypatch
         run(secret, "createSecret")
 
 
-def test_the_function_carries_out_the_step_it_is_asked_for(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_carries_out_the_requested_step(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aws, "client", lambda _: secret)
     handler = rotates("key")
     for step in STEPS:

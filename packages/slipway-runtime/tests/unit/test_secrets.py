@@ -1,4 +1,4 @@
-"""A secret that is cached: rotations are seen, failures are few, and what is known counts on."""
+"""A cached secret: rotations are noticed, failed look-ups are limited, and known values stay valid during outages."""
 
 import pytest
 
@@ -9,14 +9,14 @@ BOTH = ("AWSCURRENT", "AWSPREVIOUS")
 
 
 class Cached:
-    """A secret of two stages, over a fake."""
+    """A secret with two stages, read from a fake."""
 
     def __init__(self) -> None:
         self.manager, self.ticks = FakeSecretsManager("key", AWSCURRENT="a"), Ticks()
         self.secret = self.fresh()
 
     def fresh(self) -> CachedSecret:
-        """Return the secret as a new container finds it."""
+        """Return the secret as in a new execution environment."""
         return CachedSecret(lambda: self.manager, "arn", "key", stages=BOTH, clock=self.ticks)  # type: ignore[arg-type, return-value]
 
     def takes(self, value: str) -> bool:
@@ -29,7 +29,7 @@ def cached() -> Cached:
 
 
 @pytest.mark.requirement("secrets")
-def test_it_still_counts_after_a_rotation(cached: Cached) -> None:
+def test_old_value_is_accepted_after_a_rotation(cached: Cached) -> None:
     cached.manager.stages = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     cached.secret = cached.fresh()
     assert cached.secret.current() == "b"
@@ -37,19 +37,19 @@ def test_it_still_counts_after_a_rotation(cached: Cached) -> None:
 
 
 @pytest.mark.requirement("secrets")
-def test_a_value_newer_than_ours_is_looked_up_at_once(cached: Cached) -> None:
+def test_a_newer_value_is_looked_up_immediately(cached: Cached) -> None:
     assert cached.takes("a")
     cached.manager.stages = {"AWSCURRENT": "b", "AWSPREVIOUS": "a"}
     assert cached.takes("b")
     assert cached.takes("a")
 
 
-def test_two_rotations_later_it_is_refused(cached: Cached) -> None:
+def test_old_value_is_refused_after_two_rotations(cached: Cached) -> None:
     cached.manager.stages = {"AWSCURRENT": "c", "AWSPREVIOUS": "b"}
     assert not cached.takes("a")
 
 
-def test_wrong_values_look_once_a_minute(cached: Cached) -> None:
+def test_wrong_values_cause_one_look_up_per_minute(cached: Cached) -> None:
     for _ in range(20):
         assert not cached.takes("wrong")
     asked = len(cached.manager.calls)
@@ -59,7 +59,7 @@ def test_wrong_values_look_once_a_minute(cached: Cached) -> None:
     assert asked < len(cached.manager.calls) <= asked + 2
 
 
-def test_what_is_known_counts_on_while_it_is_away(cached: Cached) -> None:
+def test_known_values_are_accepted_during_an_outage(cached: Cached) -> None:
     assert cached.takes("a")
     cached.manager.away = True
     cached.ticks.now += 3600
@@ -74,7 +74,7 @@ def test_without_any_value_it_is_unavailable(cached: Cached) -> None:
 
 
 @pytest.mark.parametrize("value", ["", 7])
-def test_what_is_no_text_is_no_value(cached: Cached, value: object) -> None:
+def test_values_that_are_not_text_are_ignored(cached: Cached, value: object) -> None:
     cached.manager.stages = {"AWSCURRENT": value}  # type: ignore[dict-item]
     with pytest.raises(SecretUnavailableError):
         cached.secret.current()

@@ -1,4 +1,4 @@
-"""The shell of an API, of either kind: what its answers have in common, whichever routes it has."""
+"""The shell of an API of either kind: what its answers have in common, regardless of routes."""
 
 import io
 import json
@@ -28,11 +28,11 @@ from slipway_runtime.telemetry import logger, metrics
 
 
 class NoSuchThingError(Exception):
-    """What the sample's store raises."""
+    """The error of the sample's store."""
 
 
 class Thing(Request):
-    """A body with a field of each kind."""
+    """A body with one field of each type."""
 
     name: Annotated[str, Field(min_length=1, max_length=256)]
     data: Annotated[dict[str, Any], FREE_DATA] = {}  # noqa: RUF012 - a field of a model
@@ -40,13 +40,13 @@ class Thing(Request):
 
 @dataclass
 class Store:
-    """Keeps things as they were sent; raises `failure` instead."""
+    """A store that keeps things as they were sent, or raises `failure`."""
 
     things: dict[str, str] = field(default_factory=dict)
     failure: Exception | None = None
 
     def check(self) -> None:
-        """Raise what it is to raise."""
+        """Raise the configured failure, if any."""
         if self.failure:
             raise self.failure
 
@@ -92,7 +92,7 @@ EVENTS: dict[str, tuple[Any, Callable[..., dict[str, Any]]]] = {"rest": (REST, r
 
 
 class Shop:
-    """The sample's API of one kind over its store."""
+    """The sample API of one kind, with its store."""
 
     def __init__(self, kind: str, cors: str | None = None) -> None:
         self.kind, self.store, self.context = kind, Store(), Context()
@@ -113,7 +113,7 @@ def shop(request: pytest.FixtureRequest) -> Shop:
 
 
 class TestHealth:
-    def test_it_tells_what_is_running(self, shop: Shop) -> None:
+    def test_health_reports_the_running_version(self, shop: Shop) -> None:
         answer = shop.ask("GET", "/health")
         assert answer.status == 200
         assert answer.json == {
@@ -125,7 +125,7 @@ class TestHealth:
         assert answer.headers["Cache-Control"] == "no-store"
 
     @pytest.mark.parametrize("failure", [client_error("ResourceNotFoundException", "GetItem"), OSError("secret")])
-    def test_it_says_no_more_than_that_the_table_is_away(
+    def test_health_reveals_only_that_the_table_is_unavailable(
         self, shop: Shop, failure: Exception, counted: Counted
     ) -> None:
         shop.store.failure = failure
@@ -144,7 +144,7 @@ class TestHealth:
 
 class TestProblem:
     @pytest.mark.requirement("errors")
-    def test_it_has_rfc_9457_members_and_request_id(self, shop: Shop) -> None:
+    def test_problem_has_rfc_9457_members_and_request_id(self, shop: Shop) -> None:
         answer = shop.ask("GET", "/things/none")
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert answer.json == {
@@ -158,11 +158,11 @@ class TestProblem:
         }
 
     @pytest.mark.requirement("errors")
-    def test_an_unexpected_error_shows_nothing_of_itself(self, shop: Shop, logs: io.StringIO) -> None:
-        # Given code that fails with something confidential in its text
+    def test_an_unexpected_error_reveals_nothing(self, shop: Shop, logs: io.StringIO) -> None:
+        # Given code that fails with something confidential in its message
         shop.store.failure = ValueError("the password is hunter2")
         answer = shop.ask("GET", "/things/1")
-        # Then the client sees an id to ask about, and the log where it happened
+        # Then the client gets an id to refer to, and the log has the place of the error
         assert answer.status == 500
         assert "hunter2" not in answer.text
         assert "ValueError" not in answer.text
@@ -171,27 +171,27 @@ class TestProblem:
         assert "ValueError" in log
         assert "test_shell.py" in log
 
-    def test_a_dependency_that_is_away_is_to_be_asked_again(self, shop: Shop) -> None:
+    def test_an_unavailable_dependency_is_worth_a_retry(self, shop: Shop) -> None:
         shop.store.failure = client_error("ThrottlingException", "GetItem")
         answer = shop.ask("GET", "/things/1")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
         assert "nobody" not in answer.text
         assert "detail" not in answer.json
 
-    def test_strange_text_in_a_field_s_name_is_made_harmless(self, shop: Shop) -> None:
+    def test_odd_text_in_a_field_name_is_sanitised(self, shop: Shop) -> None:
         answer = shop.ask("POST", "/things", '{"name": "x", "\\ud800' + "y" * 500 + '": 1}')
         assert answer.status == 400
         answer.text.encode()
         assert len(answer.fields[0]) < 120
 
-    def test_a_path_that_is_none_gets_one(self, shop: Shop) -> None:
+    def test_an_unknown_path_gets_a_problem(self, shop: Shop) -> None:
         for method, path in (("GET", "/"), ("GET", "/other"), ("PATCH", "/things/1"), ("GET", "/things/1/2")):
             answer = shop.ask(method, path)
             assert (answer.status, answer.fields) == (404, ["path"])
 
 
 class TestCors:
-    def test_any_origin_is_allowed_where_the_configuration_says_so(self) -> None:
+    def test_any_origin_is_allowed_if_configured(self) -> None:
         shop = Shop("rest", cors="*")
         shop.store.failure = ValueError()
         answers = [
@@ -209,21 +209,21 @@ class TestCors:
         ("origin", "named"),
         [("https://b.example", "https://b.example"), ("https://c.example", None), (None, None)],
     )
-    def test_of_a_list_only_the_request_s_origin_is_named(self, origin: str | None, named: str | None) -> None:
+    def test_only_the_requests_origin_of_a_list_is_named(self, origin: str | None, named: str | None) -> None:
         shop = Shop("rest", cors="https://a.example, https://b.example")
         answer = shop.ask("POST", "/things", {"name": "x"}, headers={"Origin": origin} if origin else {})
         assert answer.headers.get("Access-Control-Allow-Origin") == named
         assert answer.headers["Vary"] == "Origin"
 
     @pytest.mark.parametrize("kind", EVENTS)
-    def test_none_configured_is_none_allowed(self, kind: str) -> None:
+    def test_no_origin_is_allowed_by_default(self, kind: str) -> None:
         answer = Shop(kind, cors="" if kind == "rest" else None).ask("GET", "/health")
         assert not [name for name in answer.headers if name.startswith("Access-Control")]
 
 
 class TestLogs:
     @pytest.mark.requirement("secrets")
-    def test_they_hold_ids_and_no_content(self, shop: Shop, logs: io.StringIO) -> None:
+    def test_logs_contain_ids_but_no_content(self, shop: Shop, logs: io.StringIO) -> None:
         headers = {"Idempotency-Key": "confidential-key", "Authorization": "token"}
         shop.ask("POST", "/things", {"name": "x", "data": {"confidential": "confidential"}}, headers=headers)
         shop.ask("POST", "/things", {"name": "x", "confidential": 1})
@@ -245,7 +245,7 @@ class TestLogs:
 
 
 class TestFaults:
-    """What a version counts against itself, for the alarms of its deployment."""
+    """Faults that a version counts for the alarms of its deployment."""
 
     @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -254,7 +254,7 @@ class TestFaults:
         [(ValueError("no"), 500), (client_error("ThrottlingException", "GetItem"), 503)],
         ids=["a bug", "a dependency"],
     )
-    def test_an_answer_of_5xx_is_one(
+    def test_a_5xx_answer_is_a_fault(
         self, shop: Shop, counted: Counted, failure: Exception, status: int, method: str
     ) -> None:
         shop.store.failure = failure
@@ -262,7 +262,7 @@ class TestFaults:
         (fault,) = counted("Faults")
         assert (fault["service"], fault["function_version"]) == ("service", "7")
 
-    def test_an_answer_that_is_the_callers_doing_is_none(self, shop: Shop, counted: Counted) -> None:
+    def test_a_client_error_is_not_a_fault(self, shop: Shop, counted: Counted) -> None:
         answers = [
             shop.ask("POST", "/things", "{"),
             shop.ask("GET", "/things/1"),
@@ -272,7 +272,7 @@ class TestFaults:
         assert [answer.status for answer in answers] == [400, 404, 415, 413]
         assert counted("Faults") == []
 
-    def test_the_answer_comes_though_its_fault_cannot_be_counted(
+    def test_the_answer_is_sent_even_if_counting_fails(
         self, shop: Shop, counted: Counted, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("AWS_LAMBDA_FUNCTION_NAME")
@@ -282,7 +282,7 @@ class TestFaults:
 
 
 def deep(levels: int) -> str:
-    """A thing whose data is nested that deep."""
+    """Return a thing whose data has this nesting depth."""
     return '{"name": "x", "data": ' + '{"a": ' * (levels - 1) + "{}" + "}" * (levels - 1) + "}"
 
 
@@ -326,7 +326,7 @@ class TestBodies:
         ],
         ids=lambda value: value[:40],
     )
-    def test_a_bad_one_is_refused_and_its_field_named(self, shop: Shop, body: str, field: str) -> None:
+    def test_a_bad_body_is_refused_and_its_field_named(self, shop: Shop, body: str, field: str) -> None:
         answer = shop.ask("POST", "/things", body)
         assert (answer.status, answer.fields) == (400, [field])
         assert answer.headers["Content-Type"] == "application/problem+json"
@@ -344,14 +344,14 @@ class TestBodies:
         ],
         ids=lambda value: value[:40],
     )
-    def test_what_is_just_allowed_is_kept(self, shop: Shop, body: str) -> None:
+    def test_values_at_the_limit_are_kept(self, shop: Shop, body: str) -> None:
         answer = shop.ask("POST", "/things", body)
         assert answer.status == 201
         assert dumps(answer.json["data"]) == shop.store.things[answer.json["name"]]
 
     @pytest.mark.requirement("errors")
-    def test_every_fault_is_named_with_its_path(self, shop: Shop) -> None:
-        # Given data with faults at several depths, and members that nobody asked for
+    def test_every_invalid_value_is_named_with_its_path(self, shop: Shop) -> None:
+        # Given invalid values at several depths, and unknown members
         body = (
             '{"data": {"a": NaN, "b": [1, "\\ud800", {"c/d": -Infinity, "e~": 1e99999999999999999999}], "\\udfff": 0},'
             ' "more": 1}'
@@ -370,7 +370,7 @@ class TestBodies:
         ],
         ids=["members", "values"],
     )
-    def test_there_is_an_end_to_the_faults_that_are_named(self, shop: Shop, body: str) -> None:
+    def test_the_number_of_named_faults_is_limited(self, shop: Shop, body: str) -> None:
         answer = shop.ask("POST", "/things", body)
         assert (answer.status, len(answer.fields)) == (400, MAX_ERRORS + 1)
         assert answer.json["errors"][-1]["message"].startswith("has 9001 faults")
@@ -384,12 +384,12 @@ class TestBodies:
             assert (answer.status, answer.fields) == (413, ["body"])
 
     def test_data_that_grows_when_written_out_is_too_large(self, shop: Shop) -> None:
-        # Given numbers whose digits are many, in few characters
+        # Given numbers with few characters, but many digits when written out
         answer = shop.ask("POST", "/things", '{"name": "x", "data": {"a": [' + ",".join(["1e39"] * 9_000) + "]}}")
         assert (answer.status, answer.fields) == (413, ["/data"])
         assert not shop.store.things
 
-    def test_one_in_base64_is_the_same(self, shop: Shop) -> None:
+    def test_a_base64_body_is_the_same(self, shop: Shop) -> None:
         assert shop.ask("POST", "/things", {"name": "x"}, encoded=True).status == 201
         for body in ("%%%", "/////w=="):
             answer = shop.send({**shop.event("POST", "/things", body=body), "isBase64Encoded": True})
@@ -397,7 +397,7 @@ class TestBodies:
 
 
 @pytest.mark.parametrize("limit", ["0", "101", "many", "1.5", "", "9" * 5000, "1_0", "+5", " 5", "5.0", "\u0665"])
-def test_a_limit_that_is_none_is_refused(shop: Shop, limit: str) -> None:
+def test_an_invalid_limit_is_refused(shop: Shop, limit: str) -> None:
     answer = shop.ask("GET", "/things", query={"limit": limit})
     assert (answer.status, answer.fields) == (400, ["limit"])
 
@@ -410,12 +410,12 @@ def test_a_parameter_given_twice_is_refused() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "with space", "Ümlaut", "new\nline"])
-def test_a_key_of_idempotency_that_is_none_is_refused(shop: Shop, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(shop: Shop, key: str) -> None:
     answer = shop.ask("POST", "/things", {"name": "x"}, headers={"Idempotency-Key": key})
     assert (answer.status, answer.fields) == (400, ["Idempotency-Key"])
 
 
-def test_an_id_of_any_length_is_no_failure(shop: Shop) -> None:
+def test_an_id_of_any_length_is_not_an_error(shop: Shop) -> None:
     assert shop.ask("GET", "/things/" + "x" * 64).status == 404
     answer = shop.ask("GET", "/things/" + "x" * 3000)
     assert (answer.status, answer.fields) == (400, ["thing_id"])
@@ -423,13 +423,13 @@ def test_an_id_of_any_length_is_no_failure(shop: Shop) -> None:
 
 def test_a_head_is_answered_like_a_get(shop: Shop) -> None:
     read, head = shop.ask("GET", "/things"), shop.ask("HEAD", "/things")
-    # What is not there cannot be counted for Content-Length
+    # The length of a missing body cannot be counted for Content-Length
     assert (head.status, head.text, head.headers) == (read.status, read.text, read.headers)
 
 
-# API Gateway hands on header values and query strings as text without control characters.
+# API Gateway passes header values and query strings as text without control characters
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=40)
-# Any text, with halves of surrogate pairs, as JSON's escapes can carry them.
+# Any text, including lone surrogates, which JSON's escapes can contain
 TEXT = st.text(st.characters(), max_size=20)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
@@ -460,16 +460,16 @@ ANY_SPEED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
     | st.fixed_dictionaries({"name": JSON}, optional={"data": JSON, "other": JSON}).map(json.dumps),
     encoded=st.booleans(),
 )
-def test_no_request_makes_it_fail(
+def test_no_request_causes_a_server_error(
     *, kind: str, method: str, path: str, parts: dict[str, dict[str, str]], body: str | None, encoded: bool
 ) -> None:
-    # Given any request that API Gateway would hand on
+    # Given any request that API Gateway would forward
     shop = Shop(kind)
     event = shop.event(method, path, **parts)
     event |= {"isBase64Encoded": encoded} | ({} if body is None else {"body": body})
     # When it is answered
     answer = shop.send(event)
-    # Then the failure, if there is one, is the request's, and its document is valid
+    # Then any error is a client error, with a valid document
     assert answer.status < 500
     answer.text.encode()
     if answer.status >= 400:
@@ -482,19 +482,19 @@ def test_no_request_makes_it_fail(
 def test_json_is_read_as_it_was_written(value: Any) -> None:
     assert loads(dumps(value)) == value
     assert dumps(loads(dumps(value))) == dumps(value)
-    # And other readers read it
+    # Other parsers can read it too
     json.loads(dumps(value))
 
 
 @ANY_SPEED
 @given(data=JSON)
-def test_a_fault_is_named_where_it_is(data: Any) -> None:
-    # Given any JSON value as Python writes it, NaN and halves of pairs among it
+def test_a_fault_is_named_by_its_path(data: Any) -> None:
+    # Given any JSON value as Python writes it, including NaN and lone surrogates
     parsed = loads(json.dumps({"data": {"member": data}}))["data"]
     # When its faults are named, then each path is valid text that starts at the data
     for path, _ in faults(parsed, "data"):
         path.encode()
         assert path.startswith("/data")
-    # And data without faults can be written and read by others
+    # And data without faults can be written, and read by other parsers
     if not faults(parsed, "data"):
         json.loads(dumps(parsed).encode())

@@ -14,7 +14,7 @@ from slipway_runtime.telemetry import count_fault, flush_metrics, metrics
 def test_a_fault_is_one_of_the_function_s_version(counted: Counted) -> None:
     # When a fault is counted
     count_fault()
-    # Then it is a metric of its own, under the dimensions that a deployment's alarm reads (slipway.blocks.deployment)
+    # Then it is a separate metric, with the dimensions that a deployment's alarm reads (slipway.blocks.deployment)
     (fault,) = counted("Faults")
     (directive,) = fault["_aws"]["CloudWatchMetrics"]
     assert directive == {
@@ -24,31 +24,29 @@ def test_a_fault_is_one_of_the_function_s_version(counted: Counted) -> None:
     }
     assert (fault["function_name"], fault["function_version"]) == ("function", "7")
     assert fault["Faults"] == [1.0]
-    # And Lambda drops it at no level of the log
+    # And Lambda filters it at no log level
     assert fault["level"] == "ERROR"
 
 
-def test_what_is_counted_beside_it_keeps_its_own_dimensions(
-    capsys: pytest.CaptureFixture[str], counted: Counted
-) -> None:
-    # Given a metric that waits to be written, when a fault is counted in between, twice
+def test_other_metrics_keep_their_own_dimensions(capsys: pytest.CaptureFixture[str], counted: Counted) -> None:
+    # Given a metric that is not yet written, when two faults are counted in between
     metrics.add_metric("Others", MetricUnit.Count, 1)
     count_fault()
     count_fault()
     assert len(counted("Faults")) == 2
     flush_metrics()
-    # Then the other is written once, with the dimensions of before
+    # Then the other metric is written once, with its previous dimensions
     (other,) = counted("Others")
     assert other["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
     assert "function_version" not in other
     assert "Faults" not in other
-    # And a fault after it is one fault
+    # And a later fault counts as one
     count_fault()
     (fault,) = counted("Faults")
     assert fault["Faults"] == [1.0]
 
 
-def test_where_metrics_are_off_no_fault_is_written(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_fault_is_written_if_metrics_are_off(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POWERTOOLS_METRICS_DISABLED", "true")
 
     count_fault()
@@ -57,12 +55,12 @@ def test_where_metrics_are_off_no_fault_is_written(counted: Counted, monkeypatch
 
 
 @pytest.mark.parametrize("missing", ["AWS_LAMBDA_FUNCTION_VERSION", "POWERTOOLS_METRICS_NAMESPACE"])
-def test_what_cannot_be_counted_is_logged_and_raises_nothing(
+def test_faults_that_cannot_be_counted_are_logged(
     counted: Counted, monkeypatch: pytest.MonkeyPatch, logs: io.StringIO, missing: str
 ) -> None:
-    # Given a process outside of Lambda, or without a namespace
+    # Given a process outside Lambda, or without a namespace
     monkeypatch.delenv(missing)
-    # When a fault is counted, then nothing is raised, and the log says that it is not in the metric
+    # When a fault is counted, then nothing is raised, and the log reports that it was not counted
     count_fault()
     assert counted("Faults") == []
     assert "fault not counted" in logs.getvalue()

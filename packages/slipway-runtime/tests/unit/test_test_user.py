@@ -1,4 +1,4 @@
-"""The test user, as CloudFormation asks for it."""
+"""The test user, managed by CloudFormation's requests."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from slipway.testing.functions import Context, client_error, environment
 
-# It makes its clients when it is imported, from a function's environment.
+# The module creates its clients when it is imported, from a function's environment
 with environment({}):
     from slipway_runtime import test_user as function
 
@@ -102,7 +102,7 @@ def secrets() -> FakeSecrets:
 
 @pytest.fixture
 def ask(monkeypatch: pytest.MonkeyPatch, cognito: FakeCognito, secrets: FakeSecrets) -> Ask:
-    """Sends a request, and gives the answer that CloudFormation gets."""
+    """Return a function that sends a request and returns the answer that CloudFormation receives."""
     monkeypatch.setattr(function, "user", function.TestUser(cognito, secrets))  # type: ignore[arg-type]
     answers: list[dict[str, Any]] = []
 
@@ -138,10 +138,10 @@ def ask(monkeypatch: pytest.MonkeyPatch, cognito: FakeCognito, secrets: FakeSecr
     return send
 
 
-def test_it_is_made_with_the_generated_password(ask: Ask, cognito: FakeCognito) -> None:
-    # When CloudFormation asks for it
+def test_user_is_created_with_the_generated_password(ask: Ask, cognito: FakeCognito) -> None:
+    # When CloudFormation creates it
     answer = ask("Create")
-    # Then it can sign in at once, by name or by its verified address
+    # Then it can sign in immediately, by name or by its verified address
     assert cognito.pools["pool"] == {"test-user": PASSWORD}
     assert {"Name": "email_verified", "Value": "true"} in cognito.attributes
     assert answer["Status"] == "SUCCESS"
@@ -150,7 +150,7 @@ def test_it_is_made_with_the_generated_password(ask: Ask, cognito: FakeCognito) 
     assert answer["NoEcho"] is True
 
 
-def test_a_request_that_comes_again_changes_nothing(ask: Ask, cognito: FakeCognito) -> None:
+def test_a_repeated_request_changes_nothing(ask: Ask, cognito: FakeCognito) -> None:
     assert ask("Create") == ask("Create")
     assert cognito.pools["pool"] == {"test-user": PASSWORD}
 
@@ -162,29 +162,29 @@ def test_an_update_sets_the_password_again(ask: Ask, cognito: FakeCognito) -> No
     assert cognito.pools["pool"] == {"test-user": PASSWORD}
 
 
-def test_in_another_pool_it_is_another_resource(ask: Ask, cognito: FakeCognito) -> None:
+def test_user_in_another_pool_is_another_resource(ask: Ask, cognito: FakeCognito) -> None:
     # Given a pool that was replaced
     ask("Create")
     answer = ask("Update", pool="other", physical_id="pool/test-user")
-    # Then CloudFormation will have the former one deleted
+    # Then CloudFormation will delete the user of the old pool
     assert answer["PhysicalResourceId"] == "other/test-user"
     assert ask("Delete", physical_id="pool/test-user")["Status"] == "SUCCESS"
     assert cognito.pools == {"pool": {}, "other": {"test-user": PASSWORD}}
 
 
 @pytest.mark.parametrize("physical_id", ["pool/test-user", "gone/test-user", "stream"])
-def test_deleting_what_is_not_there_succeeds(ask: Ask, physical_id: str) -> None:
+def test_deleting_a_missing_user_succeeds(ask: Ask, physical_id: str) -> None:
     answer = ask("Delete", physical_id=physical_id)
     assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", physical_id)
 
 
 @pytest.mark.parametrize("failure", [client_error("AccessDeniedException", "GetSecretValue"), RuntimeError(PASSWORD)])
-def test_a_failure_is_answered_too_and_tells_no_secret(
+def test_a_failure_is_answered_without_secrets(
     ask: Ask, secrets: FakeSecrets, logs: io.StringIO, failure: Exception
 ) -> None:
     # Given a secret that cannot be read
     secrets.failure = failure
-    # When CloudFormation asks, then it gets an answer instead of waiting for it
+    # When CloudFormation sends a request, then it gets an answer instead of waiting for a timeout
     answer = ask("Create")
     assert answer["Status"] == "FAILED"
     assert "stream" in answer["Reason"]
@@ -194,7 +194,7 @@ def test_a_failure_is_answered_too_and_tells_no_secret(
     assert "nobody" not in json.dumps(answer) + output
 
 
-def test_neither_answer_nor_log_holds_the_password(ask: Ask, logs: io.StringIO) -> None:
+def test_neither_answer_nor_log_contains_the_password(ask: Ask, logs: io.StringIO) -> None:
     answer = ask("Create")
     output = logs.getvalue()
     assert output

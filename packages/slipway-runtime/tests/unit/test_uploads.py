@@ -1,4 +1,4 @@
-"""Upload forms as a function makes them on AWS: where they send an object."""
+"""Upload forms as a function creates them on AWS: the address to which they send an object."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ def forms() -> S3UploadForms:
 @pytest.mark.parametrize(
     ("region", "host"),
     [
-        # The global host is that of us-east-1 itself.
+        # The global host name belongs to us-east-1
         ("us-east-1", "uploads.s3.amazonaws.com"),
         ("eu-central-1", "uploads.s3.eu-central-1.amazonaws.com"),
         ("us-gov-west-1", "uploads.s3.us-gov-west-1.amazonaws.com"),

@@ -1,4 +1,4 @@
-"""The templates of `ingest`: what is particular to it, in every environment and with other values."""
+"""Templates of `ingest`: its own properties, in every environment and with other values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ACTIONS = {
         *("dynamodb:BatchGetItem", "dynamodb:GetItem", "dynamodb:UpdateItem", "s3:GetObject", "s3:ListBucket"),
     },
 }
-"""What each function may do besides what every function may."""
+"""Permissions of each function, besides those of every function."""
 
 
 def settings(ingest: DeployedTemplates) -> Any:
@@ -51,7 +51,7 @@ def alarms(ingest: DeployedTemplates) -> list[dict[str, Any]]:
 
 class TestApi:
     @pytest.mark.requirement("ingest: routes")
-    def test_all_but_health_ask_for_a_key(self, ingest: DeployedTemplates) -> None:
+    def test_all_but_health_require_a_key(self, ingest: DeployedTemplates) -> None:
         keyed = {route for route, method in ingest.routes().items() if method.get("ApiKeyRequired")}
         assert keyed == set(ingest.routes()) - {"GET /health", "HEAD /health"}
 
@@ -71,7 +71,7 @@ class TestApi:
         assert found["GET /data"]["RequestParameters"]["method.request.querystring.id"] is True
         model = ingest["compute"].only("AWS::ApiGateway::Model")["Schema"]
         assert model["required"] == ["payload"]
-        # An over-long payload is a 413 of the handler, not a 400 of the gateway.
+        # An over-long payload gets a 413 from the handler, not a 400 from the gateway
         assert "maxLength" not in model["properties"]["payload"]
 
 
@@ -79,8 +79,8 @@ class TestStageCache:
     @pytest.mark.requirement(
         "ingest: the stage cache", "ingest: a stage cache that caches nothing, or returns one record for another"
     )
-    def test_cached_answers_are_told_apart_by_id_key_and_origin(self, ingest: DeployedTemplates) -> None:
-        # Given that a key check does not make a cached answer its caller's own, and that an answer names its origin
+    def test_cached_answers_differ_by_id_key_and_origin(self, ingest: DeployedTemplates) -> None:
+        # Given that a key check does not bind a cached answer to its caller, and that an answer names its origin
         method = ingest.routes()["GET /data"]
         keys = set(method["Integration"]["CacheKeyParameters"])
         assert keys == {
@@ -96,7 +96,7 @@ class TestStageCache:
 
 class TestQueues:
     @pytest.mark.parametrize("reader", ["processor.handler", "worker.handler"])
-    def test_readers_know_how_often_a_message_comes(self, ingest: DeployedTemplates, reader: str) -> None:
+    def test_readers_know_how_often_a_message_is_received(self, ingest: DeployedTemplates, reader: str) -> None:
         assert ingest.function(reader)["Environment"]["Variables"]["MAX_RECEIVES"] == "5"
 
     def test_job_ends_when_no_message_can_arrive_again(self, ingest: DeployedTemplates) -> None:
@@ -108,12 +108,12 @@ class TestQueues:
 class TestFunctions:
     @pytest.mark.requirement("functions")
     @pytest.mark.parametrize("handler", ACTIONS)
-    def test_each_may_do_exactly_what_it_does(self, ingest: DeployedTemplates, handler: str) -> None:
+    def test_each_function_has_exactly_its_permissions(self, ingest: DeployedTemplates, handler: str) -> None:
         reached = ingest.work(handler)
         assert set(reached) == ACTIONS[handler]
         assert not any("*" in resources for resources in reached.values())
 
-    def test_payloads_and_plans_are_apart(self, ingest: DeployedTemplates) -> None:
+    def test_payloads_and_plans_have_separate_permissions(self, ingest: DeployedTemplates) -> None:
         bucket = ingest.behind(ingest.output("BucketName"))["Properties"]["BucketName"]
         reached = {
             handler: {arn.partition(":::")[2] for arn in ingest.permissions(handler)["s3:GetObject"]}
@@ -137,14 +137,14 @@ class TestData:
         )
 
     @pytest.mark.requirement("ingest: records")
-    def test_payloads_and_plans_go_after_their_records(self, ingest: DeployedTemplates) -> None:
+    def test_payloads_and_plans_expire_after_their_records(self, ingest: DeployedTemplates) -> None:
         rules = ingest.behind(ingest.output("BucketName"))["Properties"]["LifecycleConfiguration"]["Rules"]
         expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
         assert set(expiring) == {"payloads/", "jobs/"}
         for days in expiring.values():
             assert settings(ingest).record_hours + 24 <= 24 * days <= settings(ingest).record_hours + 48
 
-    def test_the_index_holds_pending_records_by_key_alone(self, ingest: DeployedTemplates) -> None:
+    def test_the_index_has_only_pending_records_by_key(self, ingest: DeployedTemplates) -> None:
         (index,) = ingest.behind(ingest.output("TableName"))["Properties"]["GlobalSecondaryIndexes"]
         assert index["IndexName"] == "by-pending"
         assert index["Projection"] == {"ProjectionType": "KEYS_ONLY"}
@@ -161,7 +161,7 @@ class TestObservability:
         assert refused["Threshold"] == ingest.environment.alarms.client_error_percent
 
     @pytest.mark.requirement("ingest: alarms")
-    def test_user_errors_alarm_and_say_that_they_count_the_account(self, ingest: DeployedTemplates) -> None:
+    def test_user_errors_alarm_says_that_it_covers_the_account(self, ingest: DeployedTemplates) -> None:
         (alarm,) = (alarm for alarm in alarms(ingest) if alarm.get("MetricName") == "UserErrors")
         assert "Dimensions" not in alarm
         assert alarm["Threshold"] == 5

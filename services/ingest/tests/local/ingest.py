@@ -1,4 +1,4 @@
-"""What the tests of `ingest` on the emulator share: a caller with a key, and a look behind the API as the root."""
+"""Helpers for the tests of `ingest` on the emulator: a caller with a key, and access to its data as root."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class Caller:
         return job
 
     def ended(self, job_id: str, seconds: float = 60) -> dict[str, Any]:
-        """The job once it has ended."""
+        """Return the job once it has ended."""
         return until(lambda: job if (job := self.job(job_id))["status"] in DONE else None, seconds)
 
 
 def plant_job(behind: Behind, caller: Caller, **fields: Any) -> str:
-    """Id of a job that no message asks for."""
+    """Create a job without a message for it, and return its id."""
     assert caller.key is not None
     now, job_id = int(time.time()), str(uuid4())
     item = {
@@ -79,16 +79,16 @@ def plant_job(behind: Behind, caller: Caller, **fields: Any) -> str:
 
 
 def open_job(behind: Behind, caller: Caller) -> str:
-    """Id of a job of a caller with one open batch that no message asks for."""
+    """Create a job of a caller with one open batch but no message, and return its id."""
     return plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
 
 
 def lose(behind: Behind, record_id: str) -> None:
-    """Take a record's payload out of the bucket."""
+    """Delete a record's payload from the bucket."""
     behind.client("s3").delete_object(Bucket=behind.outputs["BucketName"], Key=f"payloads/{record_id}")
 
 
 def reason(message: Mapping[str, Any]) -> str | None:
-    """Why a message is a dead letter."""
+    """Return the reason why a message is a dead letter."""
     text: str | None = message.get("MessageAttributes", {}).get("reason", {}).get("StringValue")
     return text

@@ -28,20 +28,20 @@ def caller(behind: Behind, http: httpx.Client) -> Caller:
 
 @pytest.fixture
 def stranger(behind: Behind, http: httpx.Client) -> Caller:
-    """Another caller, whose key nobody used before."""
+    """Return another caller with an unused key."""
     return Caller(http, behind.outputs["ApiEndpoint"], behind.new_key())
 
 
 @pytest.fixture(autouse=True)
 def no_dead_letters(behind: Behind) -> None:
-    """Takes away what other tests left."""
+    """Delete the dead letters of other tests."""
     for output in ("JobDeadLetterQueueUrl", "WorkDeadLetterQueueUrl"):
         behind.take(output)
 
 
 class TestKeys:
     @pytest.mark.requirement("ingest: the usage plan")
-    def test_who_calls_faster_than_the_plan_is_put_off(self, behind: Behind, caller: Caller) -> None:
+    def test_calls_faster_than_the_plan_are_throttled(self, behind: Behind, caller: Caller) -> None:
         plan = behind.new_plan(throttle={"rateLimit": 1, "burstLimit": 2})
         hasty = Caller(caller.http, caller.endpoint, behind.new_key(plan))
         answers = [hasty.read(NOBODY) for _ in range(6)]
@@ -49,7 +49,7 @@ class TestKeys:
         assert answers[-1].json()["title"] == "Too Many Requests"
 
     @pytest.mark.requirement("ingest: the usage plan")
-    def test_who_has_used_up_the_day_is_put_off(self, behind: Behind, caller: Caller) -> None:
+    def test_calls_over_the_daily_quota_are_throttled(self, behind: Behind, caller: Caller) -> None:
         plan = behind.new_plan(quota={"limit": 3, "period": "DAY"})
         greedy = Caller(caller.http, caller.endpoint, behind.new_key(plan))
         assert [greedy.read(NOBODY).status_code for _ in range(4)] == [404, 404, 404, 429]
@@ -72,17 +72,19 @@ class TestRecords:
             pytest.param("😀" * 1_500_000, True, id="the largest of emojis"),
         ],
     )
-    def test_a_payload_comes_back_whole(self, behind: Behind, caller: Caller, payload: str, in_bucket: bool) -> None:
+    def test_a_payload_is_returned_unchanged(
+        self, behind: Behind, caller: Caller, payload: str, in_bucket: bool
+    ) -> None:
         # When a record is sent
         record = caller.send(payload)
 
-        # Then it comes back as it went
+        # Then it is returned unchanged
         read = caller.read(record["id"])
         assert read.status_code == 200
         assert read.json() == record | {"payload": payload}
         assert record["size"] == len(payload.encode())
 
-        # And lies where it should
+        # And it is stored in the expected place
         item = behind.client("dynamodb").get_item(
             TableName=behind.outputs["TableName"], Key={"id": {"S": record["id"]}}
         )
@@ -123,7 +125,7 @@ class TestOwnership:
 class TestJobs:
     @pytest.mark.requirement("ingest: background jobs")
     def test_pending_records_are_completed(self, stranger: Caller) -> None:
-        # Given more records than one batch holds, one of them in the bucket
+        # Given more records than fit into one batch, one of them in the bucket
         records = [stranger.send(f"record {number}") for number in range(29)] + [stranger.send("x" * 5000)]
 
         # When they are processed
@@ -141,7 +143,7 @@ class TestJobs:
 
 class TestQueues:
     def test_dead_letters_are_shown_and_sent_back(self, behind: Behind, stranger: Caller) -> None:
-        # Given a good message among the dead letters, as SQS itself moves it, without a reason
+        # Given a valid message among the dead letters, moved by SQS itself without a reason
         job = open_job(behind, stranger)
         record = stranger.send("x")
         behind.put("WorkDeadLetterQueueUrl", {"job": job, "batch": 0, "records": [record["id"]]})
@@ -150,9 +152,9 @@ class TestQueues:
         assert ["killed" in letter.reason for letter in shown] == [True]
         sqs.change_message_visibility(QueueUrl=letters, ReceiptHandle=shown[0].receipt, VisibilityTimeout=0)
 
-        # When they are sent back
+        # When the dead letters are sent back
         assert redrive(sqs, source=letters, target=behind.outputs["WorkQueueUrl"]) == 1
 
-        # Then the job ends
+        # Then the job completes
         assert stranger.ended(job)["status"] == "completed"
         assert behind.waiting("WorkDeadLetterQueueUrl") == 0

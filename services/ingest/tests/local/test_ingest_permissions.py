@@ -1,4 +1,4 @@
-"""Each function of `ingest` in all that its role is for: `make permissions` runs these without each permission."""
+"""Exercise all that the roles of `ingest` are for; `make permissions` runs this without each permission in turn."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.requirement("functions")
 
 API, PROCESSOR, WORKER = "ingest/ApiFunction", "ingest/Processor", "ingest/Worker"
 LARGE = "x" * 5000
-"""Goes to the bucket: the table takes 4,096 bytes."""
+"""Stored in the bucket, since the table takes 4,096 bytes."""
 FAILED = {"batchItemFailures": [{"itemIdentifier": "0"}]}
 
 
@@ -35,12 +35,12 @@ def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Behind:
 
 @pytest.fixture
 def caller(behind: Behind, http: httpx.Client) -> Caller:
-    """A caller of its own, so that no other test's records are in its jobs."""
+    """Return a separate caller, so that its jobs contain no other test's records."""
     return Caller(http, behind.outputs["ApiEndpoint"], behind.new_key(behind.new_plan()))
 
 
 @pytest.mark.exercises(API)
-def test_the_api_takes_and_gives_records_and_jobs(caller: Caller) -> None:
+def test_the_api_accepts_and_returns_records_and_jobs(caller: Caller) -> None:
     for payload in ("x", LARGE):
         record = caller.send(payload)
         assert caller.read(record["id"]).json()["payload"] == payload
@@ -49,7 +49,7 @@ def test_the_api_takes_and_gives_records_and_jobs(caller: Caller) -> None:
 
 
 @pytest.mark.exercises(API)
-def test_the_api_tells_a_lost_payload(behind: Behind, caller: Caller) -> None:
+def test_the_api_reports_a_lost_payload(behind: Behind, caller: Caller) -> None:
     record = caller.send(LARGE)
     lose(behind, record["id"])
     answer = caller.read(record["id"])
@@ -58,29 +58,29 @@ def test_the_api_tells_a_lost_payload(behind: Behind, caller: Caller) -> None:
 
 @pytest.mark.exercises(PROCESSOR)
 def test_the_processor_plans_a_job_once(behind: Behind, caller: Caller, invoke: Invoke) -> None:
-    # Given a job, and a record for it
+    # Given a job with one record
     record = caller.send("x")
     planned = plant_job(behind, caller)
     text = json.dumps({"job": planned})
-    # When its message comes twice: the second time the plan is there
+    # When its message arrives twice, the second time with an existing plan
     for _ in range(2):
         assert invoke(behind.outputs["ProcessorFunctionArn"], sqs_event([text])) == NO_FAILURES
-    # Then it is planned
+    # Then it is planned once
     plan = behind.client("s3").get_object(Bucket=behind.outputs["BucketName"], Key=f"jobs/{planned}.json")
     assert json.loads(plan["Body"].read()) == [[record["id"]]]
     until(lambda: caller.ended(planned)["completed"] == 1)
 
 
 @pytest.mark.exercises(PROCESSOR)
-def test_the_processor_goes_on_with_a_plan(behind: Behind, caller: Caller, invoke: Invoke) -> None:
-    # Given a job whose processor was killed between the plan and the messages
+def test_the_processor_continues_with_a_stored_plan(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a job whose processor was killed between storing the plan and sending its messages
     record = caller.send("x")
     planned = plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
     place = {"Bucket": behind.outputs["BucketName"], "Key": f"jobs/{planned}.json"}
     behind.client("s3").put_object(**place, Body=json.dumps([[record["id"]]]).encode())
-    # When the message comes again
+    # When the message arrives again
     assert invoke(behind.outputs["ProcessorFunctionArn"], sqs_event([json.dumps({"job": planned})])) == NO_FAILURES
-    # Then it is processed
+    # Then the job is processed
     until(lambda: caller.ended(planned)["completed"] == 1)
 
 
@@ -99,7 +99,7 @@ def test_a_queue_is_read_and_foreign_messages_are_dead_letters(
 ) -> None:
     function, began, text = function_names[name], time.time(), uuid4().hex
     before = behind.waiting(queue)
-    # When a message comes that the function gives up at once
+    # When a message arrives that the function rejects immediately
     behind.put(queue, text)
 
     found: set[str] = set()
@@ -108,34 +108,34 @@ def test_a_queue_is_read_and_foreign_messages_are_dead_letters(
         found.update(letter["Body"] for letter in behind.take(dead_letters))
         return text in found
 
-    # Then it is in the dead letters and no longer in the queue
+    # Then it is in the dead letters, and no longer in the queue
     for look in (given_up, lambda: behind.waiting(queue) <= before):
         assert arrives(look, behind.session, function, since=began), refusals(behind.session, function, since=began)
 
 
 @pytest.mark.exercises(WORKER)
-def test_the_worker_works_off_small_and_large_records(behind: Behind, caller: Caller, invoke: Invoke) -> None:
-    # Given a batch of a job, of one record in the table and one in the bucket
+def test_the_worker_processes_small_and_large_records(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a job's batch with one record in the table and one in the bucket
     records = [caller.send(payload)["id"] for payload in ("x", LARGE)]
     planned = plant_job(behind, caller, total={"N": "2"}, open={"NS": ["0"]})
     text = json.dumps({"job": planned, "batch": 0, "records": records})
-    # When its message comes
+    # When its message arrives
     assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
-    # Then the job is done
+    # Then the job is completed
     ended = caller.job(planned)
     assert (ended["status"], ended["completed"], ended["failed"]) == ("completed", 2, 0)
 
 
 @pytest.mark.exercises(WORKER)
-def test_the_worker_tells_a_lost_payload(behind: Behind, caller: Caller, invoke: Invoke) -> None:
-    # Given a batch of one record whose payload is lost
+def test_the_worker_reports_a_lost_payload(behind: Behind, caller: Caller, invoke: Invoke) -> None:
+    # Given a batch with one record whose payload is lost
     record = caller.send(LARGE)["id"]
     lose(behind, record)
     planned = plant_job(behind, caller, total={"N": "1"}, open={"NS": ["0"]})
-    # When its message comes
+    # When its message arrives
     text = json.dumps({"job": planned, "batch": 0, "records": [record]})
     assert invoke(behind.outputs["WorkerFunctionArn"], sqs_event([text])) == NO_FAILURES
-    # Then the record has failed, and isn't tried again
+    # Then the record has failed, and is not retried
     ended = caller.job(planned)
     assert (ended["completed"], ended["failed"]) == (0, 1), ended
 
@@ -152,21 +152,21 @@ def test_the_worker_tells_a_lost_payload(behind: Behind, caller: Caller, invoke:
         ),
     ],
 )
-def test_a_message_that_failed_is_put_off(
+def test_a_failed_message_is_delayed(
     behind: Behind, caller: Caller, invoke: Invoke, *, output: str, queue: str, content: dict[str, Any]
 ) -> None:
-    # Given a message that cannot be done, since what is stored of its job makes no sense
+    # Given a message that cannot be processed, because its job's stored data is invalid
     text = json.dumps({"job": plant_job(behind, caller, completed={"S": "none"}), **content})
     sqs, url = behind.client("sqs"), behind.outputs[queue]
     with unread(behind, url):
         sqs.send_message(QueueUrl=url, MessageBody=text)
-        # And somebody who received it for a moment
+        # And a receiver that hides it for a moment
         (received,) = until(lambda: sqs.receive_message(QueueUrl=url, VisibilityTimeout=MOMENT).get("Messages"))
         end = time.monotonic() + MOMENT
-        # When the function is handed it
+        # When the function receives it
         answer = invoke(behind.outputs[output], sqs_event([text], receipt=received["ReceiptHandle"]))
         assert answer == FAILED
-        # Then it stays away for longer than that
+        # Then it stays hidden for longer than that moment
         time.sleep(max(0.0, end - time.monotonic()) + 0.5)
         try:
             assert "Messages" not in sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)
@@ -175,18 +175,18 @@ def test_a_message_that_failed_is_put_off(
 
 
 MOMENT = 4
-"""Seconds: longer than a cold start takes on a busy machine, shorter than the 30 that the function asks for."""
+"""Seconds: longer than a cold start on a busy machine, shorter than the 30 that the function sets."""
 
 
 @contextmanager
 def unread(behind: Behind, url: str) -> Iterator[None]:
-    """A queue that its function does not read for a while."""
+    """Disable the function's mapping for a queue for a while."""
     functions = behind.client("lambda")
     attributes = behind.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     arn = attributes["Attributes"]["QueueArn"]
     (mapping,) = functions.list_event_source_mappings(EventSourceArn=arn)["EventSourceMappings"]
     functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
-    # For whoever is reading just now.
+    # Wait for a read that is in progress
     time.sleep(1)
     try:
         yield

@@ -1,4 +1,4 @@
-"""`ingest` while its functions are killed, and while the services it stands on fail: nothing lost, nothing done twice.
+"""`ingest` loses and repeats nothing while its functions are killed, and while AWS's services fail.
 
 The figures are printed at the end of a run.
 """
@@ -32,15 +32,15 @@ CLIENTS = 16
 KEYS = 4
 KILLS = 30
 VISIBILITY_SECONDS = 12
-"""Instead of 30 and 90 minutes: how long the messages of a killed function stay away."""
+"""Visibility of a killed function's messages, instead of 30 and 90 minutes."""
 STUCK_SECONDS = 10 * VISIBILITY_SECONDS
-"""Three receptions and their time-outs, and as much again for a machine that does other work."""
+"""Three receptions with their timeouts, doubled for a busy machine."""
 
 
 @pytest.fixture
 def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[Behind]:
     behind = Behind(session(), outputs["ingest"])
-    # What other tests left.
+    # Left by other tests
     for output in ("JobDeadLetterQueueUrl", "WorkDeadLetterQueueUrl"):
         behind.take(output)
     queues = [behind.outputs[f"{name}QueueUrl"] for name in ("Job", "Work")]
@@ -50,7 +50,7 @@ def behind(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[
 
 @pytest.fixture
 def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
-    """A client that lets go of a connection before the emulator does, after 5 s, while it is being used again."""
+    """Return a client that closes idle connections earlier than the emulator, which closes them after 5 s."""
     context = ssl.create_default_context(cafile=str(local.emulator.ca))
     limits = httpx.Limits(keepalive_expiry=1)
     with httpx.Client(verify=context, limits=limits, timeout=60, trust_env=False) as client:
@@ -62,7 +62,7 @@ def http(local: LocalEnvironment) -> Iterator[httpx.Client]:
 def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
 ) -> None:
-    # Given callers with keys of their own, and somebody who kills processor and worker at random moments
+    # Given callers with their own keys, while processor and worker are killed at random moments
     run = Run(behind, http, say)
     functions = [behind.outputs[f"{name}FunctionArn"] for name in ("Processor", "Worker")]
     killer = Killer(local, functions, most=KILLS)
@@ -73,10 +73,10 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
         run.wait()
     before = run.report("killed", kills=killer.count)
 
-    # Then every job is completed, or what is missing of it is in the dead letters with its reason
+    # Then every job is completed, or its missing parts are in the dead letters with a reason
     run.assert_ended_or_dead(before)
 
-    # And once that is sent back, every record of every job is completed, each once
+    # And after the dead letters are sent back, every record of every job is completed once
     run.redrive()
     run.assert_all_completed()
     assert killer.count >= KILLS / 2
@@ -87,8 +87,8 @@ def test_nothing_is_lost_or_done_twice_while_functions_are_killed(
 def test_nothing_is_lost_or_repeated_during_outages(
     local: LocalEnvironment, behind: Behind, http: httpx.Client, say: Callable[[str], None]
 ) -> None:
-    # Given functions that reach DynamoDB and S3 through a proxy, which answers one request in four with a throttle or
-    # a 5xx, and cuts one in fifty off after it was carried out
+    # Given functions that reach DynamoDB and S3 through a proxy, which answers one request in four with a throttle or a
+    # 5xx, and cuts the connection of one in fifty after carrying it out
     run = Run(behind, http, say)
     faults = Faults(refused=0.25, cut_off=0.02)
     functions = [behind.outputs[f"{name}FunctionArn"] for name in ("Api", "Processor", "Worker")]
@@ -96,7 +96,7 @@ def test_nothing_is_lost_or_repeated_during_outages(
         FaultyProxy(local.emulator, faults) as proxy,
         through(behind.session, functions, proxy, ("DYNAMODB", "S3")),
     ):
-        # When records of both kinds are sent and processed, and for five seconds nothing works at all
+        # When records of both sizes are sent and processed, with a total outage of five seconds
         outage = threading.Timer(8, faults.outage, args=[5.0])
         outage.start()
         run.send(records=400, large=0.2)
@@ -115,7 +115,7 @@ def test_nothing_is_lost_or_repeated_during_outages(
 
 @dataclass
 class Run:
-    """What was sent, by whom, and what became of it."""
+    """What was sent, by whom, and with which result."""
 
     behind: Behind
     http: httpx.Client
@@ -128,22 +128,22 @@ class Run:
 
     def __post_init__(self) -> None:
         endpoint = self.behind.outputs["ApiEndpoint"]
-        # A plan without limits to speak of: the test measures other things.
+        # A plan with very high limits, which this test does not measure
         plan = self.behind.new_plan(throttle={"rateLimit": 10_000, "burstLimit": 5_000})
         self.callers = [Caller(self.http, endpoint, self.behind.new_key(plan)) for _ in range(KEYS)]
-        # A witness of its own: the records table's stream.
+        # An independent witness: the stream of the records table
         table = self.behind.client("dynamodb").describe_table(TableName=self.behind.outputs["TableName"])["Table"]
         self.stream: str = table["LatestStreamArn"]
 
     def send(self, *, records: int, large: float = 0.02) -> None:
-        """Sends records by 16 clients at once, and has them processed now and then, and at the end."""
+        """Send records from 16 clients in parallel, and process them now and then, and at the end."""
         with ThreadPoolExecutor(CLIENTS) as pool:
             list(pool.map(lambda client: self._client(client, records // CLIENTS, large), range(CLIENTS)))
         for caller in self.callers:
             self._start(caller)
 
     def wait(self) -> None:
-        """Waits until both queues are empty, however long that takes a busy machine, as long as they move."""
+        """Wait until both queues are empty, however long it takes, as long as they make progress."""
         quiet, last, moved = 0, -1, time.monotonic()
         while quiet <= 2:
             waiting = {name: self.behind.waiting(f"{name}QueueUrl") for name in ("Job", "Work")}
@@ -155,7 +155,7 @@ class Run:
             time.sleep(0.5)
 
     def report(self, name: str, **figures: Any) -> dict[str, dict[str, Any]]:
-        """Prints what happened; returns the jobs as their callers see them."""
+        """Print the figures, and return the jobs as their callers see them."""
         jobs = {job: caller.job(job) for job, caller in self.jobs.items()}
         figures |= {
             "records": len(self.records),
@@ -171,10 +171,10 @@ class Run:
         return jobs
 
     def assert_ended_or_dead(self, jobs: Mapping[str, Mapping[str, Any]]) -> None:
-        """Each job is completed, or the dead letters name it, with a reason."""
+        """Assert that each job is completed, or named by the dead letters with a reason."""
         dead: dict[str, list[str | None]] = {}
         for letter in [*self._letters("JobDeadLetterQueueUrl"), *self._letters("WorkDeadLetterQueueUrl")]:
-            # Without a reason it was moved by SQS, which says so: it was received three times and never answered.
+            # A dead letter without a reason was moved by SQS: it was received three times without an answer
             moved = "DeadLetterQueueSourceArn" in letter["Attributes"]
             dead.setdefault(json.loads(letter["Body"])["job"], []).append(
                 reason(letter) or (UNANSWERED if moved else None)
@@ -188,7 +188,7 @@ class Run:
         self.say(f"reasons: {dict(Counter(why for reasons in dead.values() for why in reasons))}")
 
     def redrive(self) -> None:
-        """Sends the dead letters back until there are none."""
+        """Send the dead letters back until there are none."""
         sqs, outputs = self.behind.client("sqs"), self.behind.outputs
         for _ in range(5):
             sent = sum(
@@ -200,8 +200,8 @@ class Run:
                 return
 
     def assert_all_completed(self) -> None:
-        """Every record that was accepted is completed, by one change; every job counts what it has."""
-        # What was pending when the last job was planned, and a record whose answer never came, may be in none.
+        """Assert that every accepted record is completed by one change, and that every job counts its records."""
+        # Records that were pending when the last job was planned, or whose answer was lost, may be in no job
         for caller in self.callers:
             caller.ended(caller.start()["id"])
         for job_id, caller in self.jobs.items():
@@ -235,7 +235,7 @@ class Run:
             self.jobs[job["id"]] = caller
 
     def _until_answered(self, caller: Caller, wanted: int, method: str, path: str, **content: Any) -> dict[str, Any]:
-        """As a client does it: again, after a 429 or 5xx."""
+        """Send a request like a client that retries after a 429 or 5xx."""
         for attempt in range(60):
             try:
                 answer = caller.call(method, path, **content)
@@ -248,13 +248,13 @@ class Run:
             if answer.status_code == wanted:
                 document: dict[str, Any] = answer.json()
                 return document
-            # The 500 is the gateway's own, of an invocation that Lambda throttled; one of the service would be a fault
+            # The 500 is the gateway's, for an invocation that Lambda throttled; one from the service would be a fault
             assert answer.status_code in {429, 502, 503, 504} or "API Gateway" in answer.text, answer.text
             time.sleep(min(2.0, 0.1 * 2**attempt))
         raise AssertionError(f"{method} {path}: no answer")
 
     def _letters(self, output: str) -> Sequence[dict[str, Any]]:
-        """The dead letters, left where they are."""
+        """Return the dead letters without removing them."""
         sqs, url = self.behind.client("sqs"), self.behind.outputs[output]
         letters: list[dict[str, Any]] = []
         while found := sqs.receive_message(

@@ -8,7 +8,7 @@ from slipway.performance.user import ServiceUser
 
 
 class Producer(ServiceUser):
-    """Holds an API key."""
+    """A producer with an API key."""
 
     @task
     def send_and_read(self) -> None:

@@ -1,4 +1,4 @@
-"""`ingest` killed at any write, any number of times: the outcome is the same."""
+"""`ingest` has the same outcome if it is killed at any write, any number of times."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from services.ingest.runtime.model import JobStatus, RecordStatus
 from services.ingest.tests.unit.fakes import OWNER, Killed, Service
 
 Kill = tuple[bool, int]
-"""Whether it comes before or after a write, and how many writes later."""
+"""Whether the kill comes before or after a write, and how many writes later."""
 
 kills = st.lists(st.tuples(st.booleans(), st.integers(0, 20)), max_size=12)
 
 
 def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
-    """Runs something until it was not killed; each run may be the next to die."""
+    """Run something until it was not killed; each run may be killed again."""
     while True:
         service.fate.before = service.fate.after = None
         if left:
@@ -37,7 +37,7 @@ def killed_sometimes(service: Service, left: list[Kill], run: object) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def small_batches() -> Iterator[None]:
-    """Several batches of a job with few records."""
+    """Split jobs with few records into several batches."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logic, "BATCH_RECORDS", 3)
         yield
@@ -55,13 +55,13 @@ def small_batches() -> Iterator[None]:
 def test_every_record_and_job_completes_once(
     records: int, late: int, jobs: int, left: list[Kill], order: object
 ) -> None:
-    # Given pending records, and several jobs over them
+    # Given pending records, and several jobs for them
     service = Service()
     first = [service.records.create(OWNER, f"record {number}").id for number in range(records)]
     started = [service.jobs.start(OWNER).id for _ in range(jobs)]
     messages = service.job_queue.take()
 
-    # When planning and work are killed at random writes and their messages come again, in any order and sometimes twice
+    # When planning and work are killed at random writes, and their messages arrive again, in any order and some twice
     for message in messages:
         killed_sometimes(service, left, lambda message=message: service.plan(message))
     for number in range(late):
@@ -73,7 +73,7 @@ def test_every_record_and_job_completes_once(
         killed_sometimes(service, left, lambda batch=batch: service.work(batch))
     service.work(work[::2])
 
-    # Then
+    # Then every record is completed exactly once
     assert all(service.record(record).status is RecordStatus.COMPLETED for record in first)
     assert service.storage.finished == Counter(first)
     for job_id in started:

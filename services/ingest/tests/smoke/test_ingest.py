@@ -1,4 +1,4 @@
-"""`ingest` stands: a handful of calls, each of which needs another part of it."""
+"""Smoke tests of `ingest`: a few calls, each of which needs another part of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Ingest(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ingest(deployed: DeployedService) -> Ingest:
-    """The service `ingest` where it is deployed."""
+    """Return the deployed service `ingest`."""
     gateway = boto3.client("apigateway", region_name=deployed.region)
     value = gateway.get_api_key(apiKey=deployed.outputs["ApiKeyId"], includeValue=True)["value"]
     return Ingest(deployed.outputs, deployed.http, value)
@@ -39,22 +39,22 @@ def test_health_is_answered_without_a_key(ingest: Ingest) -> None:
     assert (answer.status_code, answer.json()["status"]) == (200, "ok")
 
 
-def test_without_a_key_nothing_is_taken(ingest: Ingest) -> None:
+def test_nothing_is_accepted_without_a_key(ingest: Ingest) -> None:
     answer = ingest.call("POST", "data", key=False, json={"payload": "smoke"})
     assert answer.status_code == 403
     assert answer.headers["content-type"].startswith("application/problem+json")
 
 
 @pytest.mark.parametrize("size", [10, 10_000], ids=["in the table", "in the bucket"])
-def test_a_record_is_taken_and_comes_back(ingest: Ingest, size: int) -> None:
+def test_a_record_is_accepted_and_returned(ingest: Ingest, size: int) -> None:
     sent = ingest.call("POST", "data", json={"payload": "s" * size})
     assert sent.status_code == 201, sent.text
     read = ingest.call("GET", "data", params={"id": sent.json()["id"]})
     assert (read.status_code, read.json()["payload"]) == (200, "s" * size)
 
 
-def test_a_job_works_off_what_is_pending(ingest: Ingest) -> None:
-    # Given a pending record, among what others who share the key have left pending
+def test_a_job_processes_pending_records(ingest: Ingest) -> None:
+    # Given a pending record, besides those left pending by others with the same key
     sent = ingest.call("POST", "data", json={"payload": "smoke"})
     assert sent.status_code == 201, sent.text
 

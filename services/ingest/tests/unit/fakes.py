@@ -25,11 +25,11 @@ OWNER = owner_of(KEY)
 
 
 class Killed(BaseException):
-    """The process was killed: no `except Exception` sees it."""
+    """The process was killed: no `except Exception` catches this."""
 
 
 class Clock:
-    """Stands still until it is moved."""
+    """A clock that only moves when told to."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,7 +43,7 @@ class Clock:
 
 @dataclass
 class Fate:
-    """What happens at a write: `before` and `after` count down to a kill; `failure` is raised instead of any call."""
+    """What happens at a write: `before` and `after` count down to a kill; `failure` is raised by any call."""
 
     before: int | None = None
     after: int | None = None
@@ -67,7 +67,7 @@ class Fate:
 
 
 class WatchedRecords(DynamoDBRecords):
-    """Counts the writes that finish each record: each gives it another time."""
+    """Count the writes that finish each record, by giving each its own time."""
 
     finished: Counter[str]
 
@@ -81,7 +81,7 @@ class WatchedRecords(DynamoDBRecords):
 
 @dataclass
 class MemoryQueue:
-    """`Queue` and `Inbox` in a list."""
+    """A `Queue` and `Inbox` backed by a list."""
 
     fate: Fate
     sent: list[tuple[str, str | None]] = field(default_factory=list)
@@ -104,7 +104,7 @@ class MemoryQueue:
 
 
 class Service:
-    """All of `ingest` over fakes: the API through its own handler, the functions behind the queues as consumers."""
+    """All of `ingest` with fakes: the API through its handler, the functions behind the queues as consumers."""
 
     def __init__(self) -> None:
         self.fate, self.clock, self.context = Fate(), Clock(), Context(remaining=60_000)
@@ -144,7 +144,7 @@ class Service:
         )
 
     def plan(self, body: str, receives: int = 1) -> list[str]:
-        """Has a message of the job queue handled; returns what comes again."""
+        """Handle a message of the job queue, and return the messages to deliver again."""
 
         def read(text: str) -> Task:
             message = job_message(text)
@@ -153,7 +153,7 @@ class Service:
         return self._answer(read, [body], receives)
 
     def work(self, bodies: Iterable[str], receives: int = 1) -> list[str]:
-        """Has messages of the work queue handled; returns what comes again."""
+        """Handle messages of the work queue, and return those to deliver again."""
 
         def read(text: str) -> Task:
             message = batch_message(text)
@@ -162,7 +162,7 @@ class Service:
         return self._answer(read, list(bodies), receives)
 
     def run(self, owner: str = OWNER) -> Job:
-        """A job from its start to its end."""
+        """Run a job from start to end."""
         job = self.jobs.start(owner)
         for body in self.job_queue.take():
             self.plan(body)
@@ -170,33 +170,33 @@ class Service:
         return self.job(job.id)
 
     def job(self, job_id: str) -> Job:
-        """A job as it is in the table."""
+        """Return a job from the table."""
         job = self.job_storage.get(job_id)
         assert job is not None
         return job
 
     def document(self, job_id: str) -> dict[str, Any]:
-        """A job as its owner sees it now."""
+        """Return a job as its owner sees it now."""
         return self.job(job_id).document(self.jobs.second())
 
     def record(self, record_id: str) -> Record:
-        """A record as it is in the table."""
+        """Return a record from the table."""
         stored = self.storage.get(record_id)
         assert stored is not None
         return stored.record
 
     def expire(self, record_id: str) -> None:
-        """Let a record have expired long ago."""
+        """Set a record's expiry to long ago."""
         (item,) = (each for each in self.aws.items("records") if each["id"]["S"] == record_id)
         self.aws.client("dynamodb").put_item(TableName="records", Item=item | {"expires_at": {"N": "0"}})
 
     def lose(self, record_id: str) -> None:
-        """Take a record's payload out of the bucket."""
+        """Delete a record's payload from the bucket."""
         self.aws.client("s3").delete_object(Bucket=self.bucket, Key=f"payloads/{record_id}")
 
     @property
     def payload_ids(self) -> set[str]:
-        """The records whose payloads are in the bucket."""
+        """Return the ids of records whose payloads are in the bucket."""
         return {key.removeprefix("payloads/") for key in self.aws.objects(self.bucket) if key.startswith("payloads/")}
 
     def call(self, event: dict[str, Any]) -> Answer:
@@ -217,7 +217,7 @@ def proxy_event(
     key: str | None = KEY,
     **headers: str,
 ) -> dict[str, Any]:
-    """A request as the REST API hands it over."""
+    """Return a request as the REST API passes it to the function."""
     sent = {**({} if key is None else {"X-API-Key": key}), **named(headers)}
     identity = {"apiKey": key, "apiKeyId": "abcdef1234"}
     return rest_event(method, path, body=body, headers=sent, query=query, identity=identity)

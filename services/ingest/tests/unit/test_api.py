@@ -36,13 +36,13 @@ class TestRecords:
         assert ("payload" not in service.aws.items("records")[0]) is in_bucket
 
     @pytest.mark.requirement("ingest: records")
-    def test_a_large_payload_goes_before_its_record(self, service: Service) -> None:
+    def test_a_large_payload_is_stored_before_its_record(self, service: Service) -> None:
         # Given a function that is killed at its second write
         service.fate.before = 1
         with pytest.raises(Killed):
             send(service, "x" * 5000)
 
-        # Then there is an object that nobody finds, and no record without its payload
+        # Then there is an unreferenced object, but no record without its payload
         assert len(service.payload_ids) == 1
         assert not service.aws.items("records")
 
@@ -59,7 +59,7 @@ class TestRecords:
         ],
         ids=["limit", "over", "quotes at the limit", "quotes over", "accents at the limit", "accents over"],
     )
-    def test_the_limit_is_what_lambda_carries(self, service: Service, payload: str, fits: bool) -> None:
+    def test_the_limit_is_lambdas(self, service: Service, payload: str, fits: bool) -> None:
         answer = send(service, payload)
         assert answer.status == (201 if fits else 413)
         if not fits:
@@ -88,7 +88,7 @@ class TestRecords:
         assert not service.aws.items("records")
 
     @pytest.mark.parametrize("record_id", ["x", NOBODY, "é" * 9])
-    def test_an_id_of_no_record_is_not_found(self, service: Service, record_id: str) -> None:
+    def test_an_unknown_record_id_is_not_found(self, service: Service, record_id: str) -> None:
         answer = read(service, record_id)
         assert (answer.status, answer.fields) == (404, ["id"])
 
@@ -96,7 +96,7 @@ class TestRecords:
         answer = service.call(proxy_event("GET", "/data"))
         assert (answer.status, answer.fields) == (400, ["id"])
 
-    def test_a_record_is_its_owners_alone(self, service: Service) -> None:
+    def test_a_record_is_only_visible_to_its_owner(self, service: Service) -> None:
         record = send(service, "x").json
         assert read(service, record["id"], key="another" * 5).status == 404
 
@@ -109,7 +109,7 @@ class TestRecords:
         assert read(service, record["id"]).status == 404
 
     @pytest.mark.parametrize("now", [b"y" * 5000, None])
-    def test_a_record_whose_payload_is_lost_says_so(
+    def test_a_record_with_a_lost_payload_has_failed(
         self, service: Service, counted: Counted, now: bytes | None
     ) -> None:
         # Given a record whose payload was changed or deleted
@@ -119,13 +119,13 @@ class TestRecords:
             service.payloads.put(record["id"], now)
         # When it is read
         answer = read(service, record["id"])
-        # Then it has failed, which is no fault of the version, and is counted as what it is
+        # Then it has failed, which is counted as a lost payload and not as a fault of the version
         assert (answer.status, answer.json["status"]) == (200, "failed")
         assert (answer.json["reason"], answer.json["payload"]) == (PAYLOAD_LOST, None)
         written = counted("PayloadsLost")
         assert len(written) == 1
         assert not any("Faults" in line for line in written)
-        # And a job comes to the same end
+        # And a job has the same result
         job = service.run()
         assert [failure.reason for failure in job.failures] == [PAYLOAD_LOST]
         again = read(service, record["id"]).json
@@ -134,7 +134,7 @@ class TestRecords:
 
 class TestJobs:
     @pytest.mark.requirement("ingest: routes")
-    def test_a_job_is_accepted_with_its_place(self, service: Service) -> None:
+    def test_a_job_is_accepted_with_its_location(self, service: Service) -> None:
         answer = service.call(proxy_event("POST", "/process"))
         assert answer.status == 202
         assert answer.location == f"/process/{answer.json['id']}"
@@ -142,7 +142,7 @@ class TestJobs:
         assert len(service.job_queue.sent) == 1
 
     @pytest.mark.requirement("ingest: routes")
-    def test_its_owner_sees_how_far_it_is(self, service: Service) -> None:
+    def test_its_owner_sees_its_progress(self, service: Service) -> None:
         send(service, "x")
         job = service.run()
         answer = service.call(proxy_event("GET", f"/process/{job.id}"))
@@ -151,7 +151,7 @@ class TestJobs:
         assert service.call(proxy_event("GET", f"/process/{job.id}", key="another" * 5)).status == 404
 
     @pytest.mark.parametrize("job_id", ["x", NOBODY, "..", "%00"])
-    def test_an_id_of_no_job_is_not_found(self, service: Service, job_id: str) -> None:
+    def test_an_unknown_job_id_is_not_found(self, service: Service, job_id: str) -> None:
         assert service.call(proxy_event("GET", f"/process/{job_id}")).status == 404
 
 
@@ -173,12 +173,12 @@ def test_unavailable_dependency_reveals_nothing_internal(service: Service) -> No
     assert "secret" not in answer.text
 
 
-def test_every_answer_of_5xx_is_a_fault_of_the_version(service: Service, counted: Counted) -> None:
-    # Given a dependency that is away, one that is slow, and a bug
+def test_every_5xx_answer_is_a_fault_of_the_version(service: Service, counted: Counted) -> None:
+    # Given an unavailable dependency, a slow one, and a bug
     away = ClientError({"Error": {"Code": "InternalServerError", "Message": ""}}, "PutItem")
     for failure, status in ((away, 503), (TimeoutError(), 503), (RuntimeError(), 500)):
         service.fate.failure = failure
-        # When it is answered, then it is counted, once
+        # When it is answered, then it is counted once
         assert send(service, "x").status == status
         (fault,) = counted("Faults")
         assert fault["function_version"] == "7"

@@ -1,4 +1,4 @@
-"""The functions behind the queues: what is done, what comes again, what becomes a dead letter."""
+"""The functions behind the queues: what is processed, retried, or becomes a dead letter."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AWAY = TimeoutError("text that nobody outside may read")
 
 
 def planned(service: Service, records: int) -> tuple[str, list[str]]:
-    """Id of a planned job over that many records, and its messages."""
+    """Plan a job with this number of records, and return its id and messages."""
     for number in range(records):
         service.records.create(OWNER, f"record {number}")
     job = service.jobs.start(OWNER)
@@ -27,7 +27,7 @@ def planned(service: Service, records: int) -> tuple[str, list[str]]:
 
 
 class TestPlanning:
-    def test_records_go_out_in_batches_of_25(self, service: Service) -> None:
+    def test_records_are_sent_in_batches_of_25(self, service: Service) -> None:
         job_id, messages = planned(service, 60)
         assert [len(json.loads(message)["records"]) for message in messages] == [25, 25, 10]
         assert service.job(job_id).total == 60
@@ -38,30 +38,30 @@ class TestPlanning:
             service.records.create(OWNER, f"record {number}")
         assert [service.run().total for _ in range(3)] == [30, 20, 0]
 
-    def test_an_expired_record_is_in_no_job(self, service: Service) -> None:
+    def test_an_expired_record_is_not_in_a_job(self, service: Service) -> None:
         service.records.create(OWNER, "old")
         service.clock.pass_by(hours=24, seconds=1)
         assert service.run().total == 0
 
-    def test_a_message_that_comes_again_sends_the_same_batches(self, service: Service) -> None:
-        # Given a plan, and more records since
+    def test_a_repeated_message_sends_the_same_batches(self, service: Service) -> None:
+        # Given a plan, and a record added later
         job_id, messages = planned(service, 30)
         service.records.create(OWNER, "later")
 
-        # When the job's message comes again, and again after a batch is done
+        # When the job's message arrives again, and again after a batch was processed
         service.plan(JobMessage(job_id).text())
         assert service.work_queue.take() == messages
         service.work(messages[:1])
         service.plan(JobMessage(job_id).text())
 
-        # Then only what is open is sent
+        # Then only open batches are sent
         assert service.work_queue.take() == messages[1:]
         assert service.job(job_id).total == 30
 
 
 class TestWork:
     @pytest.mark.requirement("ingest: background jobs")
-    def test_a_batch_that_comes_again_is_counted_once(self, service: Service) -> None:
+    def test_a_repeated_batch_is_counted_once(self, service: Service) -> None:
         job_id, messages = planned(service, 10)
         service.work(messages * 3)
         service.work(messages)
@@ -83,7 +83,7 @@ class TestWork:
         # When it is processed
         service.work(service.work_queue.take())
 
-        # Then
+        # Then the three have failed with their reasons, and the other is completed
         ended = service.job(job.id)
         assert (ended.completed, ended.failed, ended.status(0)) == (1, 3, JobStatus.FAILED)
         assert {failure.record: failure.reason for failure in ended.failures} == {
@@ -107,9 +107,7 @@ class TestWork:
 
 class TestFailures:
     @pytest.mark.parametrize(("receives", "seconds"), [(1, 30), (2, 60), (3, 90)])
-    def test_a_message_that_fails_comes_again_after_a_pause(
-        self, service: Service, receives: int, seconds: int
-    ) -> None:
+    def test_a_failed_message_is_retried_after_a_pause(self, service: Service, receives: int, seconds: int) -> None:
         _, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
         assert service.work(messages, receives) == messages
@@ -117,7 +115,7 @@ class TestFailures:
         assert not service.dead_letters.sent
 
     @pytest.mark.requirement("ingest: background jobs")
-    def test_after_the_last_try_it_is_a_dead_letter(self, service: Service) -> None:
+    def test_a_message_is_a_dead_letter_after_the_last_attempt(self, service: Service) -> None:
         job_id, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
         assert service.work(messages, receives=MAX_RECEIVES) == []
@@ -138,51 +136,51 @@ class TestFailures:
 
     @pytest.mark.requirement("ingest: background jobs")
     def test_job_killed_at_last_try_fails_once(self, service: Service) -> None:
-        # Given a function that is killed at the last try, a minute before its time-out
+        # Given a function that is killed during the last attempt, a minute before its timeout
         job_id, messages = planned(service, 3)
         service.fate.before = 1
         with pytest.raises(Killed):
             service.work(messages, receives=MAX_RECEIVES)
         service.fate.before = None
 
-        # Then the job is under way while the function might still run, and failed afterwards
+        # Then the job is processing while the function might still run, and has failed afterwards
         job = service.job(job_id)
         assert job.status(service.jobs.second()) is JobStatus.PROCESSING
         service.clock.pass_by(seconds=62)
         document = job.document(service.jobs.second())
         assert (document["status"], document["failures"][0]["reason"]) == ("failed", UNANSWERED)
 
-    def test_a_last_try_that_succeeds_leaves_no_failure(self, service: Service) -> None:
-        # Given a planner that was killed twice after it had stored its plan
+    def test_a_successful_last_attempt_leaves_no_failure(self, service: Service) -> None:
+        # Given a planner that was killed twice after storing its plan
         service.records.create(OWNER, "x")
         job = service.jobs.start(OWNER)
         service.plan(JobMessage(job.id).text())
         service.work_queue.take()
-        # When its last try sends the messages, and the worker's last try does the work
+        # When its last attempt sends the messages, and the worker's last attempt processes them
         service.plan(JobMessage(job.id).text(), receives=MAX_RECEIVES)
         messages = service.work_queue.take()
         service.clock.pass_by(minutes=5)
         under_way = service.document(job.id)
         service.work(messages, receives=MAX_RECEIVES)
-        # And the batch comes again once more, since its message was not deleted
+        # And the batch arrives once more, since its message was not deleted
         service.work(messages, receives=MAX_RECEIVES)
         service.clock.pass_by(minutes=5)
         ended = service.document(job.id)
-        # Then nothing was ever given up
+        # Then no failure is recorded
         assert (under_way["status"], under_way["failures"]) == ("processing", [])
         assert (ended["status"], ended["failures"]) == ("completed", [])
 
-    def test_a_part_given_up_but_done_is_no_failure(self, service: Service) -> None:
-        # Given a batch that is done, and a last try that could not even read its job
+    def test_a_completed_part_given_up_later_is_no_failure(self, service: Service) -> None:
+        # Given a completed batch, and a last attempt that could not even read its job
         job_id, messages = planned(service, 1)
         service.work(messages)
         service.worker._jobs = Away()  # type: ignore[assignment]
         service.work(messages, receives=MAX_RECEIVES)
-        # Then the job stays as it ended
+        # Then the job stays completed
         document = service.document(job_id)
         assert (document["status"], document["failures"]) == ("completed", [])
 
-    def test_a_note_that_cannot_be_taken_back_fails_no_message(self, service: Service) -> None:
+    def test_a_note_that_cannot_be_removed_fails_no_message(self, service: Service) -> None:
         job_id, messages = planned(service, 1)
         service.job_storage.take_back = Away().take_back  # type: ignore[assignment, method-assign]
         assert service.work(messages, receives=MAX_RECEIVES) == []
@@ -221,7 +219,7 @@ class TestFailures:
 
 
 class TestFaults:
-    """What a version counts against itself, for the alarms of its deployment: no message is an error to Lambda."""
+    """Faults that a version counts for the alarms of its deployment; no message is an error to Lambda."""
 
     @pytest.mark.requirement("safe deployments")
     @pytest.mark.parametrize("receives", [1, 2, MAX_RECEIVES])
@@ -234,23 +232,23 @@ class TestFaults:
         assert len(counted("Faults")) == len(messages) == 2
 
     def test_message_refused_by_dead_letters_counts_once(self, service: Service, counted: Counted) -> None:
-        # Given a last try that fails, and dead letters that are away
+        # Given a last attempt that fails, and an unavailable dead letter queue
         _, messages = planned(service, 3)
         service.worker._records = Away()  # type: ignore[assignment]
         service.dead_letters.send = Away().send  # type: ignore[assignment, method-assign]
-        # When it is named to come again
+        # When it is returned for another attempt
         assert service.work(messages, receives=MAX_RECEIVES) == messages
         # Then it is counted once
         assert len(counted("Faults")) == 1
 
-    def test_a_job_that_cannot_be_planned_is_one(self, service: Service, counted: Counted) -> None:
+    def test_a_job_that_cannot_be_planned_is_a_fault(self, service: Service, counted: Counted) -> None:
         job = service.jobs.start(OWNER)
         service.planner._plans = Away()  # type: ignore[assignment]
         message = JobMessage(job.id).text()
         assert service.plan(message) == [message]
         assert len(counted("Faults")) == 1
 
-    def test_what_is_done_and_what_is_not_ours_is_none(self, service: Service, counted: Counted) -> None:
+    def test_processed_and_foreign_messages_are_not_faults(self, service: Service, counted: Counted) -> None:
         _, messages = planned(service, 30)
         service.work([*messages, "poison"])
         assert counted("Faults") == []

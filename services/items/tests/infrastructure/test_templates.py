@@ -1,4 +1,4 @@
-"""The templates of `items`: what is particular to it, in every environment and with other values."""
+"""Templates of `items`: its own properties, in every environment and with other values."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_items_are_found_over_spread_partitions(items: DeployedTemplates) -> Non
     }
 
 
-def test_answers_to_keyed_requests_are_remembered_for_a_time(items: DeployedTemplates) -> None:
+def test_answers_to_keyed_requests_expire(items: DeployedTemplates) -> None:
     table = items.behind(items.output("IdempotencyTableName"))["Properties"]
 
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
@@ -56,7 +56,7 @@ def test_api_may_do_only_what_routes_need(items: DeployedTemplates) -> None:
     }
 
 
-def test_the_reader_of_the_stream_follows_creations_alone(items: DeployedTemplates) -> None:
+def test_the_stream_reader_only_gets_creations(items: DeployedTemplates) -> None:
     (mapping,) = items["compute"].properties_of("AWS::Lambda::EventSourceMapping")
     (pattern,) = mapping["FilterCriteria"]["Filters"]
     idempotency = items.output("IdempotencyTableName").replace(">", ".Arn>")

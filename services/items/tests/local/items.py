@@ -1,4 +1,4 @@
-"""What the tests of `items` share."""
+"""Helpers for the tests of `items`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway.testing.emulated import Request
 
 
 def create(signed: Request, **fields: Any) -> dict[str, Any]:
-    """A new item."""
+    """Create an item and return it."""
     response = signed("POST", "/items", json={"name": "kettle", **fields})
     assert response.status_code == 201, response.text
     item: dict[str, Any] = response.json()
@@ -28,7 +28,7 @@ def recycle(local: LocalEnvironment, function_arn: str) -> None:
 
 @contextmanager
 def closed_bucket(root: boto3.Session, bucket: str, prefix: str) -> Iterator[None]:
-    """A bucket that refuses everybody its objects under a prefix for a while."""
+    """Deny everyone the objects under a prefix of a bucket for a while."""
     s3 = root.client("s3")
     policy = s3.get_bucket_policy(Bucket=bucket)["Policy"]
     document = json.loads(policy)

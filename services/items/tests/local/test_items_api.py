@@ -1,4 +1,4 @@
-"""The routes of `items` over HTTPS: each answer of each route, and who may have which."""
+"""The routes of `items` over HTTPS: every answer of every route, and who may use which."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from slipway.testing.problems import assert_problem
 
 @pytest.fixture
 def item(signed: Request) -> dict[str, Any]:
-    """An item of version 1."""
+    """Create an item of version 1."""
     return create(signed, description="boils", data={"litres": 1.7}, status="draft")
 
 
@@ -29,41 +29,41 @@ def item(signed: Request) -> dict[str, Any]:
 
 @pytest.mark.requirement("items: routes")
 def test_an_item_is_created(signed: Request, outputs: Outputs) -> None:
-    # Given what a writer decides
+    # Given the fields that a writer sets
     given = {
         "name": "Wasserkocher ☕ 水壶",
         "description": "kocht",
         "data": {"tags": ["a", None, True]},
         "status": "new",
     }
-    # When it is posted
+    # When the item is posted
     response = signed("POST", "/items", json=given)
-    # Then the answer is the item, with what the service decides
+    # Then the answer is the item, with the fields that the service sets
     assert response.status_code == 201
     item = response.json()
     assert {name: item[name] for name in given} == given
     assert item["version"] == 1
     assert item["created_at"] == item["updated_at"]
     assert response.headers["etag"] == '"1"'
-    # As a client resolves it, it leads there, stage and all
+    # The location resolves to the item's address, including the stage
     place = f"{outputs['items']['ApiEndpoint']}items/{item['id']}"
     assert str(response.url.join(response.headers["location"])) == place
     assert response.headers["cache-control"] == "no-store"
 
 
 @pytest.mark.exercises("items/ApiFunction")
-def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
-    # Given a creation under a key
+def test_a_repeated_key_returns_the_first_answer(signed: Request) -> None:
+    # Given an item created with a key
     key = {"Idempotency-Key": uuid4().hex}
     first = signed("POST", "/items", json={"name": "kettle"}, headers=key)
     assert first.status_code == 201
-    # When it comes again
+    # When the request is repeated
     again = signed("POST", "/items", json={"name": "kettle"}, headers=key)
-    # Then the answer is the same, headers included
+    # Then the answer is the same, including headers
     assert again.status_code == 201
     assert again.content == first.content
     assert again.headers["location"] == first.headers["location"]
-    # When it comes with another body
+    # When the key is used with another body
     other = signed("POST", "/items", json={"name": "teapot"}, headers=key)
     # Then it is refused
     assert_problem(other, 422, "Idempotency-Key")
@@ -74,7 +74,7 @@ def test_a_key_gives_every_repetition_the_first_answer(signed: Request) -> None:
 
 @pytest.mark.requirement("items: the edge")
 @pytest.mark.parametrize("path", ["/items/{id}", "/items?status=draft&limit=3"])
-def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any], path: str) -> None:
+def test_an_unchanged_answer_is_not_sent_again(edge: Request, item: dict[str, Any], path: str) -> None:
     # Given an answer with its tag
     path = path.format(**item)
     tag = edge("GET", path).headers["etag"]
@@ -85,7 +85,7 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
         assert response.status_code == 304
         assert response.content == b""
         assert response.headers["etag"] == tag
-    # And another tag gets the whole
+    # But with another tag, the whole body is sent
     assert edge("GET", path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
@@ -93,7 +93,9 @@ def test_what_a_client_has_is_not_sent_again(edge: Request, item: dict[str, Any]
 
 
 @pytest.mark.requirement("versions and aliases", "items: health")
-def test_health_tells_what_answers(unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs) -> None:
+def test_health_reports_the_running_version(
+    unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs
+) -> None:
     response = unsigned("GET", "/health")
     assert response.status_code == 200
     assert response.headers["cache-control"] == "no-store"
@@ -104,7 +106,7 @@ def test_health_tells_what_answers(unsigned: Request, session: Callable[..., bot
     assert health == {"status": "ok", "environment": "dev", "function_version": live["FunctionVersion"]}
 
 
-# Who may
+# Access
 
 
 @pytest.mark.requirement("items: the edge")
@@ -126,12 +128,12 @@ def test_health_tells_what_answers(unsigned: Request, session: Callable[..., bot
 def test_no_header_of_a_viewer_changes_what_others_read(
     edge: Request, item: dict[str, Any], name: str, value: str
 ) -> None:
-    # Given that the edge keeps what it got under a key that the header is not part of
+    # Given that the edge caches answers under a key that does not include the header
     path = f"/items/{item['id']}"
     plain = edge("GET", path)
     assert plain.json() == item
 
-    # Then a viewer who sends it gets what everybody gets
+    # Then a viewer who sends it gets what everyone gets
     hostile = edge("GET", path, headers={name: value})
     assert (hostile.status_code, hostile.content) == (200, plain.content)
 
@@ -140,24 +142,24 @@ def test_no_header_of_a_viewer_changes_what_others_read(
 def test_the_api_behind_the_edge_follows_an_override(
     unsigned: Request, session: Callable[..., boto3.Session], outputs: Outputs, item: dict[str, Any]
 ) -> None:
-    # Given what CloudFront sends
+    # Given the header that CloudFront sends
     secret = session().client("secretsmanager").get_secret_value(SecretId=outputs["items"]["OriginSecretArn"])
     headers = {"X-Origin-Verify": json.loads(secret["SecretString"])["header"]}
     assert unsigned("GET", f"/items/{item['id']}", headers=headers).json() == item
 
-    # When it also sent the viewer's header, then one reader would get what all others get after him
+    # When it also forwarded the viewer's header, then one viewer would decide what all later ones get
     overridden = unsigned("GET", f"/items/{item['id']}", headers={**headers, "X-HTTP-Method-Override": "OPTIONS"})
     assert overridden.is_success
     assert overridden.content == b""
 
 
 @pytest.mark.requirement("items: the edge")
-def test_the_edge_takes_no_writes(edge: Request) -> None:
+def test_the_edge_refuses_writes(edge: Request) -> None:
     assert edge("POST", "/items", json={"name": "kettle"}).status_code == 403
 
 
 @pytest.mark.requirement("items: access")
-def test_who_may_write_items_reaches_nothing_behind_the_api(
+def test_writers_reach_nothing_behind_the_api(
     session: Callable[..., boto3.Session], caller: Credentials, outputs: Outputs, item: dict[str, Any]
 ) -> None:
     mine, values = session(caller), outputs["items"]

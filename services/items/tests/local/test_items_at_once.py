@@ -1,4 +1,4 @@
-"""Many writers at once: nothing is lost, nothing is made twice."""
+"""Concurrent writers lose nothing, and create nothing twice."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from slipway.testing.problems import assert_problem
 WRITERS = 16
 INCREMENTS = 2
 REPETITIONS = 50
-# So many functions start at once that a busy machine answers late, or not at all: then a client tries again.
+# Many functions start at the same time, so a busy machine answers late or not at all: then a client retries
 PATIENCE = 120
 TRY_AGAIN = {429, 500, 502, 503, 504}
 
 
 @pytest.mark.requirement("items: no duplicate, no lost update")
 def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> None:
-    # Given an item that counts, and writers that read it, add one and write it over, until that works
+    # Given an item with a counter, and writers that increment it until they succeed
     item = create(signed, data={"count": 0})
     path = f"/items/{item['id']}"
     ready = Barrier(WRITERS)
@@ -47,14 +47,14 @@ def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> Non
             time.sleep(chance.uniform(0, 0.2))
         return answers
 
-    # When they all write at once
+    # When they all write concurrently
     with ThreadPoolExecutor(WRITERS) as pool:
         answers = sum(pool.map(increment, range(WRITERS)), Counter[int]())
 
-    # Then every increment is there, and whoever came too late was told so
+    # Then no increment is lost, and late writers got a 412
     final = edge("GET", path).json()
     assert final["version"] == 1 + final["data"]["count"]
-    # A write that failed may have been done.
+    # A write that failed may have been carried out
     failed = sum(answers[status] for status in TRY_AGAIN)
     assert WRITERS * INCREMENTS <= final["data"]["count"] <= WRITERS * INCREMENTS + failed
     assert answers[412] > 0
@@ -62,10 +62,10 @@ def test_writers_of_one_item_lose_nothing(signed: Request, edge: Request) -> Non
 
 
 @pytest.mark.requirement("items: no duplicate, no lost update")
-def test_a_key_makes_one_item_however_many_requests_carry_it(
+def test_concurrent_requests_with_a_key_create_one_item(
     signed: Request, session: Callable[..., boto3.Session], outputs: Outputs
 ) -> None:
-    # Given a request that is repeated before it is answered, by clients that try again when they are told to
+    # Given a request that is repeated before it is answered, by clients that retry when told to
     name, key = f"once {uuid4()}", uuid4().hex
     ready = Barrier(REPETITIONS)
 
@@ -83,14 +83,14 @@ def test_a_key_makes_one_item_however_many_requests_carry_it(
             assert time.monotonic() < end, response.text
             time.sleep(chance.uniform(0.5, 1.5))
 
-    # When all of them come at once
+    # When all of them arrive at the same time
     with ThreadPoolExecutor(REPETITIONS) as pool:
         answers = list(pool.map(insist, range(REPETITIONS)))
 
-    # Then all get the item, the same one
+    # Then all get the same item
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.content for answer in answers}) == 1
-    # And the table holds one
+    # And the table contains one
     pages = (
         session()
         .client("dynamodb")

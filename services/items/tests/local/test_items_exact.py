@@ -1,4 +1,4 @@
-"""Whatever comes over HTTPS is kept exactly."""
+"""Data sent over HTTPS is stored exactly."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from slipway_runtime.exact_json import loads
 
 JSON = {"Content-Type": "application/json"}
 LIMIT = DATA_LIMITS.size
-# The time that a search may take; on a busy machine it tries fewer items.
+# Maximum duration of a search; a busy machine tries fewer items
 SEARCH_SECONDS = 20
 
 
 def with_data(text: str) -> bytes:
-    """An item whose data holds that JSON under `a`."""
+    """Return an item whose data has this JSON under `a`."""
     return b'{"name": "kettle", "data": {"a": %s}}' % text.encode()
 
 
 def test_a_body_as_large_as_the_limit_is_kept(signed: Request, edge: Request) -> None:
-    # Given as many values as there may be, and bytes up to the limit
+    # Given the maximum number of values, and a body of the maximum size
     frame = len(b'{"name":"kettle","data":{"a":[]}}')
     count = DATA_LIMITS.values - 4
     numbers = ",".join(["7" * 25] * count).ljust(LIMIT - frame)
     body = b'{"name":"kettle","data":{"a":[%s]}}' % numbers.encode()
     assert len(body) == LIMIT
-    # When it is created, under a key
+    # When the item is created with a key
     headers = {**JSON, "Idempotency-Key": uuid4().hex}
     response = signed("POST", "/items", content=body, headers=headers)
-    # Then it is there, whole, and a repeated request gets the same
+    # Then it is stored completely, and a repeated request gets the same answer
     assert response.status_code == 201, response.text[:500]
     path = f"/items/{response.json()['id']}"
     assert edge("GET", path).content == response.content
     assert len(response.json()["data"]["a"]) == count
     assert signed("POST", "/items", content=body, headers=headers).content == response.content
-    # And no later list has to carry it.
+    # Delete it, so that no later list has to include it
     assert signed("DELETE", path, headers={"If-Match": '"1"'}).status_code == 204
 
 
@@ -64,8 +64,8 @@ def test_a_body_as_large_as_the_limit_is_kept(signed: Request, edge: Request) ->
         ("0.30000000000000004", "0.30000000000000004"),
     ],
 )
-def test_a_number_comes_back_as_it_went_in(signed: Request, edge: Request, given: str, kept: str) -> None:
-    # Given a number that a binary float could not hold, or would write otherwise
+def test_a_number_is_returned_unchanged(signed: Request, edge: Request, given: str, kept: str) -> None:
+    # Given a number that a binary float could not hold, or would write differently
     created = signed("POST", "/items", content=with_data(f"[{given}]"), headers=JSON)
     assert created.status_code == 201, created.text
     # When the item is read
@@ -81,7 +81,7 @@ def test_a_number_comes_back_as_it_went_in(signed: Request, edge: Request, given
     "text",
     ["", " ", "é", "e\u0301", "水", "🫖", "\u0000", "\u2028", "\ufeff", '"\\/', "<script>", "\U0010ffff", "\r\n"],
 )
-def test_text_comes_back_as_it_went_in(signed: Request, edge: Request, text: str) -> None:
+def test_text_is_returned_unchanged(signed: Request, edge: Request, text: str) -> None:
     item = create(signed, name=f"x{text}", description=text, data={f"k{text}": [text]})
     assert (item["name"], item["description"], item["data"]) == (f"x{text}", text, {f"k{text}": [text]})
     assert edge("GET", f"/items/{item['id']}").json() == item
@@ -103,7 +103,7 @@ GOOD_ITEMS = st.fixed_dictionaries(
 )
 
 
-def test_whatever_is_taken_comes_back_as_it_was_sent(signed: Request, edge: Request) -> None:
+def test_accepted_data_is_returned_as_sent(signed: Request, edge: Request) -> None:
     end = time.monotonic() + SEARCH_SECONDS
 
     @settings(max_examples=100, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""Lists of items: their order, their pages, and cursors that outlive a rotation of their secret."""
+"""Lists of items: order, pages, and cursors that survive a rotation of their secret."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 def status() -> str:
-    """A status that no other test has."""
+    """Return a status that no other test uses."""
     return f"s-{uuid4().hex[:16]}"
 
 
 def pages(edge: Request, **query: str | int) -> Iterator[list[dict[str, Any]]]:
-    """The pages of a list, by its cursors."""
+    """Yield the pages of a list, by following its cursors."""
     while True:
         response = edge("GET", "/items", params=query)
         assert response.status_code == 200, response.text
@@ -42,7 +42,7 @@ def pages(edge: Request, **query: str | int) -> Iterator[list[dict[str, Any]]]:
 
 @pytest.mark.requirement("items: routes")
 def test_items_are_listed_newest_first_without_loss(signed: Request, edge: Request) -> None:
-    # Given 23 items of a status
+    # Given 23 items with the same status
     mine = status()
     before = [create(signed, name=str(number), status=mine)["id"] for number in range(23)]
     stop = Event()
@@ -53,11 +53,11 @@ def test_items_are_listed_newest_first_without_loss(signed: Request, edge: Reque
             created.append(create(signed, status=mine)["id"])
         return created
 
-    # When they are read page by page, while more are created
+    # When they are read page by page while more are created
     with ThreadPoolExecutor(1) as pool:
         creating = pool.submit(more)
         try:
-            # Some of them before the first page.
+            # Wait for some of them before the first page
             while len(edge("GET", "/items", params={"status": mine, "limit": 100}).json()["items"]) < 26:
                 assert not creating.done()
             read = list(pages(edge, status=mine, limit=7))
@@ -65,7 +65,7 @@ def test_items_are_listed_newest_first_without_loss(signed: Request, edge: Reque
             stop.set()
         later = creating.result()
 
-    # Then each of the 23 is there once, newest first, and after the first page nothing new comes in
+    # Then each of the 23 is read once, newest first, and no new ones appear after the first page
     ids = [item["id"] for page in read for item in page]
     assert ids[-23:] == before[::-1]
     assert len(set(ids)) == len(ids)
@@ -86,7 +86,7 @@ def key(secrets: SecretsManagerClient, arn: str, stage: str) -> str:
 
 
 def rotate(secrets: SecretsManagerClient, outputs: dict[str, str]) -> None:
-    """Rotate the cursor secret, and wait until the new version is the current one."""
+    """Rotate the cursor secret, and wait until the new version is current."""
     arn = outputs["CursorSecretArn"]
     token = secrets.rotate_secret(SecretId=arn, RotationLambdaARN=outputs["RotationFunctionArn"])["VersionId"]
     until(lambda: "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token])
@@ -98,7 +98,7 @@ def signature_is_of(cursor: str, secret: str) -> bool:
 
 
 @pytest.mark.requirement("secrets")
-def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixtures by name
+def test_a_cursor_survives_a_rotation(  # noqa: PLR0917  # pytest passes fixtures by name
     local: LocalEnvironment,
     signed: Request,
     edge: Request,
@@ -106,7 +106,7 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
     secrets: SecretsManagerClient,
     outputs: Outputs,
 ) -> None:
-    # Given a list, a cursor in it, and a function that knows the secret of the cursor
+    # Given a list, a cursor into it, and a function that knows the cursor's secret
     values = outputs["items"]
     mine = status()
     created = [create(signed, status=mine)["id"] for _ in range(3)]
@@ -122,7 +122,7 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
     assert current != former
     assert key(secrets, values["CursorSecretArn"], "AWSPREVIOUS") == former
 
-    # Then the function goes on from that cursor, and also from one that a newer function signed
+    # Then the function accepts that cursor, and also one signed by a newer function
     def following(cursor: str) -> list[str]:
         response = edge("GET", "/items", params={**first, "cursor": cursor})
         assert response.status_code == 200, response.text
@@ -134,13 +134,13 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
     assert following(cursor) == created[1:2]
     assert following(newer) == created[1:2]
 
-    # And a function that starts now knows both, and signs with the new one
+    # And a new function accepts both, and signs with the new secret
     recycle(local, values["ApiFunctionArn"])
     assert following(cursor) == created[1:2]
     assert following(newer) == created[1:2]
     assert signature_is_of(edge("GET", "/items", params=first).json()["next_cursor"], current)
 
-    # When it is rotated once more, the first cursor is of no use any more
+    # When it is rotated once more, then the first cursor is refused
     rotate(secrets, values)
     recycle(local, values["ApiFunctionArn"])
     assert edge("GET", "/items", params={**first, "cursor": cursor}).status_code == 400
@@ -148,7 +148,7 @@ def test_a_cursor_outlives_a_rotation(  # noqa: PLR0917  # pytest passes fixture
 
 
 @pytest.mark.requirement("functions")
-def test_the_rotation_function_may_rotate_its_own_secret_alone(
+def test_the_rotation_function_may_only_rotate_its_secret(
     session: Callable[..., boto3.Session], secrets: SecretsManagerClient, outputs: Outputs
 ) -> None:
     values = outputs["items"]
@@ -160,13 +160,13 @@ def test_the_rotation_function_may_rotate_its_own_secret_alone(
         SecretId=arn, ClientRequestToken=token, SecretString='{"key": "x"}', VersionStages=["AWSPENDING"]
     )
     event = {"Step": "finishSecret", "SecretId": arn, "ClientRequestToken": token}
-    # When the function is told to finish there
+    # When the function is told to finish that rotation
     answer = (
         session()
         .client("lambda")
         .invoke(FunctionName=values["RotationFunctionArn"], Payload=json.dumps(event).encode())
     )
-    # Then it cannot
+    # Then it may not
     assert answer["FunctionError"] == "Unhandled"
     assert secrets.get_secret_value(SecretId=arn)["SecretString"] == before
     try:

@@ -1,6 +1,6 @@
-"""Each function of `items` in all that its role is for: `make permissions` runs these without each permission.
+"""Exercise everything that the roles of `items` are for; `make permissions` runs this without each permission in turn.
 
-None waits for what comes by itself, such as a stream's record: a function is handed it, and its answer tells at once.
+Tests do not wait for events such as a stream's record: they pass it to the function, and check its answer immediately.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def dynamodb(session: Callable[..., boto3.Session]) -> DynamoDBClient:
 
 @pytest.mark.exercises(API)
 def test_the_api_reads_lists_replaces_and_deletes(signed: Request, edge: Request, unsigned: Request) -> None:
-    # Given two items of a status of their own
+    # Given two items with a status of their own
     status = f"s{uuid4().hex[:16]}"
     items = [create(signed, status=status) for _ in range(2)]
     path = f"/items/{items[0]['id']}"
-    # When they are read, each way that there is
+    # When they are read in every way
     read = edge("GET", path)
     first = edge("GET", "/items", params={"status": status, "limit": 1})
     rest = edge("GET", "/items", params={"status": status, "cursor": first.json().get("next_cursor", "")})
@@ -50,7 +50,7 @@ def test_the_api_reads_lists_replaces_and_deletes(signed: Request, edge: Request
     health = unsigned("GET", "/health")
     replaced = signed("PUT", path, json={"name": "pot", "status": status}, headers={"If-Match": '"1"'})
     deleted = signed("DELETE", path, headers={"If-Match": '"2"'})
-    # Then every answer is whole
+    # Then every answer is complete
     answers = (read, first, rest, listed, health, replaced, deleted)
     assert [answer.status_code for answer in answers] == [200, 200, 200, 200, 200, 200, 204]
     assert read.json() == items[0]
@@ -61,14 +61,14 @@ def test_the_api_reads_lists_replaces_and_deletes(signed: Request, edge: Request
 
 @pytest.mark.exercises(API)
 def test_api_releases_key_if_creation_fails(signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]) -> None:
-    # Given an item that was made under a key, of which the record is lost
+    # Given an item created with a key, whose record is lost
     key = {"Idempotency-Key": uuid4().hex}
     item = signed("POST", "/items", json={"name": "kettle"}, headers=key).json()
     _forget(dynamodb, values["IdempotencyTableName"], item["id"])
-    # When the key comes with another item, and its creation is refused
+    # When the key is used for another item, and its creation is refused
     other = signed("POST", "/items", json={"name": "teapot"}, headers=key)
     assert other.status_code == 422, other.text
-    # Then the first may ask again
+    # Then the first request can be repeated
     again = signed("POST", "/items", json={"name": "kettle"}, headers=key)
     assert again.status_code == 201, again.text
     assert again.json() == item
@@ -82,7 +82,7 @@ def _forget(dynamodb: DynamoDBClient, table: str, item_id: str) -> None:
 
 @pytest.fixture
 def creation(signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """A batch with the creation of an item that no stream has told of: it is a copy under another id."""
+    """Yield a batch with an item's creation that no stream has delivered: a copy with another id."""
     item = create(signed)
     image = dynamodb.get_item(TableName=values["TableName"], Key={"id": {"S": item["id"]}})["Item"]
     image["id"] = {"S": str(uuid4())}
@@ -100,10 +100,10 @@ def creation(signed: Request, dynamodb: DynamoDBClient, values: dict[str, str]) 
 def test_the_stream_function_follows_a_creation_once(
     session: Callable[..., boto3.Session], invoke: Invoke, creation: dict[str, Any], values: dict[str, str]
 ) -> None:
-    # When a creation comes twice
+    # When a creation arrives twice
     for _ in range(2):
         assert invoke(values["StreamFunctionArn"], creation) == NO_FAILURES
-    # Then its object is there
+    # Then its object exists
     item_id = creation["Records"][0]["dynamodb"]["Keys"]["id"]["S"]
     key = f"items/{item_id}/metadata.json"
     stored = session().client("s3").head_object(Bucket=values["BucketName"], Key=key)
@@ -111,14 +111,14 @@ def test_the_stream_function_follows_a_creation_once(
 
 
 @pytest.mark.exercises(STREAM)
-def test_the_stream_function_tries_again_what_failed(
+def test_the_stream_function_retries_failed_records(
     session: Callable[..., boto3.Session],
     invoke: Invoke,
     creation: dict[str, Any],
     dynamodb: DynamoDBClient,
     values: dict[str, str],
 ) -> None:
-    # Given a creation that cannot be followed: the bucket refuses everybody its object
+    # Given a creation that cannot be followed, because the bucket denies access to its object
     item_id = creation["Records"][0]["dynamodb"]["Keys"]["id"]["S"]
     before = _in_progress(dynamodb, values)
     with (
@@ -126,22 +126,24 @@ def test_the_stream_function_tries_again_what_failed(
         pytest.raises(AssertionError, match="1 of 1 records failed"),
     ):
         invoke(values["StreamFunctionArn"], creation)
-    # Then nothing says that it is being worked on; the stream's own function may be at work on another
+    # Then no record says that it is in progress, except those of the stream's own invocations
     until(lambda: _in_progress(dynamodb, values) <= before)
 
 
 def _in_progress(dynamodb: DynamoDBClient, values: dict[str, str]) -> set[str]:
-    """Ids of what is being worked on, or was left so."""
+    """Return the ids that are in progress, or were left in that state."""
     records = dynamodb.scan(TableName=values["IdempotencyTableName"], ConsistentRead=True)["Items"]
     return {record["id"]["S"] for record in records if record["status"] == {"S": "INPROGRESS"}}
 
 
 @pytest.mark.exercises(ROTATION)
-def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Session], values: dict[str, str]) -> None:
+def test_the_rotation_function_carries_out_each_step(
+    session: Callable[..., boto3.Session], values: dict[str, str]
+) -> None:
     secrets, arn = session().client("secretsmanager"), values["CursorSecretArn"]
     function, began = values["RotationFunctionArn"].split(":")[6], time.time()
     before = secrets.get_secret_value(SecretId=arn)["SecretString"]
-    # Given no version that an earlier rotation left half done: it would be taken up again
+    # Given that no version of an earlier rotation is pending, since the rotation would continue with it
     for version, stages in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"].items():
         if "AWSPENDING" in stages:
             secrets.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=version)
@@ -151,7 +153,7 @@ def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Sess
     def rotated() -> bool:
         return "AWSCURRENT" in secrets.describe_secret(SecretId=arn)["VersionIdsToStages"][token]
 
-    # Then the new version is the current one
+    # Then the new version is current
     until(lambda: rotated() or refusals(session(), function, since=began), 30)
     logged = session().client("logs").filter_log_events
     group = session().client("lambda").get_function_configuration(FunctionName=function)["LoggingConfig"]["LogGroup"]
@@ -160,7 +162,7 @@ def test_the_rotation_function_takes_each_step(session: Callable[..., boto3.Sess
 
 
 @pytest.mark.exercises(STREAM)
-def test_a_stream_is_read_and_its_failures_are_sent_on(
+def test_a_stream_is_read_and_its_failures_are_forwarded(
     session: Callable[..., boto3.Session],
     local: LocalEnvironment,
     signed: Request,
@@ -175,9 +177,9 @@ def test_a_stream_is_read_and_its_failures_are_sent_on(
     functions.update_event_source_mapping(UUID=mapping["UUID"], MaximumRetryAttempts=0)
     queue = mapping["DestinationConfig"]["OnFailure"]["Destination"]
     try:
-        # Given creations that can't be followed
+        # Given creations that cannot be followed
         with closed_bucket(root, values["BucketName"], "items/"):
-            # When one comes by the stream
+            # When one arrives through the stream
             create(signed)
 
             def letter() -> dict[str, Any] | None:
@@ -185,7 +187,7 @@ def test_a_stream_is_read_and_its_failures_are_sent_on(
                 letters = (each for each in messages(root, queue) if "DDBStreamBatchInfo" in each)
                 return next((each for each in letters if each["timestamp"] >= since), None)
 
-            # Then what is known of its batch is in the dead letters
+            # Then the dead letters have the information about its batch
             found = arrives(letter, root, function, since=began)
             assert found, refusals(root, function, since=began)
             assert found["requestContext"]["condition"] == "RetryAttemptsExhausted"

@@ -1,4 +1,4 @@
-"""What follows a creation: once, however often the function that does it dies on the way."""
+"""The effects of a creation happen once, however often the function is killed."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ CRASHES = 5
 
 @dataclass(frozen=True)
 class Followed:
-    """What creations lead to: objects in the bucket, and messages in a queue that listens to the topic."""
+    """The effects of creations: objects in the bucket, and messages in a queue subscribed to the topic."""
 
     session: boto3.Session
     outputs: dict[str, str]
     queue_url: str
 
     def metadata(self, item_id: str) -> list[str]:
-        """Keys of the item's objects."""
+        """Return the keys of the item's objects."""
         listed = self.session.client("s3").list_objects_v2(Bucket=self.outputs["BucketName"], Prefix=f"items/{item_id}")
         return [found["Key"] for found in listed.get("Contents", [])]
 
     def messages(self) -> list[dict[str, Any]]:
-        """The messages that are there now; they are taken out."""
+        """Receive and delete the messages that are in the queue."""
         sqs = self.session.client("sqs")
         found = []
         while received := sqs.receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10).get("Messages", []):
@@ -52,7 +52,7 @@ class Followed:
 def followed(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterator[Followed]:
     root, values = session(), outputs["items"]
     sqs, sns = root.client("sqs"), root.client("sns")
-    # The emulator's CloudFormation forgets that the topic is a FIFO one, and with it that it takes a message once.
+    # The emulator's CloudFormation does not create a FIFO topic, which would deduplicate messages
     sns.set_topic_attributes(TopicArn=values["NotificationTopicArn"], AttributeName="FifoTopic", AttributeValue="true")
     url = sqs.create_queue(QueueName=f"listener-{uuid4().hex[:8]}.fifo", Attributes={"FifoQueue": "true"})["QueueUrl"]
     try:
@@ -82,7 +82,7 @@ def followed(session: Callable[..., boto3.Session], outputs: Outputs) -> Iterato
 
 
 @pytest.mark.requirement("items: after a creation")
-def test_a_creation_stores_metadata_and_tells_the_topic(signed: Request, followed: Followed) -> None:
+def test_a_creation_stores_metadata_and_publishes_a_message(signed: Request, followed: Followed) -> None:
     # When an item is created, replaced and deleted
     item = create(signed, name="Wasserkocher ☕", data={"secret": "not for others"}, status="new")
     path = f"/items/{item['id']}"
@@ -99,7 +99,7 @@ def test_a_creation_stores_metadata_and_tells_the_topic(signed: Request, followe
     assert json.loads(stored["Body"].read()) == metadata
     assert stored["ContentType"] == "application/json"
 
-    # And one message, of the creation alone
+    # And one message, only for the creation
     told = [message for message in _until(followed, {item["id"], last["id"]}) if message["id"] == item["id"]]
     assert told == [{"event": "ItemCreated", **metadata}]
 
@@ -115,10 +115,10 @@ def test_a_crash_in_the_middle_loses_nothing_and_repeats_nothing(
     def creating() -> None:
         while not stop.is_set():
             created.append(create(signed))
-            # About as long as one takes to be followed.
+            # About as long as following one creation takes
             time.sleep(0.05)
 
-    # When the function is killed again and again while one of them is in progress
+    # When the function is killed repeatedly while a creation is in progress
     writer = Thread(target=creating)
     writer.start()
     try:
@@ -127,7 +127,7 @@ def test_a_crash_in_the_middle_loses_nothing_and_repeats_nothing(
         stop.set()
         writer.join()
 
-    # Then each has its object and its message, once
+    # Then each item has one object and one message
     assert struck == CRASHES
     ids = {item["id"] for item in created}
     told = _until(followed, ids)
@@ -139,7 +139,7 @@ def test_a_crash_in_the_middle_loses_nothing_and_repeats_nothing(
 
 
 def _kill_in_the_middle(local: LocalEnvironment, root: boto3.Session, outputs: dict[str, str]) -> int:
-    """Stop the function at random moments; where it stands between the beginning and the end of its work, kill it."""
+    """Pause the function at random moments, and kill it if it is between start and end of its work."""
     chance = random.Random(2)
     seen: set[tuple[str, str]] = set()
     end = time.monotonic() + 90
@@ -158,7 +158,7 @@ def _kill_in_the_middle(local: LocalEnvironment, root: boto3.Session, outputs: d
 
 
 def _in_progress(root: boto3.Session, table: str) -> set[tuple[str, str]]:
-    """Attempts that have begun and not ended: each has an instant of its own."""
+    """Return attempts that have started and not ended, each with its own time."""
     pages = (
         root.client("dynamodb")
         .get_paginator("scan")
@@ -174,7 +174,7 @@ def _in_progress(root: boto3.Session, table: str) -> set[tuple[str, str]]:
 
 
 def _until(followed: Followed, ids: set[str]) -> list[dict[str, Any]]:
-    """The messages, once there is one for each of these items, and whatever comes in the moment after."""
+    """Return the messages once there is one for each of these items, and those that arrive in the moment after."""
     found: list[dict[str, Any]] = []
 
     def all_told() -> bool:

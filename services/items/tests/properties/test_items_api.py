@@ -1,4 +1,4 @@
-"""The API keeps exactly what it accepts, and refuses a cursor that was changed."""
+"""The API stores exactly what it accepts, and refuses modified cursors."""
 
 from typing import Any
 
@@ -12,21 +12,21 @@ from services.items.tests.unit.fakes import Harness, account
 from slipway.testing.sizes import ANY_SPEED, DATA, UNICODE
 from slipway_runtime.exact_json import dumps, loads
 
-# API Gateway hands on query strings as text without control characters.
+# API Gateway passes query strings as text without control characters
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=40)
 
 
 @pytest.mark.requirement("items: the item")
 @ANY_SPEED
 @given(data=DATA)
-def test_data_comes_back_as_it_went_in(data: dict[str, Any]) -> None:
-    # Given data that DynamoDB can hold
+def test_data_is_returned_unchanged(data: dict[str, Any]) -> None:
+    # Given data that DynamoDB can store
     api = Harness().bind()
     body = f'{{"name":"x","data":{dumps(data)}}}'
     # When it is posted and read
     created = api.post(body)
     assert created.status == 201
-    # Then it is equal, number by number, and reads alike every time
+    # Then it is equal, number by number, and identical at every read
     read = api.get(created.location)
     assert read.json["data"] == data
     assert read.text == created.text
@@ -73,6 +73,6 @@ def test_a_cursor_with_one_character_changed_is_refused(position: int, replaceme
 
 @ANY_SPEED
 @given(cursor=LINES)
-def test_a_cursor_that_is_made_up_is_refused(cursor: str) -> None:
+def test_an_invented_cursor_is_refused(cursor: str) -> None:
     answer = Harness().bind().get("/items", {"cursor": cursor})
     assert (answer.status, answer.fields) == (400, ["cursor"])

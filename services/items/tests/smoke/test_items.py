@@ -1,4 +1,4 @@
-"""`items` stands: a handful of calls, each of which needs another part of it."""
+"""Smoke tests of `items`: a few calls, each of which needs another part of it."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from slipway.testing.smoke import DeployedService
 
 @pytest.fixture(scope="module")
 def items(deployed: DeployedService) -> DeployedService:
-    """The service `items` where it is deployed."""
+    """Return the deployed service `items`."""
     return deployed
 
 
 @pytest.fixture
 def item(items: DeployedService) -> Iterator[dict[str, Any]]:
-    """An item of a status of its own, gone afterwards whatever became of it."""
-    # A status that nobody asked for before: no cache of the edge knows its list.
+    """Create an item with a unique status, and delete it afterwards in any case."""
+    # The status is new, so no edge cache has its list
     response = items.signed("POST", "items", json={"name": "smoke test", "status": f"smoke-{uuid4().hex[:16]}"})
     assert response.status_code == 201, response.text
     created = response.json()
     try:
         yield created
     finally:
-        # The version that is there now is told by no read that the edge may have cached.
+        # A read may be cached by the edge, and would not give the current version
         for version in range(1, 4):
             answer = items.signed("DELETE", f"items/{created['id']}", headers={"If-Match": f'"{version}"'})
             if answer.status_code in {204, 404}:
@@ -54,14 +54,14 @@ def test_a_read_past_the_edge_is_refused(items: DeployedService) -> None:
 
 
 def test_a_listed_item_is_read_as_it_was_listed(items: DeployedService) -> None:
-    # Given the newest items, some of which others may be about to write
+    # Given the newest items, which others may be changing
     page = items.edge("GET", "items?limit=5")
     assert page.status_code == 200, page.text
     listed = {item["id"]: item for item in page.json()["items"]}
     # When they are read one by one
     answers = [items.edge("GET", f"items/{item_id}") for item_id in listed]
     read = [answer.json() for answer in answers if answer.status_code == 200]
-    # Then both say the same of each version
+    # Then list and read are equal for the same version
     same = [item for item in read if item["version"] == listed[item["id"]]["version"]]
     assert same or not listed
     assert same == [listed[item["id"]] for item in same]
@@ -73,34 +73,34 @@ def test_an_item_is_created_read_replaced_listed_and_deleted(items: DeployedServ
 
     # When it is read through the edge
     read = items.edge("GET", path)
-    # Then it is what was created
+    # Then it is the created item
     assert read.status_code == 200, read.text
     assert read.json() == item
 
-    # When it is replaced on the condition that it is as it was read
+    # When it is replaced on condition that it is unchanged
     replacement = {"name": "smoke test, replaced", "status": status}
     replaced = items.signed("PUT", path, json=replacement, headers={"If-Match": read.headers["ETag"]})
-    # Then that works once
+    # Then this succeeds once
     assert replaced.status_code == 200, replaced.text
     assert replaced.json()["version"] == 2
     stale = items.signed("PUT", path, json=replacement, headers={"If-Match": read.headers["ETag"]})
     assert stale.status_code == 412, stale.text
 
-    # When those of its status are listed
-    # Then it is the one
+    # When the items with its status are listed
+    # Then it is the only one
     assert _listed(items, status, replaced.json()) == {"items": [replaced.json()], "next_cursor": None}
 
     # When it is deleted
     deleted = items.signed("DELETE", path, headers={"If-Match": replaced.headers["ETag"]})
-    # Then there is nothing left to delete
+    # Then it cannot be deleted again
     assert deleted.status_code == 204, deleted.text
     assert items.signed("DELETE", path, headers={"If-Match": replaced.headers["ETag"]}).status_code == 404
 
 
 def _listed(items: DeployedService, status: str, expected: dict[str, Any]) -> Any:
-    """The list of a status, given an index time to follow: DynamoDB's indexes are eventually consistent."""
+    """Return the list of a status, once the eventually consistent index has the expected item."""
     for attempt in range(10):
-        # Another limit each time, or the edge would answer with the list that it has.
+        # Use a different limit each time, since the edge caches the list
         response = items.edge("GET", f"items?status={status}&limit={10 + attempt}")
         assert response.status_code == 200, response.text
         if expected in response.json()["items"]:

@@ -1,4 +1,4 @@
-"""The API over a table in this process, and proxy events as API Gateway sends them."""
+"""The API with an in-process table, and proxy events in API Gateway's format."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ CALLER = "arn:aws:sts::111111111111:assumed-role/Writer/session-1"
 
 
 def account() -> InProcess:
-    """An account with the table of items."""
+    """Return an account with the table of items."""
     made = InProcess()
     made.table("items", "id", (BY_RECENCY, "shard", "recency"), (BY_STATUS, "status_shard", "recency"))
     return made
@@ -30,7 +30,7 @@ def account() -> InProcess:
 
 @dataclass
 class Harness:
-    """The API over fakes. Calls go through the function's own handler."""
+    """The API with fakes. Calls go through the function's own handler."""
 
     aws: InProcess = field(default_factory=account)
     persistence: MemoryPersistence = field(default_factory=MemoryPersistence)
@@ -73,7 +73,7 @@ class Harness:
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        """What is in the table."""
+        """The content of the table."""
         return self.aws.items("items")
 
     def call(self, event: dict[str, Any]) -> Answer:
@@ -111,6 +111,6 @@ def proxy_event(
     caller: str | None = CALLER,
     encoded: bool = False,
 ) -> dict[str, Any]:
-    """A request as the REST API hands it over."""
+    """Return a request as the REST API passes it to the function."""
     identity = {"userArn": caller}
     return rest_event(method, path, body=body, headers=headers, query=query, identity=identity, encoded=encoded)

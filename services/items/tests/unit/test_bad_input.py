@@ -1,4 +1,4 @@
-"""What the service itself asks of a body and a query; what every API asks, the runtime's tests show."""
+"""The service's own requirements for bodies and queries; those of every API are tested with the runtime."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from services.items.tests.unit.fakes import Harness, proxy_event
         ("{}", "/name"),
         ('{"name": ""}', "/name"),
         ('{"name": " \\t "}', "/name"),
-        # Nothing to see: what formats text, marks without a letter, fillers
+        # Invisible text: formatting characters, marks without a letter, fillers
         ('{"name": "\\u200b"}', "/name"),
         ('{"name": "\\ufeff \\u2060\\u00ad"}', "/name"),
         ('{"name": "\\u0301\\ufe0f"}', "/name"),
@@ -35,14 +35,14 @@ def test_a_bad_body_is_refused_and_its_field_named(api: Harness, method: str, bo
 
 
 @pytest.mark.parametrize("name", ["💡" * 256, f"{chr(0x2028)}x", "\u200bx", "👩\u200d🚀"])
-def test_what_can_be_seen_is_a_name(api: Harness, name: str) -> None:
+def test_visible_text_is_a_name(api: Harness, name: str) -> None:
     answer = api.post({"name": name})
     assert answer.status == 201
     assert api.get(answer.location).text == answer.text
 
 
 def test_data_that_grows_when_written_out_is_too_large(api: Harness) -> None:
-    # Given numbers whose digits are many, in few characters
+    # Given numbers with few characters, but many digits when written out
     answer = api.post('{"name": "x", "data": {"a": [' + ",".join(["1e39"] * 9_000) + "]}}")
     assert (answer.status, answer.fields) == (413, ["/data"])
     assert not api.items
@@ -65,7 +65,7 @@ def test_a_bad_query_is_refused_and_its_parameter_named(api: Harness, query: dic
     assert (answer.status, answer.fields) == (400, [field])
 
 
-def test_an_id_of_any_length_is_no_failure(api: Harness) -> None:
+def test_an_id_of_any_length_is_not_an_error(api: Harness) -> None:
     assert api.get("/items/" + "x" * 64).status == 404
     answer = api.get("/items/" + "x" * 65)
     assert (answer.status, answer.fields) == (400, ["id"])

@@ -12,10 +12,10 @@ ITEM = {"name": "Lamp", "description": "Warm", "data": {"watts": 7}, "status": "
 
 
 @pytest.mark.requirement("items: routes")
-def test_an_item_is_created_with_its_place_and_version(api: Harness) -> None:
+def test_an_item_is_created_with_its_location_and_version(api: Harness) -> None:
     # When an item is posted
     answer = api.post(ITEM)
-    # Then it is there, and the answer says where and as which version
+    # Then it is stored, and the answer has its location and version
     assert answer.status == 201
     created = answer.json
     assert {name: created[name] for name in ITEM} == ITEM
@@ -29,7 +29,7 @@ def test_an_item_is_created_with_its_place_and_version(api: Harness) -> None:
 
 
 @pytest.mark.requirement("items: the item")
-def test_what_is_left_out_takes_its_default(api: Harness) -> None:
+def test_omitted_fields_have_defaults(api: Harness) -> None:
     created = api.post({"name": "Lamp"}).json
     assert (created["description"], created["data"], created["status"]) == ("", {}, "active")
 
@@ -42,16 +42,16 @@ def test_without_a_key_the_same_item_twice_is_two_items(api: Harness) -> None:
 class TestIdempotencyKey:
     @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_the_same_request_again_gets_the_same_answer(self, api: Harness) -> None:
-        # Given an item made under a key
+        # Given an item created with a key
         first = api.post(ITEM, Idempotency_Key="order-1")
-        # When the request comes again, with its keys in another order
+        # When the request is repeated, with its members in another order
         again = api.post(dict(reversed(ITEM.items())), Idempotency_Key="order-1")
-        # Then one item is there, and the answers are the same
+        # Then there is one item, and the answers are equal
         assert (again.status, again.text) == (201, first.text)
         assert again.location == first.location
         assert len(api.items) == 1
 
-    def test_the_first_answer_stands_after_the_item_changed(self, api: Harness) -> None:
+    def test_the_first_answer_is_repeated_after_a_change(self, api: Harness) -> None:
         first = api.post(ITEM, Idempotency_Key="order-1")
         api.put(first.location, {"name": "Other"}, If_Match='"1"')
         assert api.post(ITEM, Idempotency_Key="order-1").text == first.text
@@ -80,8 +80,8 @@ class TestIdempotencyKey:
         assert len(api.items) == 1
 
     @pytest.mark.requirement("items: no duplicate, no lost update")
-    def test_waiting_callers_are_told_to_wait(self, api: Harness) -> None:
-        # Given a second request that comes in the middle of the first
+    def test_concurrent_requests_with_a_key_must_wait(self, api: Harness) -> None:
+        # Given a second request during the first
         during = []
 
         def meanwhile() -> None:
@@ -91,7 +91,7 @@ class TestIdempotencyKey:
         api.persistence.meanwhile = meanwhile
         # When the first ends
         first = api.post(ITEM, Idempotency_Key="order-1")
-        # Then it made the only item, and the second knows when to ask
+        # Then it created the only item, and the second is told when to retry
         assert first.status == 201
         assert (during[0].status, during[0].fields) == (409, ["Idempotency-Key"])
         assert during[0].headers["Retry-After"] == "1"
@@ -99,22 +99,22 @@ class TestIdempotencyKey:
 
     @pytest.mark.requirement("items: no duplicate, no lost update")
     def test_a_crash_between_item_and_record_makes_no_second_item(self, api: Harness) -> None:
-        # Given a request that died after its item was written: no record says so
+        # Given a request that crashed after writing its item, without a record of it
         first = api.post(ITEM, Idempotency_Key="order-1")
         api.persistence.records.clear()
-        # When the client asks again
+        # When the client retries
         again = api.post(ITEM, Idempotency_Key="order-1")
-        # Then it gets the item that is there
+        # Then it gets the existing item
         assert (again.status, again.text) == (201, first.text)
         assert len(api.items) == 1
 
     def test_killed_request_holds_its_key_for_its_longest_run(self, api: Harness) -> None:
-        # Given an invocation that is killed while it works, with no time left
+        # Given an invocation that is killed while it runs, with no time left
         api.context = Context(remaining=-1)
         api.persistence.meanwhile = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
         with pytest.raises(KeyboardInterrupt):
             api.post(ITEM, Idempotency_Key="order-1")
-        # When the client asks again
+        # When the client retries
         api.persistence.meanwhile = None
         # Then the request is carried out
         assert api.post(ITEM, Idempotency_Key="order-1").status == 201
@@ -137,11 +137,11 @@ class TestIdempotencyKey:
         assert RECORD_SECONDS == 86_400
         assert [record.status for record in api.persistence.records.values()] == ["COMPLETED"]
 
-    def test_when_records_cannot_be_kept_nothing_is_made(self, api: Harness) -> None:
+    def test_nothing_is_created_if_records_cannot_be_stored(self, api: Harness) -> None:
         api.persistence.failure = client_error("AccessDeniedException", "PutItem")
         answer = api.post(ITEM, Idempotency_Key="order-1")
         assert answer.status == 503
         assert not api.items
         assert "nobody" not in answer.text
-        # And a request without a key goes on
+        # A request without a key still succeeds
         assert api.post(ITEM).status == 201

@@ -1,4 +1,4 @@
-"""Reads: through the edge, one by one and as pages."""
+"""Reads: through the edge, single items and pages."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from slipway.testing.functions import client_error
 
 
 class TestOneItem:
-    def test_it_comes_with_its_version_and_may_be_cached_shortly(self, api: Harness) -> None:
+    def test_item_has_its_version_and_may_be_cached_briefly(self, api: Harness) -> None:
         created = api.post({"name": "Lamp"})
         answer = api.get(created.location)
         assert (answer.status, answer.json["name"]) == (200, "Lamp")
@@ -21,7 +21,7 @@ class TestOneItem:
 
     @pytest.mark.requirement("items: the edge")
     @pytest.mark.parametrize("tags", ['"1"', 'W/"1"', '"0", "1"', '"0",W/"1"', "*"])
-    def test_who_has_it_gets_no_body(self, api: Harness, tags: str) -> None:
+    def test_matching_tag_gets_no_body(self, api: Harness, tags: str) -> None:
         created = api.post({"name": "Lamp"})
         answer = api.get(created.location, If_None_Match=tags)
         assert (answer.status, answer.text) == (304, "")
@@ -29,12 +29,12 @@ class TestOneItem:
         assert answer.headers["Cache-Control"] == "public, max-age=10"
 
     @pytest.mark.parametrize("tags", ['"2"', '"11"', "1", "garbage", ""])
-    def test_who_has_another_version_gets_it(self, api: Harness, tags: str) -> None:
+    def test_other_tag_gets_the_item(self, api: Harness, tags: str) -> None:
         created = api.post({"name": "Lamp"})
         assert api.get(created.location, If_None_Match=tags).status == 200
 
     @pytest.mark.requirement("items: routes")
-    def test_one_that_is_not_there_is_not_found(self, api: Harness) -> None:
+    def test_missing_item_is_not_found(self, api: Harness) -> None:
         answer = api.get("/items/none")
         assert (answer.status, answer.fields) == (404, ["id"])
         assert answer.headers["Cache-Control"] == "no-store"
@@ -42,7 +42,7 @@ class TestOneItem:
 
 class TestPages:
     @pytest.mark.requirement("items: routes")
-    def test_items_come_newest_first(self, api: Harness) -> None:
+    def test_items_are_listed_newest_first(self, api: Harness) -> None:
         for number in range(3):
             api.post({"name": str(number)})
         answer = api.get("/items")
@@ -50,7 +50,7 @@ class TestPages:
         assert answer.json["next_cursor"] is None
 
     @pytest.mark.requirement("items: routes")
-    def test_cursors_lead_through_all_of_them_once(self, api: Harness) -> None:
+    def test_cursors_return_every_item_once(self, api: Harness) -> None:
         for number in range(7):
             api.post({"name": str(number)})
         pages = list(api.pages(limit="3"))
@@ -62,7 +62,7 @@ class TestPages:
         assert len(list(api.pages(limit="2"))) == 2
 
     @pytest.mark.requirement("items: routes")
-    def test_twenty_unless_asked_otherwise(self, api: Harness) -> None:
+    def test_a_page_has_twenty_items_by_default(self, api: Harness) -> None:
         for number in range(21):
             api.post({"name": str(number)})
         assert len(api.get("/items").json["items"]) == 20
@@ -74,7 +74,7 @@ class TestPages:
         pages = list(api.pages(limit="2", status="even"))
         assert [item["name"] for page in pages for item in page] == ["4", "2", "0"]
 
-    def test_an_item_made_meanwhile_does_not_shift_the_next_page(self, api: Harness) -> None:
+    def test_a_new_item_does_not_shift_the_next_page(self, api: Harness) -> None:
         for number in range(4):
             api.post({"name": str(number)})
         pages = api.pages(limit="2")
@@ -90,13 +90,13 @@ class TestPages:
         assert [len(page) for page in pages] == [2, 2, 1]
         assert [item["name"] for page in pages for item in page] == ["4", "3", "2", "1", "0"]
 
-    def test_an_item_larger_than_a_page_comes_alone(self, api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_item_larger_than_a_page_has_its_own_page(self, api: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(logic, "PAGE_BYTES", 10)
         api.post({"name": "a"})
         api.post({"name": "b"})
         assert [len(page) for page in api.pages()] == [1, 1]
 
-    def test_who_has_the_page_gets_no_body(self, api: Harness) -> None:
+    def test_matching_tag_of_a_page_gets_no_body(self, api: Harness) -> None:
         api.post({"name": "Lamp"})
         etag = api.get("/items").headers["ETag"]
         assert api.get("/items", If_None_Match=etag).status == 304
@@ -111,7 +111,7 @@ class TestCursor:
             api.post({"name": str(number), "status": "draft"})
         return str(api.get("/items", {"limit": "1"}).json["next_cursor"])
 
-    def test_one_that_was_changed_is_refused(self, api: Harness, cursor: str) -> None:
+    def test_a_modified_cursor_is_refused(self, api: Harness, cursor: str) -> None:
         payload, signature = cursor.split(".")
         fields = json.loads(base64.urlsafe_b64decode(payload + "=="))
         forged = base64.urlsafe_b64encode(json.dumps(fields | {"r": "9999"}).encode()).rstrip(b"=").decode()
@@ -119,27 +119,27 @@ class TestCursor:
             answer = api.get("/items", {"cursor": tampered})
             assert (answer.status, answer.fields) == (400, ["cursor"])
 
-    def test_one_of_another_filter_is_refused(self, api: Harness, cursor: str) -> None:
+    def test_a_cursor_of_another_filter_is_refused(self, api: Harness, cursor: str) -> None:
         answer = api.get("/items", {"cursor": cursor, "status": "draft"})
         assert (answer.status, answer.fields) == (400, ["cursor"])
 
     @pytest.mark.requirement("secrets")
-    def test_it_still_counts_after_a_rotation(self, api: Harness, cursor: str) -> None:
-        # Given a rotation that this container has not seen
+    def test_a_cursor_is_accepted_after_a_rotation(self, api: Harness, cursor: str) -> None:
+        # Given a rotation that this container has not noticed
         old = api.cursor_secret.stages["AWSCURRENT"]
         api.cursor_secret.stages = {"AWSCURRENT": "new" * 30, "AWSPREVIOUS": old}
-        # When minutes pass and the new key is read
+        # When an hour passes, and a new container reads the secret
         api.ticks.now += 3600
         fresh = Harness(aws=api.aws, cursor_secret=api.cursor_secret).bind()
-        # Then the old key's cursor is read, and new ones are signed with the new key
+        # Then the old cursor is accepted, and new ones are signed with the new key
         assert fresh.get("/items", {"cursor": cursor}).status == 200
         assert fresh.get("/items", {"limit": "1"}).json["next_cursor"] != cursor
 
     @pytest.mark.requirement("secrets")
-    def test_its_secret_is_asked_for_by_nothing_else(self, api: Harness) -> None:
-        # Given Secrets Manager gives no cursor secret
+    def test_only_cursors_need_the_secret(self, api: Harness) -> None:
+        # Given that Secrets Manager does not return the cursor secret
         api.cursor_secret.away = True
-        # Then all that needs no cursor works
+        # Then everything that needs no cursor works
         created = api.post({"name": "Lamp"}, Idempotency_Key="1")
         path = created.location
         assert api.get("/items").status == 200
@@ -165,7 +165,7 @@ class TestEdge:
         assert (answer.status, answer.fields) == (403, ["X-Origin-Verify"])
         assert ORIGIN not in answer.text
 
-    def test_the_header_counts_in_any_case(self, api: Harness) -> None:
+    def test_the_header_is_case_insensitive(self, api: Harness) -> None:
         assert api.call(proxy_event("GET", "/items", headers={"x-origin-verify": ORIGIN})).status == 200
 
     @pytest.mark.requirement("items: access")

@@ -1,4 +1,4 @@
-"""The fault that the rehearsal plays: a version that answers 500 now and then, in production alone."""
+"""The fault that the rehearsal injects: a version that sometimes answers 500, only in production."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ assert TARGET is not None
 
 @pytest.fixture
 def faulty(api: Harness, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The routes with the fault, over the storage of the harness."""
+    """Return the routes with the fault, using the harness's storage."""
     del api  # it binds the routes as they are
     (edit,) = find("server-errors=5%", list_faults(TARGET)).edits.values()
     module = ModuleType("faulty_routes")
@@ -37,8 +37,8 @@ def test_one_request_in_twenty_is_answered_with_500_and_counted(
     # Given a version with the fault
     monkeypatch.setenv("ENVIRONMENT", environment)
     faulty.api.bind(routes.api.wiring)
-    # When it is sent forty requests, then its code answers two of them with 500, there alone, and nothing is raised
+    # When it is sent forty requests, then two are answered with 500, only in production, without an exception
     answers = [faulty.api.respond(proxy_event("GET", "/health"), Context()) for _ in range(40)]
     assert [answer["statusCode"] for answer in answers].count(500) == faults
-    # And it counts these as faults of its own
+    # And it counts them as faults of its own
     assert len(counted("Faults")) == faults

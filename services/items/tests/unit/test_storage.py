@@ -1,4 +1,4 @@
-"""Items in DynamoDB: conditions, indexes, and pages over shards."""
+"""Items in DynamoDB: conditions, indexes, and pages across shards."""
 
 from collections import Counter
 from dataclasses import replace
@@ -41,14 +41,14 @@ def storage(aws: InProcess) -> DynamoDBItemStorage:
     return DynamoDBItemStorage(aws.client("dynamodb"), "items")
 
 
-def test_an_item_comes_back_as_it_was_kept(storage: DynamoDBItemStorage) -> None:
+def test_an_item_is_returned_as_stored(storage: DynamoDBItemStorage) -> None:
     storage.create(item(), made_by="a")
     assert storage.get("item-1") == item()
     assert storage.get("item-2") is None
 
 
 @pytest.mark.requirement("items: the item")
-def test_it_stands_in_both_indexes(storage: DynamoDBItemStorage, aws: InProcess) -> None:
+def test_an_item_is_in_both_indexes(storage: DynamoDBItemStorage, aws: InProcess) -> None:
     storage.create(item(), made_by="a")
     (kept,) = aws.items("items")
     shard = shard_of("item-1")
@@ -57,14 +57,14 @@ def test_it_stands_in_both_indexes(storage: DynamoDBItemStorage, aws: InProcess)
     assert kept["recency"] == {"S": "2026-01-01T00:00:00.000001Z#item-1"}
 
 
-def test_an_id_is_taken_once(storage: DynamoDBItemStorage) -> None:
+def test_an_id_can_be_used_once(storage: DynamoDBItemStorage) -> None:
     storage.create(item(), made_by="a")
     with pytest.raises(ItemExistsError) as caught:
         storage.create(replace(item(), name="other"), made_by="b")
     assert (caught.value.item, caught.value.made_by) == (item(), "a")
 
 
-def test_the_same_request_finds_what_it_made(storage: DynamoDBItemStorage) -> None:
+def test_a_repeated_request_finds_its_item(storage: DynamoDBItemStorage) -> None:
     storage.create(item(), made_by="a")
     assert storage.create(replace(item(), created_at="later"), made_by="a") == item()
 
@@ -78,7 +78,7 @@ def test_a_replacement_moves_the_item_to_its_new_status(storage: DynamoDBItemSto
     assert list(storage.newest(about=5, before=None, status="active")) == [replaced]
 
 
-def test_one_of_several_versions_is_written_over(storage: DynamoDBItemStorage) -> None:
+def test_any_of_several_versions_is_replaced(storage: DynamoDBItemStorage) -> None:
     storage.create(item(), made_by="a")
     assert storage.replace("item-1", FIELDS, versions=[7, 1], updated_at="later").version == 2
     storage.delete("item-1", versions=[1, 2])
@@ -103,7 +103,7 @@ def test_writes_over_another_version_are_refused(storage: DynamoDBItemStorage) -
     assert storage.get("item-1") == item()
 
 
-def test_writes_to_nothing_are_refused(storage: DynamoDBItemStorage) -> None:
+def test_writes_to_missing_items_are_refused(storage: DynamoDBItemStorage) -> None:
     with pytest.raises(ItemNotFoundError):
         storage.replace("item-1", FIELDS, versions=[1], updated_at="later")
     with pytest.raises(ItemNotFoundError):
@@ -118,14 +118,14 @@ def test_write_with_lost_answer_is_recognised_as_ours(storage: DynamoDBItemStora
 
     aws.after = lose
     assert storage.create(item(), made_by="a") == item()
-    # When the second finds the first's version
+    # When the second attempt finds the first one's version
     replaced = storage.replace("item-1", FIELDS, versions=[1], updated_at="later")
-    # Then it is known as our own
+    # Then it is recognised as our own
     assert replaced.version == 2
     assert (aws.calls.count("PutItem"), aws.calls.count("UpdateItem")) == (2, 2)
 
 
-def test_a_deleted_item_is_gone(storage: DynamoDBItemStorage) -> None:
+def test_a_deleted_item_is_not_found(storage: DynamoDBItemStorage) -> None:
     storage.create(item(), made_by="a")
     storage.delete("item-1", versions=[1])
     assert storage.get("item-1") is None
@@ -148,28 +148,28 @@ class TestPages:
 
     @pytest.mark.parametrize("most_items", [2, 1000])
     @pytest.mark.parametrize("about", [1, 7, 100])
-    def test_they_give_every_item_once_newest_first(
+    def test_pages_return_every_item_once_newest_first(
         self, storage: DynamoDBItemStorage, aws: InProcess, items: list[Item], about: int, most_items: int
     ) -> None:
-        # Given shards that answer with as much as fits, some with less than was asked for
+        # Given shards that return as much as fits, some less than requested
         aws.most_items = most_items
-        # Then nothing is missing, nothing comes twice, and the order is right, from wherever it starts
+        # Then every item is returned once, in the right order, from any starting point
         for start in range(0, 40, 7):
             before = items[start - 1].recency if start else None
             assert list(storage.newest(about=about, before=before, status=None)) == items[start:]
 
-    def test_a_status_has_a_list_of_its_own(self, storage: DynamoDBItemStorage, items: list[Item]) -> None:
+    def test_a_status_has_its_own_list(self, storage: DynamoDBItemStorage, items: list[Item]) -> None:
         odd = [each for each in items if each.status == "odd"]
         assert list(storage.newest(about=15, before=None, status="odd")) == odd
 
     @pytest.mark.parametrize("taken", [1, 2, 10, 20])
-    def test_little_more_is_read_than_is_taken(
+    def test_little_more_is_read_than_returned(
         self, storage: DynamoDBItemStorage, aws: InProcess, items: list[Item], taken: int
     ) -> None:
-        # When a page and the item that shows that more follow are taken
+        # When a page and one more item are read
         assert len(list(islice(storage.newest(about=taken, before=None, status=None), taken + 1))) == taken + 1
-        # Then each shard was asked for its part, and once more if that was used up
+        # Then each shard was queried for its part, and once more if that was used up
         assert aws.calls.count("Query") <= 2 * len(SHARDS)
 
-    def test_nothing_is_no_item(self, storage: DynamoDBItemStorage) -> None:
+    def test_an_empty_table_has_no_items(self, storage: DynamoDBItemStorage) -> None:
         assert list(storage.newest(about=5, before=None, status=None)) == []

@@ -1,4 +1,4 @@
-"""What follows a creation: both effects, once, through failures and crashes."""
+"""A creation has both of its effects exactly once, despite failures and crashes."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ from slipway_runtime.attributes import to_attribute
 
 
 class Outside:
-    """The bucket and the topic. The topic takes a message's id once, as a FIFO topic does within five minutes."""
+    """The bucket and the topic. The topic accepts a message id once, as a FIFO topic does within five minutes."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -63,7 +63,7 @@ def record(name: str, event_name: str = "INSERT", created_at: str = "2026-01-01T
         "id": name,
         "name": f"Lämpchen {name}",
         "description": "",
-        # As a stream writes 1E+60: more digits than Powertools takes.
+        # As a stream writes 1E+60, with more digits than Powertools accepts
         "data": {"big": int("1" + "0" * 60)},
         "status": "draft",
         "created_at": created_at,
@@ -107,18 +107,18 @@ def test_an_item_s_metadata_is_stored_and_a_message_sent(outside: Outside) -> No
 
 
 @pytest.mark.requirement("items: after a creation")
-def test_the_same_creation_again_does_nothing(outside: Outside) -> None:
+def test_a_repeated_creation_does_nothing(outside: Outside) -> None:
     deliver(record("a"))
     assert deliver(record("a")) == []
     assert (outside.puts, outside.publishes) == (1, 1)
 
 
 @pytest.mark.requirement("items: after a creation")
-def test_only_what_failed_comes_again(outside: Outside) -> None:
-    # Given one of three that fails
+def test_only_failed_records_are_retried(outside: Outside) -> None:
+    # Given three records, one of which fails
     outside.failing = {"b"}
     assert deliver(record("a"), record("b"), record("c")) == ["sequence-b"]
-    # When it comes again with what came after it
+    # When it arrives again with the records after it
     outside.failing = set()
     assert deliver(record("b"), record("c")) == []
     # Then each has its effects once
@@ -126,18 +126,19 @@ def test_only_what_failed_comes_again(outside: Outside) -> None:
 
 
 def test_batch_that_fails_whole_is_a_function_error(outside: Outside) -> None:
-    # Given nothing works
+    # Given a bucket and topic that fail for every record
     outside.failing = {"a", "b"}
-    # When a batch comes, then the function fails, so that Lambda's own metric counts it, and quotes nothing
+    # When a batch arrives, then the function fails, so that Lambda's own metric counts it, and its message quotes no
+    # data
     with pytest.raises(stream.BatchFailedError, match=r"^2 of 2 records failed$"):
         deliver(record("a"), record("b"))
 
 
 def test_each_record_that_fails_is_a_fault_of_the_version(outside: Outside, counted: Counted) -> None:
-    # Given one of three that fails, which is not an error to Lambda
+    # Given three records, one of which fails, which is not an error to Lambda
     outside.failing = {"b"}
     deliver(record("a"), record("b"), record("c"))
-    # When the faults are counted, then it is one, and one more for each time that it fails again
+    # When faults are counted, then it is one, and one more for each repeated failure
     assert len(counted("Faults")) == 1
     deliver(record("b"), record("c"))
     assert len(counted("Faults")) == 1
@@ -159,17 +160,15 @@ def test_a_record_that_cannot_be_read_is_a_fault_too(outside: Outside, counted: 
 
 
 @pytest.mark.requirement("items: after a creation")
-def test_a_process_killed_in_the_middle_neither_loses_nor_repeats(
-    outside: Outside, persistence: MemoryPersistence
-) -> None:
-    # Given a process that dies after the message went out, its record still in progress
+def test_a_crash_in_the_middle_loses_and_repeats_nothing(outside: Outside, persistence: MemoryPersistence) -> None:
+    # Given a process that crashes after publishing, with its record still in progress
     outside.crash_after_publish = True
     with pytest.raises(KeyboardInterrupt):
         deliver(record("a"))
     assert [kept.status for kept in persistence.records.values()] == ["INPROGRESS"]
-    # When the stream brings the creation again at once
+    # When the stream delivers the creation again immediately
     assert deliver(record("a")) == []
-    # Then it is carried out, and the topic takes the message once
+    # Then it is carried out, and the topic accepts the message once
     assert [kept.status for kept in persistence.records.values()] == ["COMPLETED"]
     assert len(outside.objects) == len(outside.messages) == 1
 

@@ -1,4 +1,4 @@
-"""`PUT` and `DELETE`: only over the version that the writer has read."""
+"""`PUT` and `DELETE` only replace the version that the writer has read."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def path(api: Harness) -> str:
     return api.post(item).location
 
 
-def test_a_replacement_is_complete_and_counts_the_version_up(api: Harness, path: str) -> None:
+def test_a_replacement_is_complete_and_increments_the_version(api: Harness, path: str) -> None:
     before = api.get(path).json
     answer = api.put(path, {"name": "Chair"}, If_Match='"1"')
     assert (answer.status, answer.headers["ETag"]) == (200, '"2"')
@@ -24,12 +24,12 @@ def test_a_replacement_is_complete_and_counts_the_version_up(api: Harness, path:
 
 
 @pytest.mark.requirement("items: no duplicate, no lost update")
-def test_of_two_writers_the_second_has_to_read_again(api: Harness, path: str) -> None:
-    # Given two who read version 1, and one who wrote over it
+def test_the_second_of_two_writers_must_read_again(api: Harness, path: str) -> None:
+    # Given two writers who have read version 1, and one who has replaced it
     assert api.put(path, {"name": "Ann's"}, If_Match='"1"').status == 200
-    # When the other writes
+    # When the other one writes
     answer = api.put(path, {"name": "Bob's"}, If_Match='"1"')
-    # Then nothing is lost
+    # Then it is refused, and nothing is lost
     assert (answer.status, answer.fields) == (412, ["If-Match"])
     assert api.get(path).json["name"] == "Ann's"
     assert api.delete(path, If_Match='"1"').status == 412
@@ -37,14 +37,14 @@ def test_of_two_writers_the_second_has_to_read_again(api: Harness, path: str) ->
 
 
 @pytest.mark.requirement("items: routes")
-def test_a_deleted_item_is_gone(api: Harness, path: str) -> None:
+def test_a_deleted_item_is_not_found(api: Harness, path: str) -> None:
     answer = api.delete(path, If_Match='"1"')
     assert (answer.status, answer.text) == (204, "")
     assert api.get(path).status == 404
 
 
 @pytest.mark.parametrize("tag", ['"1"', 'W/"1"', ' "1" '])
-def test_the_tag_that_a_read_gave_is_taken(api: Harness, path: str, tag: str) -> None:
+def test_the_tag_of_a_read_is_accepted(api: Harness, path: str, tag: str) -> None:
     assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 200
 
 
@@ -61,7 +61,7 @@ def test_missing_version_and_bad_body_are_both_named(api: Harness, path: str) ->
 
 
 @pytest.mark.parametrize("tag", ["*", "1", '"1" "2"', '"1",', ', "1"', '"1", *', "", '"', "W/1"])
-def test_what_is_no_tag_or_list_of_tags_is_refused(api: Harness, path: str, tag: str) -> None:
+def test_an_invalid_tag_or_list_of_tags_is_refused(api: Harness, path: str, tag: str) -> None:
     for answer in (api.put(path, {"name": "Chair"}, If_Match=tag), api.delete(path, If_Match=tag)):
         assert (answer.status, answer.fields) == (400, ["If-Match"])
 
@@ -72,7 +72,7 @@ def test_one_tag_of_a_list_is_enough(api: Harness, path: str, tags: str) -> None
     assert api.delete(path, If_Match=tags.replace("1", "2")).status == 204
 
 
-def test_lines_of_a_list_are_one_list(api: Harness, path: str) -> None:
+def test_several_header_lines_are_one_list(api: Harness, path: str) -> None:
     for name, status in (("If-Match", 200), ("If-None-Match", 304)):
         method, origin = ("PUT", {}) if status == 200 else ("GET", {"X-Origin-Verify": ORIGIN})
         event = proxy_event(method, path, body={"name": "Chair"}, headers=origin)
@@ -88,11 +88,11 @@ def test_a_list_of_too_many_versions_is_refused(api: Harness, path: str) -> None
 
 
 @pytest.mark.parametrize("tag", ['"2"', '"0"', '"-1"', '"abc"', '"abc", "2"', '""', f'"{"9" * 50}"', '"\u0661"'])
-def test_a_tag_of_no_current_version_does_not_match(api: Harness, path: str, tag: str) -> None:
+def test_a_tag_of_another_version_does_not_match(api: Harness, path: str, tag: str) -> None:
     assert api.put(path, {"name": "Chair"}, If_Match=tag).status == 412
 
 
-def test_what_is_not_there_cannot_be_written(api: Harness) -> None:
+def test_a_missing_item_cannot_be_written(api: Harness) -> None:
     assert api.put("/items/none", {"name": "Chair"}, If_Match='"1"').status == 404
     assert api.delete("/items/none", If_Match='"1"').status == 404
 

@@ -1,4 +1,4 @@
-"""The templates of `processing`: what is particular to it, in every environment and with other values."""
+"""Templates of `processing`: its own properties, in every environment and with other values."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ processing = in_variants(
 )
 
 
-def test_all_but_health_want_a_token(processing: DeployedTemplates) -> None:
+def test_all_but_health_require_a_token(processing: DeployedTemplates) -> None:
     kinds = {route: each["AuthorizationType"] for route, each in processing.routes().items()}
 
     assert {route for route, kind in kinds.items() if kind == "NONE"} == {"GET /health", "HEAD /health"}
@@ -29,14 +29,14 @@ def test_records_are_found_by_owner_status_and_time(processing: DeployedTemplate
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
     (index,) = table["GlobalSecondaryIndexes"]
     assert index["IndexName"] == "by-status"
-    # Each user and status is a partition of its own
+    # Each user and status has its own partition
     assert index["KeySchema"] == [
         {"AttributeName": "owner_status", "KeyType": "HASH"},
         {"AttributeName": "recency", "KeyType": "RANGE"},
     ]
 
 
-def test_records_and_objects_live_as_configured(processing: DeployedTemplates) -> None:
+def test_records_and_objects_expire_as_configured(processing: DeployedTemplates) -> None:
     uploads = processing.environment.services.processing.uploads
     bucket = processing.behind(processing.output("BucketName"))["Properties"]
     rules = bucket["LifecycleConfiguration"]["Rules"]

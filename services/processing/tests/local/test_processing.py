@@ -20,7 +20,7 @@ from slipway.testing.sign_in import access_token
 
 @dataclass(frozen=True)
 class Deployed:
-    """What the tests work with: the service's outputs, and clients of the account's root."""
+    """The service's outputs, and clients of the account's root."""
 
     outputs: dict[str, str]
     http: httpx.Client
@@ -34,7 +34,7 @@ class Deployed:
         return self.http.request(method, self.outputs["ApiEndpoint"] + path, headers=headers, **content)
 
     def finished(self, path: str, token: str) -> dict[str, Any]:
-        """A job once it is no longer pending."""
+        """Return a job once it is no longer pending."""
 
         def job() -> dict[str, Any] | None:
             found: dict[str, Any] = self.call("GET", path.removeprefix("/"), token).json()
@@ -43,12 +43,12 @@ class Deployed:
         return until(job)
 
     def uploaded(self) -> int:
-        """How many files there are."""
+        """Return the number of uploaded files."""
         bucket = self.outputs["BucketName"]
         return int(self.client("s3").list_objects_v2(Bucket=bucket, Prefix="uploads/")["KeyCount"])
 
     def signed_in(self) -> dict[str, str]:
-        """What a new user's sign-in gives: AccessToken, IdToken, RefreshToken."""
+        """Sign in a new user, and return AccessToken, IdToken and RefreshToken."""
         pool = PoolUsers(self.client("cognito-idp"), self.outputs["UserPoolId"])
         return pool.tokens(pool.user(), self.outputs["UserPoolClientId"])
 
@@ -70,15 +70,15 @@ def bob(processing: Deployed) -> dict[str, str]:
 
 @pytest.mark.requirement("processing: users")
 def test_the_test_user_signs_in_with_the_generated_password(processing: Deployed) -> None:
-    # Given the user that the deployment made
+    # Given the user that the deployment created
     token = access_token(processing.client, processing.outputs)
-    # Then its token opens the API
+    # Then its token is accepted by the API
     assert processing.call("GET", "results", token).status_code == 200
 
 
 @pytest.mark.requirement("processing: process")
 def test_job_converts_strings_to_upper_case_only(processing: Deployed, alice: dict[str, str]) -> None:
-    # Given data with strings at several depths, exact numbers, and keys in lower case
+    # Given data with strings at several depths, exact numbers, and lower-case keys
     body = '{"data": {"straße": "straße", "deep": [{"e": "e\\u0301"}, ["x", 0.1, 12345678901234567890.5]], "n": null}}'
     # When it is processed
     accepted = processing.call(
@@ -86,7 +86,7 @@ def test_job_converts_strings_to_upper_case_only(processing: Deployed, alice: di
     )
     assert accepted.status_code == 202
     job = processing.finished(accepted.headers["Location"], alice["AccessToken"])
-    # Then the result is there, in the API, in the bucket, and in the index
+    # Then the result is in the API, in the bucket and in the index
     assert job["status"] == "processed"
     expected = {"straße": "STRASSE", "deep": [{"e": "E\u0301"}, ["X", 0.1, 12345678901234567890.5]], "n": None}
     assert job["result"] == expected
@@ -106,9 +106,9 @@ def test_nobody_reads_anothers_job(processing: Deployed, alice: dict[str, str], 
     accepted = processing.call("POST", "process", alice["AccessToken"], json={"data": {"secret": "s"}})
     path = accepted.headers["Location"]
     processing.finished(path, alice["AccessToken"])
-    # When another asks for it
+    # When another user requests it
     answer = processing.call("GET", path.removeprefix("/"), bob["AccessToken"])
-    # Then it is as if there were none
+    # Then the answer is the same as for a missing job
     nothing = processing.call("GET", f"process/{uuid4()}", bob["AccessToken"])
     assert answer.status_code == nothing.status_code == 404
     differing = ("instance", "request_id")
@@ -137,13 +137,13 @@ class TestUploads:
         return processing.http.post(form["url"], data=form["fields"] | (change or {}), files=file).status_code
 
     @pytest.mark.requirement("processing: uploads")
-    def test_the_form_takes_the_file(self, processing: Deployed, form: dict[str, Any]) -> None:
+    def test_the_form_uploads_the_file(self, processing: Deployed, form: dict[str, Any]) -> None:
         assert self.post(processing, form) == 204
         stored = processing.client("s3").get_object(Bucket=processing.outputs["BucketName"], Key=form["key"])
         assert stored["Body"].read() == b"hello"
 
     @pytest.mark.requirement("processing: uploads")
-    def test_no_other_place_type_or_size(self, processing: Deployed, form: dict[str, Any]) -> None:
+    def test_no_other_key_type_or_size_is_accepted(self, processing: Deployed, form: dict[str, Any]) -> None:
         before = processing.uploaded()
         assert self.post(processing, form, change={"key": "uploads/else/where"}) == 403
         assert self.post(processing, form, change={"Content-Type": "text/html"}) == 403
@@ -152,5 +152,5 @@ class TestUploads:
         assert processing.uploaded() == before
 
     @pytest.mark.requirement("processing: uploads")
-    def test_the_largest_size_is_taken(self, processing: Deployed, form: dict[str, Any]) -> None:
+    def test_the_largest_size_is_accepted(self, processing: Deployed, form: dict[str, Any]) -> None:
         assert self.post(processing, form, b"x" * form["max_bytes"]) == 204

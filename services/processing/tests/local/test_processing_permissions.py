@@ -1,4 +1,4 @@
-"""Each function of `processing` in all that its role is for: `make permissions` runs these without each permission."""
+"""Exercise all that the roles of `processing` are for; `make permissions` runs this without each permission in turn."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def values(outputs: Outputs) -> dict[str, str]:
 
 @pytest.fixture
 def records(session: Callable[..., boto3.Session], values: dict[str, str]) -> DynamoDBRecordStorage:
-    """The records, as the root of the account reaches them."""
+    """Return the records as the account's root accesses them."""
     return DynamoDBRecordStorage(session().client("dynamodb"), values["TableName"])
 
 
 def pending(records: DynamoDBRecordStorage, owner: str) -> Record:
-    """A job that nobody was handed."""
+    """Create a job that was not passed to the worker."""
     moment = datetime.now(UTC)
     record = Record(
         id=str(uuid4()),
@@ -55,7 +55,7 @@ def pending(records: DynamoDBRecordStorage, owner: str) -> Record:
 def call(
     http: httpx.Client, session: Callable[..., boto3.Session], values: dict[str, str]
 ) -> Callable[..., httpx.Response]:
-    """Sends a request of the test user."""
+    """Return a function that sends a request of the test user."""
     token = access_token(session().client, values)
 
     def send(method: str, path: str, **content: Any) -> httpx.Response:
@@ -67,7 +67,7 @@ def call(
 
 @pytest.mark.exercises(API)
 @pytest.mark.requirement("processing: validate")
-def test_the_api_records_hands_over_and_lists(call: Callable[..., httpx.Response]) -> None:
+def test_the_api_records_starts_and_lists_jobs(call: Callable[..., httpx.Response]) -> None:
     validated = call("POST", "validate", json={"data": {"a": "b"}})
     accepted = call("POST", "process", json={"data": {"a": "b"}})
     listed = call("GET", "results?status=validated")
@@ -77,52 +77,52 @@ def test_the_api_records_hands_over_and_lists(call: Callable[..., httpx.Response
 
 
 @pytest.mark.exercises(API)
-def test_the_api_gives_a_result(
+def test_the_api_returns_a_result(
     call: Callable[..., httpx.Response],
     session: Callable[..., boto3.Session],
     records: DynamoDBRecordStorage,
     values: dict[str, str],
 ) -> None:
-    # Given a job that is done
+    # Given a completed job
     user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
     (owner,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
     job = pending(records, owner)
     S3ResultStorage(session().client("s3"), values["BucketName"]).put(job.id, '{"a":"B"}')
     records.complete(owner, job.id, updated_at=job.created_at)
-    # When its result is asked for
+    # When its result is requested
     answer = call("GET", f"process/{job.id}")
-    # Then it is there
+    # Then it is returned
     assert answer.status_code == 200, answer.text
     assert answer.json()["result"] == {"a": "B"}
 
 
 @pytest.mark.exercises(API)
-def test_the_api_tells_a_lost_result(
+def test_the_api_reports_a_lost_result(
     call: Callable[..., httpx.Response],
     session: Callable[..., boto3.Session],
     records: DynamoDBRecordStorage,
     values: dict[str, str],
 ) -> None:
-    # Given a job that is done, and whose result is lost
+    # Given a completed job whose result is lost
     user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
     (owner,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
     job = pending(records, owner)
     records.complete(owner, job.id, updated_at=job.created_at)
-    # When it is asked for
+    # When it is requested
     answer = call("GET", f"process/{job.id}")
-    # Then it is told as failed, not as something to try again
+    # Then it is reported as failed, not as temporarily unavailable
     assert (answer.status_code, answer.json()["status"]) == (200, "failed"), answer.text
 
 
 @pytest.mark.exercises(API)
-def test_a_form_of_the_api_takes_a_file(call: Callable[..., httpx.Response], http: httpx.Client) -> None:
+def test_a_form_of_the_api_uploads_a_file(call: Callable[..., httpx.Response], http: httpx.Client) -> None:
     form = call("POST", "uploads", json={"content_type": "text/plain"}).json()
     file = {"file": ("name", b"hello", "text/plain")}
     assert http.post(form["url"], data=form["fields"], files=file).status_code == 204
 
 
 @pytest.mark.exercises(WORKER)
-def test_the_worker_does_a_job(
+def test_the_worker_processes_a_job(
     session: Callable[..., boto3.Session], invoke: Invoke, records: DynamoDBRecordStorage, values: dict[str, str]
 ) -> None:
     job = pending(records, "somebody")
@@ -136,10 +136,11 @@ def test_the_worker_does_a_job(
 
 
 @pytest.mark.exercises(TEST_USER)
-def test_the_test_user_is_made_and_deleted(
+def test_the_test_user_is_created_and_deleted(
     local: LocalEnvironment, session: Callable[..., boto3.Session], invoke: Invoke, values: dict[str, str]
 ) -> None:
-    # Given a place where CloudFormation would read the answer; without TLS, since a function trusts AWS's certificates
+    # Given a bucket where CloudFormation would read the answer, without TLS since functions only trust AWS's
+    # certificates
     s3 = session().client("s3", endpoint_url=f"http://localhost:{local.emulator.plain_port}")
     bucket, key = f"answers-{uuid4()}", "answer"
     s3.create_bucket(Bucket=bucket)
@@ -159,7 +160,7 @@ def test_the_test_user_is_made_and_deleted(
         answer: dict[str, Any] = json.loads(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
         return answer
 
-    # When it is deleted and made again
+    # When the user is deleted and created again
     for request_type in ("Delete", "Create"):
         answer = ask(request_type)
         assert answer["Status"] == "SUCCESS", answer

@@ -8,9 +8,9 @@ from slipway.performance.user import ServiceUser
 
 
 class Stranger(ServiceUser):
-    """Has no token."""
+    """A visitor without a token."""
 
     @task
     def ask_for_health(self) -> None:
-        """Ask whether the service works."""
+        """Request the health check."""
         self.call("GET", "/health")

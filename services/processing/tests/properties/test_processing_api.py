@@ -1,4 +1,4 @@
-"""Of whatever data it accepts, the worker changes the strings alone."""
+"""The worker only changes the strings of the data that it accepts."""
 
 from typing import Any
 
@@ -17,19 +17,19 @@ from slipway_runtime.faults import faults
 @pytest.mark.requirement("processing: process")
 @ANY_SPEED
 @given(data=DATA)
-def test_a_job_changes_strings_and_nothing_else(data: dict[str, Any]) -> None:
-    # Given data without faults
+def test_a_job_changes_only_strings(data: dict[str, Any]) -> None:
+    # Given valid data
     assert faults(data, "data") == []
     api = Harness().bind()
     # When it is processed
     accepted = api.post("/process", f'{{"data":{dumps(data)}}}')
     assert accepted.status == 202
     assert api.work() == [Outcome.DONE]
-    # Then its shape, its keys and its numbers are as they were, and its strings are in upper case
+    # Then shape, keys and numbers are unchanged, and strings are in upper case
     result = api.get(accepted.location).json["result"]
     assert _skeleton(result) == _skeleton(data)
     assert _strings(result) == [text.upper() for text in _strings(data)]
-    # And whoever processes it again changes nothing but what Unicode's own mapping still changes
+    # And processing it again changes nothing except what Unicode's own mapping changes
     assert upper(result) == upper(upper(data))
 
 

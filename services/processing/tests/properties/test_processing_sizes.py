@@ -1,4 +1,4 @@
-"""Whatever data is accepted, nothing that follows from it is larger than what AWS carries."""
+"""Nothing that follows from accepted data exceeds AWS's limits."""
 
 import json
 
@@ -22,11 +22,11 @@ def test_a_job_and_its_result_fit(worst: Worst) -> None:
     if accepted.status == 413:
         assert "e39" in data or "e-39" in data
         return
-    # Then the event fits into an asynchronous invocation, and the message of one that failed into its queue
+    # Then the event fits into an asynchronous invocation, and a failed one's message into its queue
     functions = Recorder()
     LambdaJobs(lambda: functions, "worker").send(job_of(json.loads(api.jobs.sent[0])))  # type: ignore[arg-type, return-value]
     assert len(functions.calls[0]["Payload"]) < EVENT_BYTES - 4096
-    # And the result can be given back
+    # And the result can be returned
     result = dumps(upper(loads(data)))
     answer = {"statusCode": 200, "body": f'{{"result":{result}}}'}
     assert carried(answer) < ANSWER_BYTES

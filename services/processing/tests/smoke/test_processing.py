@@ -1,4 +1,4 @@
-"""`processing` stands: a handful of calls, each of which needs another part of it."""
+"""Smoke tests of `processing`: a few calls, each of which needs another part of it."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Processing(NamedTuple):
 
 @pytest.fixture(scope="module")
 def processing(deployed: DeployedService) -> Processing:
-    """The service `processing` where it is deployed."""
+    """Return the deployed service `processing`."""
     return Processing(deployed.outputs, deployed.http)
 
 
 @pytest.fixture(scope="module")
 def token(processing: Processing) -> str:
-    """A token of the test user, where the environment has one."""
+    """Return a token of the test user, if the environment has one."""
     if "TestUserSecretArn" not in processing.outputs:
         pytest.skip("the environment has no test user")
     region = processing.outputs["TableArn"].split(":")[3]
@@ -50,12 +50,12 @@ def test_the_service_is_healthy(processing: Processing) -> None:
 @pytest.mark.parametrize(
     ("method", "path"), [("POST", "validate"), ("POST", "process"), ("GET", "process/x"), ("GET", "results")]
 )
-def test_nobody_is_let_in_without_a_token(processing: Processing, method: str, path: str) -> None:
+def test_requests_without_a_token_are_refused(processing: Processing, method: str, path: str) -> None:
     assert processing.call(method, path).status_code == 401
     assert processing.call(method, path, "no-token").status_code == 401
 
 
-def test_every_fault_of_data_is_named(processing: Processing, token: str) -> None:
+def test_every_invalid_value_is_named(processing: Processing, token: str) -> None:
     response = processing.call("POST", "validate", token, json={"data": [], "more": 1})
     assert response.status_code == 400, response.text
     assert [error["field"] for error in response.json()["errors"]] == ["/data", "/more"]
@@ -63,13 +63,13 @@ def test_every_fault_of_data_is_named(processing: Processing, token: str) -> Non
 
 @pytest.mark.writes
 def test_data_is_validated_and_processed(processing: Processing, token: str) -> None:
-    # When data is validated and handed in
+    # When data is validated, and then submitted
     data = {"data": {"greeting": "grüße", "to": ["all"]}}
     validated = processing.call("POST", "validate", token, json=data)
     assert validated.status_code == 200, validated.text
     accepted = processing.call("POST", "process", token, json=data)
     assert accepted.status_code == 202, accepted.text
-    # Then its result comes
+    # Then its result becomes available
     path = accepted.headers["Location"].removeprefix("/")
     end = time.monotonic() + PATIENCE_SECONDS
     while (job := processing.call("GET", path, token).json())["status"] == "pending" and time.monotonic() < end:

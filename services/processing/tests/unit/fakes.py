@@ -1,4 +1,4 @@
-"""The API and the worker over a table and a bucket in this process, and proxy events of format 2.0."""
+"""The API and the worker with an in-process table and bucket, and proxy events of format 2.0."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ ALICE, BOB = "a11ce000-0000-4000-8000-000000000000", "b0b00000-0000-4000-8000-00
 
 
 def account() -> InProcess:
-    """An account with the table of records."""
+    """Return an account with the table of records."""
     made = InProcess()
     made.table("records", "owned_id", (BY_STATUS, "owner_status", "recency"))
     return made
 
 
 class MemoryJobs:
-    """`Jobs` in a list: sent as JSON, as they travel."""
+    """`Jobs` in a list, as the JSON that is sent."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -52,7 +52,7 @@ class FakeForms:
 
 @dataclass
 class Harness:
-    """The API and the worker over fakes. Calls go through the function's own handler."""
+    """The API and the worker with fakes. Calls go through the function's own handler."""
 
     aws: InProcess = field(default_factory=account)
     jobs: MemoryJobs = field(default_factory=MemoryJobs)
@@ -94,7 +94,7 @@ class Harness:
         return [{name: str(next(iter(value.values()))) for name, value in item.items()} for item in items]
 
     def work(self) -> list[Outcome]:
-        """Does every job that was sent and is not done."""
+        """Process every job that was sent."""
         done = [self.worker.do(job_of(json.loads(text))) for text in self.jobs.sent]
         self.jobs.sent.clear()
         return done
@@ -121,6 +121,6 @@ def proxy_event(
     encoded: bool = False,
     token_use: str = "access",  # noqa: S107
 ) -> dict[str, Any]:
-    """A request as the HTTP API hands it over."""
+    """Return a request as the HTTP API passes it to the function."""
     claims = {"sub": owner, "token_use": token_use, "client_id": "client"} if owner is not None else None
     return http_event(method, path, body=body, headers=headers, query=query, claims=claims, encoded=encoded)

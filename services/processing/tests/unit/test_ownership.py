@@ -1,4 +1,4 @@
-"""A caller sees what is theirs, by any route, id or cursor; and only who signed in is a caller."""
+"""Callers see only their own data, through any route, id or cursor; and only signed-in users are callers."""
 
 import base64
 from typing import Any
@@ -31,13 +31,13 @@ class TestSignedIn:
         assert api.call(proxy_event(method, path, body=body, token_use=token_use)).status == 401
         assert not api.kept
 
-    def test_who_asks_comes_before_what_they_ask(self, api: Harness, method: str, path: str, body: Any) -> None:
+    def test_the_caller_is_checked_before_the_request(self, api: Harness, method: str, path: str, body: Any) -> None:
         answer = api.call(proxy_event(method, path, body="no JSON", headers={"content-type": "x"}, owner=None))
         assert answer.status == 401
 
 
 @pytest.mark.requirement("processing: process")
-def test_anothers_job_is_as_if_there_were_none(api: Harness) -> None:
+def test_another_users_job_is_not_found(api: Harness) -> None:
     path = api.post("/process", {"data": {"a": "b"}}).location
     api.work()
     assert api.get(path).status == 200
@@ -45,12 +45,12 @@ def test_anothers_job_is_as_if_there_were_none(api: Harness) -> None:
     assert (foreign.status, foreign.fields) == (none.status, none.fields) == (404, ["id"])
 
 
-def test_a_validated_record_is_no_job(api: Harness) -> None:
+def test_a_validated_record_is_not_a_job(api: Harness) -> None:
     record_id = api.post("/validate", {"data": {}}).json["id"]
     assert api.get(f"/process/{record_id}").status == 404
 
 
-def test_an_expired_job_is_gone(api: Harness) -> None:
+def test_an_expired_job_is_not_found(api: Harness) -> None:
     path = api.post("/process", {"data": {}}).location
     api.work()
     api.clock.now = api.clock.now.replace(year=2027)
@@ -59,11 +59,11 @@ def test_an_expired_job_is_gone(api: Harness) -> None:
 
 
 class TestResults:
-    def test_each_sees_their_own_newest_first_page_by_page(self, api: Harness) -> None:
+    def test_users_see_their_own_records_newest_first(self, api: Harness) -> None:
         # Given records of two callers
         ids = [api.post("/validate", {"data": {}}).json["id"] for _ in range(7)]
         others = [api.post("/validate", {"data": {}}, owner=BOB).json["id"] for _ in range(3)]
-        # When one goes through their pages
+        # When one of them reads all pages
         seen, cursor = [], None
         while True:
             query = {"status": "validated", "limit": "3"} | ({"cursor": cursor} if cursor else {})
@@ -71,13 +71,13 @@ class TestResults:
             seen += [record["id"] for record in page["results"]]
             if (cursor := page["next_cursor"]) is None:
                 break
-        # Then all of theirs are there, and nothing else
+        # Then these are all of their records, and no others
         assert seen == ids[::-1]
         assert [record["id"] for record in api.get("/results", owner=BOB, status="validated").json["results"]] == (
             others[::-1]
         )
 
-    def test_anothers_cursor_leads_to_ones_own_records(self, api: Harness) -> None:
+    def test_another_users_cursor_returns_ones_own_records(self, api: Harness) -> None:
         others = [api.post("/validate", {"data": {}}, owner=BOB).json["id"] for _ in range(2)]
         for _ in range(2):
             api.post("/validate", {"data": {}})
@@ -85,7 +85,7 @@ class TestResults:
         seen = api.get("/results", owner=BOB, status="validated", cursor=cursor).json["results"]
         assert [record["id"] for record in seen] == others[::-1]
 
-    def test_without_a_status_it_lists_what_is_processed(self, api: Harness) -> None:
+    def test_processed_records_are_listed_by_default(self, api: Harness) -> None:
         api.post("/validate", {"data": {}})
         api.post("/process", {"data": {}})
         job_id = api.post("/process", {"data": {}}, Idempotency_Key="k").json["id"]
@@ -111,14 +111,14 @@ class TestResults:
             ({"cursor": "a" * 129}, "cursor"),
         ],
     )
-    def test_a_query_that_is_not_ours_is_refused(self, api: Harness, query: dict[str, str], field: str) -> None:
+    def test_an_invalid_query_is_refused(self, api: Harness, query: dict[str, str], field: str) -> None:
         answer = api.get("/results", **query)
         assert (answer.status, answer.fields) == (400, [field])
 
 
 class TestUploads:
     @pytest.mark.requirement("processing: uploads")
-    def test_a_form_is_for_one_object_under_ones_own_prefix(self, api: Harness) -> None:
+    def test_a_form_allows_one_object_under_the_users_prefix(self, api: Harness) -> None:
         form = api.post("/uploads", {"content_type": "text/plain"}).json
         assert form["key"] == f"uploads/{ALICE}/{form['id']}"
         assert form["fields"] == {"key": form["key"], "Content-Type": "text/plain"}

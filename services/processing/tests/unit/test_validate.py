@@ -1,4 +1,4 @@
-"""`POST /validate`, and what both posting routes ask of a body; what every API asks, the runtime's tests show."""
+"""`POST /validate`, and the body requirements of both posting routes; the runtime tests those of every API."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from slipway.testing.functions import Counted, client_error
 
 @pytest.mark.requirement("processing: validate")
 def test_valid_data_is_recorded_as_validated(api: Harness) -> None:
-    # When valid data comes
+    # When valid data is sent
     answer = api.post("/validate", {"data": {"a": [1, "x", None, True, {"b": 1.5}]}})
     # Then the answer is the record
     assert answer.status == 200
@@ -19,7 +19,7 @@ def test_valid_data_is_recorded_as_validated(api: Harness) -> None:
     assert (record["owner"], record["status"]) == (ALICE, "validated")
     assert answer.json["id"] == record["id"]
     assert answer.headers["Cache-Control"] == "no-store"
-    # And nothing is to be done
+    # And no job is sent
     assert not api.jobs.sent
 
 
@@ -57,7 +57,7 @@ def test_every_fault_is_named_and_nothing_written(api: Harness, path: str, body:
 
 
 def test_data_that_grows_when_written_is_too_large(api: Harness) -> None:
-    # Given numbers whose digits are many, in few characters
+    # Given numbers with few characters, but many digits when written out
     answer = api.post("/process", f'{{"data": {{"a": [{",".join(["1e39"] * 9_000)}]}}}}')
     assert (answer.status, answer.fields) == (413, ["/data"])
     assert not api.kept
@@ -90,7 +90,7 @@ def test_each_outcome_is_counted(
 
 @pytest.mark.requirement("safe deployments")
 @pytest.mark.parametrize("path", ["/validate", "/process"])
-def test_a_table_that_is_away_is_a_fault(api: Harness, counted: Counted, path: str) -> None:
+def test_an_unavailable_table_is_a_fault(api: Harness, counted: Counted, path: str) -> None:
     api.aws.fail(client_error("ThrottlingException", "PutItem"))
     answer = api.post(path, {"data": {}})
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
