@@ -150,6 +150,7 @@ print(loaded)
 """
 
 
+@pytest.mark.programs
 def test_service_without_flags_imports_none_of_it() -> None:
     # Given a separate process without a configured application
     ran = subprocess.run(

@@ -76,6 +76,7 @@ def real(tmp_path: Path) -> Compiler:
     return Compiler(modules, LAMBDA_PYTHON)
 
 
+@pytest.mark.programs
 def test_python_3_14_imports_the_bytecode(real: Compiler, tmp_path: Path) -> None:
     source = b"def say():\n    return 'hello'\n"
     compiled = real.compile({"/var/task/greeting.py": source})["/var/task/greeting.py"]
@@ -95,17 +96,20 @@ def test_python_3_14_imports_the_bytecode(real: Compiler, tmp_path: Path) -> Non
     assert (found["says"], found["compiled"]) == ("hello", [])
 
 
+@pytest.mark.programs
 def test_code_names_the_file_it_runs_from(real: Compiler) -> None:
     compiled = real.compile({"/var/task/a.py": b"x = 1\n", "/opt/python/b.py": b"x = 1\n"})
 
     assert all(name.encode() in content[HEADER_BYTES:] for name, content in compiled.items())
 
 
+@pytest.mark.programs
 def test_a_source_that_is_not_python_is_named(real: Compiler) -> None:
     with pytest.raises(BuildError, match=r"^/var/task/broken\.py: .*line 1.*SyntaxError"):
         real.compile({"/var/task/broken.py": b"def broken(:\n", "/var/task/sound.py": b"x = 1\n"})
 
 
+@pytest.mark.programs
 def test_the_interpreter_refuses_another_version(real: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Compiler, "identify", lambda _: "another")
 
@@ -113,6 +117,7 @@ def test_the_interpreter_refuses_another_version(real: Compiler, monkeypatch: py
         Compiler(real.modules, "3.15").compile({"/var/task/a.py": b"x = 1\n"})
 
 
+@pytest.mark.programs
 def test_a_script_that_fails_says_why(real: Compiler, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("raise ValueError('odd')", encoding="utf-8")
@@ -121,6 +126,7 @@ def test_a_script_that_fails_says_why(real: Compiler, tmp_path: Path) -> None:
         real.run(script, tmp_path)
 
 
+@pytest.mark.programs
 def test_the_compiler_reaches_no_network(real: Compiler, tmp_path: Path) -> None:
     # Given a script that connects to an address where nobody listens, with and without TLS
     script = tmp_path / "script.py"

@@ -10,6 +10,9 @@ from slipway import git
 from slipway.git import GitError
 from slipway.testing.changed import Reads, choose, read_modules
 
+pytestmark = pytest.mark.programs
+
+
 SRC, TESTS = "packages/tool/src/tool", "packages/tool/tests/unit"
 
 FILES = {

@@ -8,6 +8,9 @@ import pytest
 
 from slipway import git
 
+pytestmark = pytest.mark.programs
+
+
 AUTHOR = git.identity("A", "a@localhost")
 
 

@@ -13,6 +13,9 @@ import pytest
 
 from slipway.project import ROOT
 
+pytestmark = pytest.mark.programs
+
+
 OF_A_BUILD = {
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "/v2/credentials/x",
     "AWS_REGION": "eu-west-1",

@@ -74,6 +74,7 @@ def _assembly(folder: Path, *, keeps_table: bool) -> Path:
     return folder
 
 
+@pytest.mark.programs
 def test_wheel_holds_every_file_of_the_source(wheel: Path) -> None:
     ignored = subprocess.run(
         ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "."],
@@ -88,6 +89,7 @@ def test_wheel_holds_every_file_of_the_source(wheel: Path) -> None:
         assert wanted - set(archive.namelist()) == set()
 
 
+@pytest.mark.programs
 def test_installed_review_needs_no_cdk_and_no_repository(installed: Path, tmp_path: Path) -> None:
     # Given two assemblies of an app that deletes its table, in an otherwise empty folder
     before = _assembly(tmp_path / "before", keeps_table=True)

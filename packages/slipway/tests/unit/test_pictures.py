@@ -63,6 +63,7 @@ def test_picture_holds_each_screen_and_escapes_its_text() -> None:
     assert len(picture.findall(f"{SVG}g/{SVG}text")) == 2
 
 
+@pytest.mark.programs
 def test_recording_is_saved_and_loaded_unchanged(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('grün ✓')"]
     recording = record(command, folder=tmp_path, variables={"PYTHONUTF8": "1"})

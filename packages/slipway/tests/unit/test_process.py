@@ -15,6 +15,9 @@ import pytest
 
 from slipway.process import MissingProgramError, ProcessError, Processes, TimedOutError, follow, run
 
+pytestmark = pytest.mark.programs
+
+
 PYTHON = sys.executable
 # Starts a child process, prints its id, and waits
 PARENT = "import subprocess, sys; child = subprocess.Popen(['sleep', '60']); print(child.pid, flush=True); child.wait()"

@@ -1,13 +1,14 @@
 """Fixtures and set-up of all tests.
 
-Unit tests open no socket, local tests get an emulator, tests can't see the machine's own accounts or repository, and
-figures measured by tests are printed at the end of a run, whatever pytest captures.
+Unit tests open no socket, and start no program without the marker `programs`. Local tests get an emulator, and no test
+sees the machine's own accounts or repository. Figures that tests measure are printed at the end of a run.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections.abc import Callable, Generator, Iterator
 from fnmatch import fnmatch
 from functools import cache
@@ -86,6 +87,7 @@ def _choice(root: Path, base: str) -> changed.AffectedTests:
 def pytest_configure(config: pytest.Config) -> None:
     """Offer the fixtures of functions' tests."""
     config.pluginmanager.register(functions, functions.__name__)
+    sys.addaudithook(_refuse_programs)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -139,6 +141,35 @@ def _no_sockets(request: pytest.FixtureRequest) -> Iterator[None]:
     disable_socket(allow_unix_socket=True)
     yield
     enable_socket()
+
+
+class ProgramStartedError(AssertionError):
+    """Raised when a unit test without the marker `programs` starts another program."""
+
+
+_STARTS = {"os.exec", "os.posix_spawn", "os.system", "subprocess.Popen"}
+"""Audit events of another program (https://docs.python.org/3/library/audit_events.html)."""
+
+_unmarked: list[str] = []
+"""The unit test that runs, if it isn't allowed to start programs."""
+
+
+def _refuse_programs(event: str, _: tuple[object, ...]) -> None:
+    if _unmarked and event in _STARTS:
+        raise ProgramStartedError(
+            f"{_unmarked[0]} starts a program: give it pytest.mark.programs, so `make unit` skips it"
+        )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Stop a unit test that starts a program but has no marker `programs`: `make unit` must stay fast."""
+    if "unit" in folders_of(item.path, item.config) and not item.get_closest_marker("programs"):
+        _unmarked.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _unmarked.clear()
 
 
 @pytest.fixture

@@ -70,6 +70,7 @@ def test_verb_names_are_unique() -> None:
     assert len(names) == len(set(names))
 
 
+@pytest.mark.programs
 def test_help_imports_no_verb() -> None:
     code = "import sys; from slipway.cli import main; main(['--help']); sys.exit(sum(n in sys.modules for n in HEAVY))"
     heavy = ["aws_cdk", "boto3", "pydantic", "httpx", "slipway.settings"]
@@ -80,20 +81,24 @@ def test_help_imports_no_verb() -> None:
     assert all(f" {verb.name} " in done.stdout for verb in VERBS if not verb.hidden)
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("words", [["--project", "app", "parcels", "where"], ["parcels", "where", "--project=app"]])
 def test_project_may_come_before_or_after_the_verb(app: Path, words: list[str]) -> None:
     assert slipway(app.parent, *words).stdout == f"{app} False\n"
 
 
+@pytest.mark.programs
 def test_project_is_found_from_below(app: Path) -> None:
     assert slipway(app / "services", "parcels", "where").stdout == f"{app} False\n"
 
 
+@pytest.mark.programs
 def test_option_overrides_the_environment_variable(app: Path, tmp_path: Path) -> None:
     done = slipway(tmp_path, "--project", "app", "parcels", "where", SLIPWAY_PROJECT=str(tmp_path))
     assert done.stdout == f"{app} False\n"
 
 
+@pytest.mark.programs
 def test_exit_code_of_a_command_is_returned(app: Path) -> None:
     assert slipway(app, "parcels", "fail").returncode == 3
 
@@ -137,6 +142,7 @@ def test_unexpected_errors_keep_their_traceback() -> None:
     assert explain(KeyboardInterrupt()) == ("interrupted", 130)
 
 
+@pytest.mark.programs
 def test_completion_offers_verbs_and_options() -> None:
     variables = {"_SLIPWAY_COMPLETE": "complete_bash", "COMP_CWORD": "1", "COMP_WORDS": "slipway revi"}
     assert slipway(Path.cwd(), **variables).stdout.split() == ["review"]

@@ -277,11 +277,13 @@ def _edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
+@pytest.mark.programs
 def test_versions_of_this_checkout_fit_together() -> None:
     found = list(machine.check_versions())
     assert {each.status for each in found} == {CheckStatus.OK}, found
 
 
+@pytest.mark.programs
 def test_cli_is_asked_which_assemblies_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     found = _by_check(machine.check_versions())["assembly schema"]
@@ -289,6 +291,7 @@ def test_cli_is_asked_which_assemblies_it_reads(monkeypatch: pytest.MonkeyPatch)
     assert "the library writes 55, the CLI reads up to 55" in found.found
 
 
+@pytest.mark.programs
 def test_library_that_writes_a_newer_schema_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_read_schema", lambda *_: 43)
     found = _by_check(machine.check_versions())["assembly schema"]
@@ -296,11 +299,13 @@ def test_library_that_writes_a_newer_schema_is_wrong(monkeypatch: pytest.MonkeyP
     assert "pin a newer aws-cdk" in found.fix
 
 
+@pytest.mark.programs
 def test_an_unknown_schema_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "_read_schema", lambda *_: None)
     assert _by_check(machine.check_versions())["assembly schema"].status is CheckStatus.UNCHECKED
 
 
+@pytest.mark.programs
 def test_range_instead_of_a_pin_is_wrong(root: Path) -> None:
     _edit(root / "package.json", '"aws-cdk": "', '"aws-cdk": "^')
     found = _by_check(machine.check_versions(root))["aws-cdk"]
@@ -308,6 +313,7 @@ def test_range_instead_of_a_pin_is_wrong(root: Path) -> None:
     assert "not an exact version" in found.found
 
 
+@pytest.mark.programs
 def test_pin_that_the_lock_does_not_have_is_wrong(root: Path) -> None:
     pinned = json.loads((root / "package.json").read_text())["devDependencies"]["aws-cdk"]
     _edit(root / "package.json", pinned, "2.1.0")
@@ -315,6 +321,7 @@ def test_pin_that_the_lock_does_not_have_is_wrong(root: Path) -> None:
     assert (found.status, found.fix) == (CheckStatus.WRONG, "make lock")
 
 
+@pytest.mark.programs
 def test_cli_that_is_not_installed_is_wrong(root: Path) -> None:
     shutil.rmtree(root / "node_modules")
     found = _by_check(machine.check_versions(root))["aws-cdk"]
@@ -322,12 +329,14 @@ def test_cli_that_is_not_installed_is_wrong(root: Path) -> None:
     assert "is not installed" in found.found
 
 
+@pytest.mark.programs
 def test_library_of_another_version_is_wrong(root: Path) -> None:
     _edit(root / "pyproject.toml", "aws-cdk-lib==", "aws-cdk-lib==1")
     found = _by_check(machine.check_versions(root))["aws-cdk-lib"]
     assert (found.status, found.fix) == (CheckStatus.WRONG, "make install")
 
 
+@pytest.mark.programs
 def test_two_versions_of_uv_are_wrong(root: Path) -> None:
     (root / "requirements" / "bootstrap.in").write_text("uv==0.1.0\n")
     assert _by_check(machine.check_versions(root))["uv of the first step"].status is CheckStatus.WRONG
@@ -352,11 +361,13 @@ def test_other_packages_than_the_lock_names_are_wrong(root: Path) -> None:
     assert (found.status, found.fix) == (CheckStatus.WRONG, "make install")
 
 
+@pytest.mark.programs
 def test_git_without_a_repository_is_not_checked(tmp_path: Path) -> None:
     (found,) = machine.check_git(SETTINGS, tmp_path)
     assert found.status is CheckStatus.UNCHECKED
 
 
+@pytest.mark.programs
 def test_git_check_reports_what_a_push_would_not_deliver(tmp_path: Path) -> None:
     # Given a repository with another branch checked out and an uncommitted change
     def git(*words: str) -> None:
@@ -385,6 +396,7 @@ def _built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "check_assets", lambda: CheckResult("assets", "zips", CheckStatus.OK, "built"))
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("_built")
 def test_unavailable_credentials_are_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a session whose credentials come from an address that does not answer
@@ -400,6 +412,7 @@ def test_unavailable_credentials_are_a_finding(monkeypatch: pytest.MonkeyPatch) 
     assert "container" in found["found"]
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("_built")
 def test_command_prints_json_and_succeeds_despite_warnings() -> None:
     result = typed("doctor", "--json", "-")
@@ -410,6 +423,7 @@ def test_command_prints_json_and_succeeds_despite_warnings() -> None:
     assert all(each["fix"] for each in found if each["status"] != "ok")
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("_built")
 def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     # Given a configuration with two errors
@@ -426,6 +440,7 @@ def test_command_fails_when_something_is_wrong(tmp_path: Path) -> None:
     assert "the configuration cannot be used" in result.stdout
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("_built")
 def test_command_says_that_a_profile_is_unknown() -> None:
     result = typed("doctor", "--profile", "nobody-has-this", "--json", "-")

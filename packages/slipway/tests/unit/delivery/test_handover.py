@@ -16,6 +16,8 @@ from slipway.settings.model import Attack
 from slipway.tasks.handover import PACKAGES, HandoverError, groups_of, hand_over, installed
 from slipway.tasks.reports import HANDOVER
 
+pytestmark = pytest.mark.programs
+
 SOURCES = "packages/slipway/src:packages/slipway-runtime/src"
 BARE = Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}"
 """The interpreter that the virtual environment was created from."""

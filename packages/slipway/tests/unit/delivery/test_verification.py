@@ -166,6 +166,7 @@ def test_unknown_environment_or_stack_fails_in_one_line(
     assert "Traceback" not in said
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("module", ["slipway.tasks.protection", "slipway.tasks.verification"])
 def test_step_of_every_environment_does_not_start_cdk(module: str) -> None:
     code = f"import sys, {module}; sys.exit('aws_cdk' in sys.modules or 'jsii' in sys.modules)"

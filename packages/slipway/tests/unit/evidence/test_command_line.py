@@ -14,6 +14,9 @@ from unit.evidence.repository import Repository
 from unit.gates.assembly import DATA, PACKS
 from unit.typed import Said, typed
 
+pytestmark = pytest.mark.programs
+
+
 Run = Callable[..., Said]
 
 

@@ -67,6 +67,7 @@ def test_a_step_that_raises_an_error_is_red(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(("code", "state"), [(0, StepState.PASSED), (1, StepState.FAILED), (2, StepState.FAILED)])
 def test_program_is_judged_by_exit_code_and_last_line(tmp_path: Path, code: int, state: StepState) -> None:
     words = (sys.executable, "-c", f"print('first'); print('nag gate says'); raise SystemExit({code})")
@@ -77,6 +78,7 @@ def test_program_is_judged_by_exit_code_and_last_line(tmp_path: Path, code: int,
     assert (tmp_path / "build" / "report" / "nag.log").read_text(encoding="utf-8") == "first\nnag gate says\n"
 
 
+@pytest.mark.programs
 def test_a_missing_program_is_red(tmp_path: Path) -> None:
     (finding,) = ran(tmp_path, step("nag", command("nag", "no-such-program")))["nag"].findings
 

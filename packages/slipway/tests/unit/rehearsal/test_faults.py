@@ -57,6 +57,7 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.programs
 def test_fault_is_a_commit_in_its_own_repository(repository: Path, tmp_path: Path) -> None:
     # Given a checkout with an uncommitted change
     write(repository, {"api.py": "A = 'dirty'\n"})
@@ -75,6 +76,7 @@ def test_fault_is_a_commit_in_its_own_repository(repository: Path, tmp_path: Pat
     assert git(again.repository, "show", f"{again.sha}:api.py") == "A = 1\nC = 3"
 
 
+@pytest.mark.programs
 def test_fault_fits_a_commit_that_is_not_head(repository: Path, tmp_path: Path) -> None:
     first = Commit.of(repository, "HEAD", branch="main")
     commit(repository, {"api.py": "changed\n"}, "Later")
@@ -82,18 +84,21 @@ def test_fault_fits_a_commit_that_is_not_head(repository: Path, tmp_path: Path) 
     assert git(made.repository, "rev-parse", f"{made.sha}^") == first.sha
 
 
+@pytest.mark.programs
 def test_a_commit_without_the_file_is_reported(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
     with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it has no services/gone\.py"):
         commit_with(present, {"services/gone.py": str}, "A fault", tmp_path / "commit")
 
 
+@pytest.mark.programs
 def test_an_edit_that_changes_nothing_is_reported(repository: Path, tmp_path: Path) -> None:
     present = Commit.of(repository, "HEAD", branch="main")
     with pytest.raises(RehearsalError, match=r"the fault does not apply to this commit: it doesn't change api.py"):
         commit_with(present, {"api.py": str}, "A fault", tmp_path / "commit")
 
 
+@pytest.mark.programs
 def test_missing_text_in_a_rewritten_source_is_reported(repository: Path, tmp_path: Path) -> None:
     # Given sources that no longer contain the text that a fault replaces
     edits = [(fault, file, edit) for fault in FAULTS for file, edit in fault.edits.items() if fault.name in _REPLACING]
@@ -116,6 +121,7 @@ def _with(folder: Path, file: str) -> Path:
     return folder
 
 
+@pytest.mark.programs
 def test_a_deleted_repository_is_one_line(tmp_path: Path) -> None:
     gone = Commit(tmp_path / "gone", "0" * 40, "main", "m", "")
     with pytest.raises(GitError, match="git clone: ") as error:

@@ -14,6 +14,9 @@ from slipway.errors import RehearsalError
 from slipway.rehearsal.launch import Launch
 from slipway.rehearsal.player.source import Commit
 
+pytestmark = pytest.mark.programs
+
+
 MAKEFILE = """
 handover: .venv/.installed
 \t@mkdir -p build/handover && $(PYTHON) -c 'print("of this commit")' > build/handover/said

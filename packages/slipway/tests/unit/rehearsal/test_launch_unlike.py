@@ -32,6 +32,7 @@ def _commit(folder: Path, files: dict[str, str]) -> str:
     return _git(folder, "rev-parse", "HEAD")
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("changes", "services", "why"),
     [

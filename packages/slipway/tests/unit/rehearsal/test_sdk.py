@@ -8,6 +8,8 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from slipway.rehearsal.player.builds import NODE
 from slipway.rehearsal.sdk import ENDPOINT, find_packages
 
@@ -36,6 +38,7 @@ def test_packages_are_those_that_functions_load(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.programs
 def test_an_old_sdk_learns_the_endpoint(tmp_path: Path) -> None:
     package = tmp_path / "node_modules" / "aws-sdk"
     package.mkdir(parents=True)

@@ -36,6 +36,9 @@ from unit.rehearsal.player.pipelines import approval, pipeline, stage
 from unit.rehearsal.recorded import rehearsal
 from unit.rehearsal.repositories import commit, git, write
 
+pytestmark = pytest.mark.programs
+
+
 FILES = {
     **{f"services/{name}/infrastructure.py": "" for name in ("catalog", "intake", "studio")},
     "services/catalog/runtime/api.py": "",

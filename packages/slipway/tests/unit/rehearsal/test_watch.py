@@ -19,6 +19,9 @@ from slipway.emulator import logs
 from slipway.emulator.watch import Watch, WatchedFunction
 from slipway.errors import RehearsalError
 
+pytestmark = pytest.mark.programs
+
+
 API = "import os\nTABLE = os.environ['TABLE']\ndef handler(event, context):\n    return TABLE\n"
 
 

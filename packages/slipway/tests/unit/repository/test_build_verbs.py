@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
 import yaml
 
 from slipway import project
@@ -37,6 +38,7 @@ def test_commits_are_checked_by_the_repositorys_own_tools() -> None:
         assert any(command.startswith(start) for command in commands), start
 
 
+@pytest.mark.programs
 def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
     # Given the verbs that the build runs, and their commands
     _, verbs = ran(tmp_path, None)
@@ -51,6 +53,7 @@ def test_the_build_runs_checks_and_tests(tmp_path: Path) -> None:
         assert f"{tests} " in commands["test"], tests
 
 
+@pytest.mark.programs
 def test_example_of_help_hands_over_its_json() -> None:
     # Given the example of a call in `make help`
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

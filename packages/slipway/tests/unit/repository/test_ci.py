@@ -11,6 +11,9 @@ import pytest
 
 from unit.repository.ci import RUN, ran
 
+pytestmark = pytest.mark.programs
+
+
 REVIEW, IN_FLIGHT = "review HEAD=cdk.out", "in-flight"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache, lru_cache
 from pathlib import Path
 
 import pytest
@@ -38,24 +39,32 @@ RUNTIMES = [RUNTIME, TOOL / "delivery" / "runtime", *sorted(ROOT.glob("services/
 """Folders whose code runs in Lambda."""
 
 
-def _imports(path: Path, *, at_run_time_only: bool = False) -> Iterator[str]:
-    """Yield the dotted names that a file imports; those under `if TYPE_CHECKING` are not imported when it runs."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+@lru_cache(maxsize=8)
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@cache
+def _imports(path: Path, *, at_run_time_only: bool = False) -> tuple[str, ...]:
+    """Return the dotted names that a file imports; those under `if TYPE_CHECKING` are not imported when it runs."""
+    nodes = [*ast.walk(_tree(path))]
     skipped = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes
         if at_run_time_only and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for statement in node.body
         for inner in ast.walk(statement)
     }
-    for node in ast.walk(tree):
+    names: list[str] = []
+    for node in nodes:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             package = ".".join([*_package(path, node.level), *([node.module] if node.module else [])])
-            yield from (f"{package}.{alias.name}" for alias in node.names)
+            names += [f"{package}.{alias.name}" for alias in node.names]
+    return tuple(names)
 
 
 def _package(path: Path, level: int) -> tuple[str, ...]:
@@ -154,13 +163,18 @@ def _divided(node: ast.AST) -> list[ast.expr]:
     return [node] if isinstance(node, ast.expr) else []
 
 
+@cache
+def _installs_the_specimen(folder: Path) -> bool:
+    shared = folder / "conftest.py"
+    is_ours = folder.is_relative_to(TOOLS_TESTS) and shared.is_file()
+    return is_ours and "specimen.install()" in shared.read_text(encoding="utf-8")
+
+
 def _meets_the_app(path: Path) -> Iterator[str]:
     """Yield the modules of the app's services that a module imports, and the configuration that it reads."""
     yield from (name for name in _imports(path) if _top(name) in {"app", "services", "tests"})
-    shared = [folder / "conftest.py" for folder in path.parents if folder.is_relative_to(TOOLS_TESTS)]
-    texts = [file.read_text(encoding="utf-8") for file in shared if file.is_file()]
-    loads_the_specimen = any("specimen.install()" in text for text in texts)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    loads_the_specimen = any(map(_installs_the_specimen, path.parents))
+    for node in ast.walk(_tree(path)):
         match _divided(node):
             case [ast.Name(id="ROOT") | ast.Attribute(attr="ROOT"), ast.Constant(value=str(name)), *_]:
                 if name.partition("/")[0] in {"app.py", "config", "services", "tests"}:

@@ -71,6 +71,7 @@ PROSE = {".md", ".svg", ".png"}
 """Suffixes of files that people rewrite: prose that uses a service as an example, and recorded pictures."""
 
 
+@pytest.mark.programs
 @pytest.mark.skipif(len(SERVICES) < 2, reason="the only service is not removed")
 @pytest.mark.parametrize("service", SERVICES)
 def test_removing_a_service_leaves_only_prose(service: str, tmp_path: Path) -> None:

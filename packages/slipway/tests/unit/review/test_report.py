@@ -182,6 +182,7 @@ def _run(tmp_path: Path, *arguments: str) -> tuple[int, str]:
     return done.exit_code, done.stderr
 
 
+@pytest.mark.programs
 def test_the_command_is_red_by_its_exit_code(folders: tuple[Path, Path], tmp_path: Path) -> None:
     one, other = folders
 
@@ -191,6 +192,7 @@ def test_the_command_is_red_by_its_exit_code(folders: tuple[Path, Path], tmp_pat
     assert json.loads((tmp_path / "r" / "review.json").read_text(encoding="utf-8"))["verdict"] == "green"
 
 
+@pytest.mark.programs
 def test_bad_input_is_one_red_line_and_a_red_report(folders: tuple[Path, Path], tmp_path: Path) -> None:
     one, _ = folders
     # Given the green report of an earlier run

@@ -10,6 +10,7 @@ import pytest
 from slipway.git import Repository
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("versioned", [True, False])
 def test_root_is_absolute_where_the_folder_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, versioned: bool

@@ -32,7 +32,7 @@ from unit.review.repository import TABLE, TOPIC, Repository
 from unit.settings.configuration import pristine, put
 from unit.settings.configuration import write as write_configuration
 
-pytestmark = pytest.mark.requirement("gates before any account")
+pytestmark = [pytest.mark.requirement("gates before any account"), pytest.mark.programs]
 
 PROJECT = project.ROOT
 NOW = datetime(2026, 11, 20, tzinfo=UTC)

@@ -18,6 +18,9 @@ from slipway.revisions.errors import SynthesisError
 from slipway.revisions.recipes import Recipe
 from unit.review.assemblies import resource
 
+pytestmark = pytest.mark.programs
+
+
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
 # An app in a custom language: it writes what `content.json` says, as the CDK library would

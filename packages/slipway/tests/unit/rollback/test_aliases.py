@@ -27,6 +27,10 @@ def _past(identifier: str, old: str, new: str, *, ended: float, succeeded: bool 
     )
 
 
+_MODELS = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b")
+"""Reads AWS's models once for all tests."""
+
+
 class Session:
     """Clients that answer according to AWS's model; CodeDeploy's answers come from the player's history."""
 
@@ -39,7 +43,7 @@ class Session:
         self._made: dict[str, Any] = {}
         self.stubs: dict[str, Stubber] = {}
         for name in ("cloudformation", "codedeploy", "lambda"):
-            client = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b").client(name, "us-east-1")
+            client = _MODELS.client(name, "us-east-1")
             self._made[name], self.stubs[name] = client, Stubber(client)
             self.stubs[name].activate()
         self._formation(is_there=is_there)

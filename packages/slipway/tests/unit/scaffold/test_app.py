@@ -37,6 +37,7 @@ def _toml(file: str) -> dict[str, Any]:
     return tomllib.loads(Path(file).read_text(encoding="utf-8"))
 
 
+@pytest.mark.programs
 def test_app_has_its_own_name_accounts_and_services() -> None:
     # Given the specimen's services, of which one is kept
     kept, *others = sorted(specimen.MODELS)
@@ -52,6 +53,7 @@ def test_app_has_its_own_name_accounts_and_services() -> None:
         assert f"services.{other}" not in Path("shop/app.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.programs
 def test_app_contains_the_tool_and_is_committed() -> None:
     assert typed("init", "shop").exit_code == 0
     for package, place in app.TOOL.items():

@@ -21,6 +21,9 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.policy import AcceptedAdvisory, Audit
 from unit.supply.checkout import Checkout, metadata
 
+pytestmark = pytest.mark.programs
+
+
 HERE = Path(__file__).parent
 RECORDED = HERE / "recorded"
 TODAY = date(2026, 11, 1)

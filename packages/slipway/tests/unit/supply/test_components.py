@@ -16,6 +16,9 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.repository import ScannedTree, lambda_environment
 from unit.supply.checkout import Checkout, pin
 
+pytestmark = pytest.mark.programs
+
+
 REAL = ScannedTree()
 
 

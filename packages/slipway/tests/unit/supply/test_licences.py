@@ -14,6 +14,9 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.policy import LicenceFacts, Licences, known_facts
 from unit.supply.checkout import MIT, Checkout, metadata, stated
 
+pytestmark = pytest.mark.programs
+
+
 MIT_CLASSIFIER = "Classifier: License :: OSI Approved :: MIT License"
 GPL_CLASSIFIER = "Classifier: License :: OSI Approved :: GNU General Public License v3 (GPLv3)"
 ODD = ("MIT, GPL", "MIT / GPL", "MIT; see LICENSE", "MIT & ISC", "© 2020 somebody", "MIT AND", "(MIT", "a:b", "?")

@@ -16,6 +16,8 @@ from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import built, digest
 from unit.supply.checkout import HANDLER, MIT, Checkout, make_zip, metadata
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:

@@ -13,6 +13,9 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.policy import LeftOut, Sast
 from unit.supply.checkout import HANDLER, Checkout
 
+pytestmark = pytest.mark.programs
+
+
 EVAL = "def handler(event):\n    return eval(event['q'])"
 WHY = "  # why it is safe here"
 TODAY = date(2030, 1, 1)

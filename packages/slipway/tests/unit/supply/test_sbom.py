@@ -16,6 +16,8 @@ from slipway.supply.repository import ScannedTree
 from slipway.supply.shipped import digest
 from unit.supply.checkout import MIT, Checkout
 
+pytestmark = pytest.mark.programs
+
 
 def written(repository: ScannedTree, name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((repository.report / name).read_text(encoding="utf-8"))

@@ -18,6 +18,8 @@ from slipway.supply.policy import NotSecret, Secrets
 from slipway.supply.repository import ScannedTree
 from unit.supply.checkout import Checkout
 
+pytestmark = pytest.mark.programs
+
 
 def drawn(count: int, *, seed: str) -> str:
     """Return letters and digits that no file contains, so that a scan of this repository does not find them."""

@@ -30,6 +30,9 @@ from unit.rehearsal.player.pipelines import (
 from unit.rehearsal.player.stage import FRIDAY, Told, Watcher
 from unit.rehearsal.repositories import commit
 
+pytestmark = pytest.mark.programs
+
+
 STACK = "dev-items"
 KEY, TABLE = {"Type": "AWS::KMS::Key"}, {"Type": "AWS::DynamoDB::Table"}
 SPEC = {

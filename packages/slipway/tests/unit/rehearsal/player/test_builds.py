@@ -27,6 +27,9 @@ from unit.rehearsal.aws import REGION, TOOLS, accounts_in
 from unit.rehearsal.player.pipelines import BUCKET
 from unit.rehearsal.repositories import commit, write
 
+pytestmark = pytest.mark.programs
+
+
 _CREDENTIALS = """
 import botocore.session
 found = botocore.session.get_session().get_credentials().get_frozen_credentials()

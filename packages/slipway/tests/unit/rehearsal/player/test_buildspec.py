@@ -228,6 +228,7 @@ def test_any_specification_is_read_or_refused(content: dict[str, Any]) -> None:
 # --- Running ---
 
 
+@pytest.mark.programs
 def test_phases_are_played_in_codebuilds_order_in_one_shell(tmp_path: Path) -> None:
     # Given phases in a different order than CodeBuild's, which depend on each other
     spec = _phases(
@@ -244,17 +245,20 @@ def test_phases_are_played_in_codebuilds_order_in_one_shell(tmp_path: Path) -> N
     assert played.phases == [line for name in PHASES for line in (f"begin {name}", f"end {name} 0")]
 
 
+@pytest.mark.programs
 def test_each_command_is_printed_before_it_runs(tmp_path: Path) -> None:
     played = Played(_phases(build=["echo 'one; two'", "printf '%s\\n' $((1 + 1))"]), tmp_path)
     assert played.output == ["$ echo 'one; two'", "one; two", "$ printf '%s\\n' $((1 + 1))", "2"]
 
 
+@pytest.mark.programs
 def test_a_command_of_many_lines_is_one_command(tmp_path: Path) -> None:
     played = Played(_phases(build=["for word in a b; do\n  echo $word\ndone\nfalse\n", "echo never"]), tmp_path)
     assert played.output[-2:] == ["a", "b"]
     assert played.code == 1
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 @pytest.mark.parametrize(
     ("block", "code"),
@@ -277,6 +281,7 @@ def test_a_block_that_ends_the_shell_fails(tmp_path: Path, shell: str, block: st
     assert played.phases == ["begin build", f"end build {code}", "begin post_build", "end post_build 0"]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("shell", ["sh", "bash"])
 def test_errors_end_later_commands_too(tmp_path: Path, shell: str) -> None:
     spec = _spec(env={"shell": shell}, phases={"build": {"commands": ["set -e", "false; echo never"]}})
@@ -284,17 +289,20 @@ def test_errors_end_later_commands_too(tmp_path: Path, shell: str) -> None:
     assert (played.said, played.code) == ([], 1)
 
 
+@pytest.mark.programs
 def test_a_command_may_not_end_the_shell_as_done(tmp_path: Path) -> None:
     played = Played(_phases(build=["exit 0", "echo never"]), tmp_path)
     assert (played.said, played.code) == ([], 1)
     assert "a command ended the shell with code 0" in played.error
 
 
+@pytest.mark.programs
 def test_the_last_command_of_a_phase_may_exit(tmp_path: Path) -> None:
     played = Played(_phases(build=["exit 0"], post_build=["echo post"]), tmp_path)
     assert (played.said, played.code) == (["post"], 0)
 
 
+@pytest.mark.programs
 def test_a_failing_command_ends_its_phase_with_its_code(tmp_path: Path) -> None:
     played = Played(_phases(pre_build=["echo one", "(exit 7)", "echo never"], build=["echo never"]), tmp_path)
     assert played.said == ["one"]
@@ -302,6 +310,7 @@ def test_a_failing_command_ends_its_phase_with_its_code(tmp_path: Path) -> None:
     assert played.phases == ["begin pre_build", "end pre_build 7"]
 
 
+@pytest.mark.programs
 def test_finally_runs_after_a_failed_phase_too(tmp_path: Path) -> None:
     failing = {"commands": ["false", "echo never"], "finally": ["echo at last"]}
     played = Played(_phases(install={"commands": ["echo in"], "finally": ["echo after"]}, build=failing), tmp_path)
@@ -309,17 +318,20 @@ def test_finally_runs_after_a_failed_phase_too(tmp_path: Path) -> None:
     assert played.code == 1
 
 
+@pytest.mark.programs
 def test_a_failing_finally_fails_the_phase(tmp_path: Path) -> None:
     played = Played(_phases(install={"commands": ["true"], "finally": ["(exit 5)"]}, build=["echo never"]), tmp_path)
     assert played.code == 5
     assert played.phases == ["begin install", "end install 5"]
 
 
+@pytest.mark.programs
 def test_the_code_is_that_of_what_failed_first(tmp_path: Path) -> None:
     failing = {"commands": ["(exit 3)"], "finally": ["(exit 4)"]}
     assert Played(_phases(build=failing, post_build=["(exit 5)"]), tmp_path).code == 3
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("failing", "on_failure", "begun"),
     [
@@ -344,11 +356,13 @@ def test_phases_after_a_failed_phase(tmp_path: Path, failing: str, on_failure: s
     assert played.code == 9
 
 
+@pytest.mark.programs
 def test_phases_after_a_failure_see_its_variable(tmp_path: Path) -> None:
     played = Played(_phases(build=["false"], post_build=["echo $CODEBUILD_BUILD_SUCCEEDING"]), tmp_path)
     assert played.said == ["0"]
 
 
+@pytest.mark.programs
 def test_variables_are_exported_as_they_are_at_the_end(tmp_path: Path) -> None:
     spec = _spec(
         env={"exported-variables": ["LINES", "UNSET", "LAST"]},
@@ -360,6 +374,7 @@ def test_variables_are_exported_as_they_are_at_the_end(tmp_path: Path) -> None:
     assert Played(spec, tmp_path).exported == ["LINES=one\ntwo = 2", "UNSET=", "LAST=late"]
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("last", ["(exit 4)", "exit 4"])
 def test_variables_are_exported_from_a_build_that_failed(tmp_path: Path, last: str) -> None:
     spec = _spec(env={"exported-variables": ["MADE"]}, phases={"install": {"commands": ["MADE=1", last]}})
@@ -367,6 +382,7 @@ def test_variables_are_exported_from_a_build_that_failed(tmp_path: Path, last: s
     assert (played.code, played.exported) == (4, ["MADE=1"])
 
 
+@pytest.mark.programs
 def test_the_shell_is_the_one_that_it_names(tmp_path: Path) -> None:
     spec = _spec(env={"shell": "bash"}, phases={"build": {"commands": ["[[ a == a ]] && echo ${BASH_VERSION:+bash}"]}})
     assert Played(spec, tmp_path).said == ["bash"]
@@ -375,6 +391,7 @@ def test_the_shell_is_the_one_that_it_names(tmp_path: Path) -> None:
 _COMMANDS = st.lists(st.sampled_from(["true", "false", "(exit 3)", "echo said"]), max_size=3)
 
 
+@pytest.mark.programs
 @settings(max_examples=25, deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(PHASES, _COMMANDS)))
 def test_a_build_succeeds_if_every_command_does(phases: dict[str, list[str]]) -> None:

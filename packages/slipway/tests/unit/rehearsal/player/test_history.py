@@ -10,6 +10,8 @@ import pytest
 
 from slipway.rehearsal.player.source import Commit
 
+pytestmark = pytest.mark.programs
+
 
 def _git(folder: Path, *arguments: str) -> str:
     people = {

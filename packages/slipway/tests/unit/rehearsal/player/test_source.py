@@ -12,6 +12,9 @@ from slipway.rehearsal.player.artifacts import unpack
 from slipway.rehearsal.player.source import Commit
 from unit.rehearsal.repositories import commit, git, write
 
+pytestmark = pytest.mark.programs
+
+
 FILES = {"Makefile": "all:\n", "services/items/api.py": "print('ä')\n"}
 
 

@@ -32,6 +32,7 @@ def _variables() -> dict[str, str]:
     return {"PATH": os.environ["PATH"]}
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("handler", "asks"),
     [
@@ -44,6 +45,7 @@ def test_requests_are_read_from_the_commit(tmp_path: Path, handler: str, asks: l
     assert events(handler, tmp_path, _variables()) == asks
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(
     ("handler", "message"),
     [
