@@ -178,8 +178,8 @@ TOOL_LOCAL := $(wildcard packages/*/tests/local)
 # Runs alone, because it plays the whole pipeline on all processors.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
-unit: build ## Run the fast tests: no network, no emulator (CHANGED=main: only those that changes since main can affect)
-	@pytest $(UNIT) $(SHARED) $(if $(CHANGED),--changed $(CHANGED))
+unit: build ## Run the fast tests: no network, no emulator, no other program (CHANGED=main: only those that changes since main can affect)
+	@pytest $(UNIT) $(SHARED) -m "not programs" $(if $(CHANGED),--changed $(CHANGED))
 
 app-test: build ## Run the app's own tests, without the tool's and without the emulator
 	@pytest $(filter-out packages/%,$(UNIT) $(TEMPLATES)) $(CONTRACT) $(SHARED)
