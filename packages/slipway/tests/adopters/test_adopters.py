@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from adopters.copies import Copy, summarise
 from adopters.page import RESULTS
 from adopters.rows import ROWS, Row, slug
+from slipway.project import ROOT
 
 TESTS = ("services/*/tests/unit", "services/*/tests/infrastructure")
 """Existing tests of the services. Property tests of the services' code depend on no setting."""
@@ -38,6 +40,8 @@ def copy(row: Row, tmp_path: Path) -> Iterator[Copy]:
     yield made
     if (made.folder / "build" / "rehearsal").is_dir():
         made.run(*_slipway(row), "forget", *_chosen(row))
+    if not made.folder.is_relative_to(tmp_path):
+        shutil.rmtree(made.folder.parent)
 
 
 def _chosen(row: Row) -> list[str]:
@@ -50,12 +54,13 @@ def _slipway(row: Row) -> tuple[str, ...]:
 
 
 def test_first_look(row: Row, copy: Copy) -> None:
-    """Load and synthesise the changed app, as the quick half of a row."""
-    if not row.quick:
-        pytest.skip("nightly: `make adopters`")
+    """Load and synthesise the changed app, and run a new service's unit tests: the quick half of a row."""
     row.change(copy)
     # One service shows what a configuration does to the pipeline and to every environment
     one = next(iter(row.plays), copy.services()[0])
+    if not (ROOT / "services" / one).is_dir():
+        copy.run("make", "build")
+        copy.run("pytest", "--quiet", "-p", "no:cacheprovider", f"services/{one}/tests/unit")
     copy.run("python", "-O", "app.py", CDK_VALIDATION="false", CDK_OUTDIR="cdk.out", SLIPWAY_SERVICES=one)
     row.check(copy)
 

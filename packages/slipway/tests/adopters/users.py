@@ -18,8 +18,9 @@ for place in $closed; do
     folder=/$(echo "$place" | cut -d / -f 2)
     [ -e "$folder/.opened" ] || { mount -t tmpfs -o mode=755 opened "$folder"; touch "$folder/.opened"; }
     mkdir -p "$place"; mount --bind "$hold$place" "$place"
-    umount "$hold$place"; rmdir --parents --ignore-fail-on-non-empty "$hold$place"
+    umount "$hold$place"; (cd "$hold"; rmdir --parents --ignore-fail-on-non-empty "${place#/}")
 done
+rmdir "$hold"
 exec "$@"
 """
 """In mounts of its own, put an open folder in place of each closed one, such as `/root`, with what is needed of it."""

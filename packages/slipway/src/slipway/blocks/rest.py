@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, cast
 
 from aws_cdk import Duration, Size, Stack
@@ -110,6 +109,23 @@ _KEYED = (
     "own data."
 )
 """Reason for routes with an API key to need no users."""
+
+
+_REQUEST = "method.request"
+"""Beginning of the place of a parameter of a request."""
+
+
+def _declared(
+    cache_keys: Sequence[str], required_headers: Sequence[str], required: Sequence[str], optional: Sequence[str]
+) -> dict[str, bool]:
+    """Return the declared parameters of a route, and which of them a request needs."""
+    return {
+        # Every part of the cache key must be declared; required parameters stay required.
+        **{f"{_REQUEST}.{key}": False for key in cache_keys},
+        **{f"{_REQUEST}.header.{name}": True for name in required_headers},
+        **{f"{_REQUEST}.querystring.{name}": True for name in required},
+        **{f"{_REQUEST}.querystring.{name}": False for name in optional},
+    }
 
 
 class RestEntry(Construct):
@@ -277,49 +293,22 @@ class RestEntry(Construct):
         """
         if [signed, keyed, bool(open_because)].count(True) != 1:
             raise ValueError(f"{method} {path}: pass exactly one of signed=True, keyed=True and open_because=…")
-        declared = {
-            **{f"header.{name}": True for name in required_headers},
-            **{f"querystring.{name}": True for name in required_parameters},
-            **{f"querystring.{name}": False for name in parameters},
-        }
-        add = partial(self._add, path=path, function=function, signed=signed, keyed=keyed, declared=declared)
-        why = open_because or (_KEYED if keyed else None)
-        add(method, why=why, body=body, cache_keys=(*cache_keys, "header.Origin") if cache_keys else ())
-        if method == "GET":
-            add("HEAD", why=why)
-
-    def _add(
-        self,
-        method: str,
-        *,
-        path: str,
-        function: ServiceFunction,
-        signed: bool,
-        keyed: bool,
-        declared: Mapping[str, bool],
-        why: str | None,
-        body: Mapping[str, Any] | None = None,
-        cache_keys: Sequence[str] = (),
-    ) -> None:
-        """Add a method to the resource of a path."""
-        location = "method.request"
-        added = self.api.root.resource_for_path(path).add_method(
-            method,
-            self._integration(function, cache_keys=[f"{location}.{key}" for key in cache_keys]),
-            authorization_type=apigateway.AuthorizationType.IAM if signed else apigateway.AuthorizationType.NONE,
-            api_key_required=keyed or None,
-            request_validator=self._validator,
-            request_models={"application/json": self._model(method, path, body)} if body else None,
-            # Every part of the cache key must be declared; required parameters stay required.
-            request_parameters={
-                **{f"{location}.{key}": False for key in cache_keys},
-                **{f"{location}.{key}": required for key, required in declared.items()},
-            },
-        )
-        arn = self._let_invoke(method, path, function)
-        if signed:
-            self.signed_routes.append(arn)
-        self._acknowledge_no_users(added, why)
+        resource = self.api.root.resource_for_path(path)
+        for verb in ("GET", "HEAD") if method == "GET" else (method,):
+            keys = (*cache_keys, "header.Origin") if cache_keys and verb == method else ()
+            added = resource.add_method(
+                verb,
+                self._integration(function, cache_keys=[f"{_REQUEST}.{key}" for key in keys]),
+                authorization_type=apigateway.AuthorizationType.IAM if signed else apigateway.AuthorizationType.NONE,
+                api_key_required=keyed or None,
+                request_validator=self._validator,
+                request_models={"application/json": self._model(verb, path, body)} if body else None,
+                request_parameters=_declared(keys, required_headers, required_parameters, parameters),
+            )
+            arn = self._let_invoke(verb, path, function)
+            if signed:
+                self.signed_routes.append(arn)
+            self._acknowledge_no_users(added, open_because or (_KEYED if keyed else None))
 
     def _let_invoke(self, method: str, path: str, function: ServiceFunction) -> str:
         """Let the API invoke a route's function, and return the route's ARN."""

@@ -33,6 +33,7 @@ from slipway.rehearsal.player.definition import PipelineDefinition
 from slipway.rehearsal.player.memory import Memory, Remembered
 from slipway.rehearsal.player.source import Commit
 from slipway.revisions.synthesis import LOCKS, provide_packages, synthesise_tree
+from slipway.settings.groups import selected
 
 HANDOVER = Path("build") / "handover"
 """Folder in which a build collects the files for later builds (`slipway.tasks.reports`)."""
@@ -298,8 +299,17 @@ _PLACE = ("account", "region", "name", "qualifier")
 
 
 def _places(repository: Path, commit: str) -> dict[str, tuple[str, ...]]:
-    """Return account, region and names of the pipeline and each environment in a commit's configuration."""
+    """Return account, region and names of the pipeline and each environment in a commit's configuration.
+
+    If a group is selected, the pipeline is the group's.
+    """
     pipeline = _table(repository, commit, "pipeline")
+    if group := selected():
+        table = pipeline.get("groups", {}).get(group)
+        pipeline |= {
+            "name": f"{pipeline.get('name')}-{group}" if table else "",
+            "qualifier": (table or {}).get("qualifier"),
+        }
     names = [name for name in pipeline.get("environments", []) if isinstance(name, str)]
     tables = {"pipeline": pipeline} | {name: _table(repository, commit, name) for name in names}
     return {name: tuple(str(table.get(key)) for key in _PLACE) for name, table in tables.items()}

@@ -77,3 +77,18 @@ def test_differences_between_commits_are_named(
     commit = _commit(tmp_path, changes)
 
     assert unlike(tmp_path, before, commit, services) == why
+
+
+def test_an_earlier_commit_without_the_group_is_another_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given an earlier commit without groups, and two with one
+    _git(tmp_path, "init", "--quiet")
+    before = _commit(tmp_path, FILES)
+    table = '\n[groups.front]\nservices = ["tiny"]\nqualifier = "front"\n'
+    grouped = _commit(tmp_path, {"config/pipeline.toml": FILES["config/pipeline.toml"] + table})
+    later = _commit(tmp_path, {"README.md": "More."})
+
+    # Then the whole app is the same everywhere, and the group's pipeline is new
+    assert unlike(tmp_path, before, later, ()) is None
+    monkeypatch.setenv("SLIPWAY_GROUP", "front")
+    assert unlike(tmp_path, before, later, ()) == "other accounts, regions, environments or names (pipeline)"
+    assert unlike(tmp_path, grouped, later, ()) is None
