@@ -68,7 +68,7 @@ synth: build ## Synthesise everything into cdk.out, and write the nag report to 
 baseline: build ## Write the current acknowledgements as the new baseline (config/ and services/)
 	@CDK_OUTDIR=cdk.out $(PYTHON) -O app.py --baseline
 
-gates: build ## Run the gates that stop a bad change, side by side: nag and supply chain
+gates: build ## Run the gates that stop a bad change, in parallel: nag and supply chain
 	@$(NOBODY) $(SLIPWAY) gates
 
 audit: install ## Check packages that ship and tools for known vulnerabilities, with pip-audit and npm audit
@@ -280,7 +280,7 @@ wheels: install ## Build the tool's wheels, with the app of HEAD that `slipway i
 	@for package in packages/slipway-runtime packages/slipway; do uv build --quiet --offline --wheel --out-dir $(WHEELS) $$package; done
 	@rm $(TEMPLATE)
 
-lock: ## Lock the packages again (UPGRADE=--upgrade takes newer versions)
+lock: ## Write the lock files of the packages again (UPGRADE=--upgrade takes newer versions)
 	@$(COMPILE) $(UPGRADE) requirements/bootstrap.in -o requirements/bootstrap.txt
 	@$(COMPILE) $(UPGRADE) --group layer $(RUNTIME_HAS) -o requirements/layer.txt
 	@$(COMPILE) $(UPGRADE) --group dev -c requirements/layer.txt -o requirements/dev.txt

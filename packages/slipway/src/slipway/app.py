@@ -37,7 +37,7 @@ JUDGED = "CDK_VALIDATION"
 
 CDK_JSON = ROOT / "cdk.json"
 FEATURE_FLAGS = Path(__file__).with_name("feature_flags.json")
-"""CDK's feature flags with which the blocks are written and tested."""
+"""CDK's feature flags that the blocks are written for and tested with."""
 
 REPORT = ROOT / "build" / "report"
 """Folder of the verdict, in every format."""
@@ -48,9 +48,10 @@ BASELINE = ROOT
 
 
 def context() -> dict[str, Any]:
-    """Return the context of the app: CDK's feature flags, and what `cdk.json` says instead or besides.
+    """Return the context of the app: CDK's feature flags, as changed and extended by `cdk.json`.
 
-    The CDK CLI passes the latter itself; without it (tests, `python app.py`) it has the same values.
+    The CDK CLI passes the context of `cdk.json` itself; without the CLI (tests, `python app.py`) the values are the
+    same.
     """
     files = (FEATURE_FLAGS.read_text(encoding="utf-8"), CDK_JSON.read_text(encoding="utf-8"))
     flags, own = map(json.loads, files)

@@ -19,7 +19,7 @@ from slipway.cli.verbs import VERBS, Verb, service_verbs
 from slipway.errors import SlipwayError
 
 _PROJECT = "--project"
-_PROJECT_HELP = "Work as if started in this folder. Default: here."
+_PROJECT_HELP = "Work as if started in this folder. Default: the current one."
 _INTERRUPTED = 130
 
 
@@ -176,7 +176,7 @@ def slipway(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    """Deliver serverless services on AWS in stages: judge a change, rehearse it, inspect it, prepare accounts."""
+    """Deliver serverless services to AWS in stages: review a change, rehearse it, inspect it, prepare accounts."""
 
 
 def _interrupt(*_: object) -> NoReturn:

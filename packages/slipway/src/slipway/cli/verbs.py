@@ -46,7 +46,7 @@ def _rehearsal(name: str, panel: str, summary: str, *, module: str = "slipway.re
 _PLAYER = "slipway.rehearsal.verbs"
 
 VERBS: tuple[Verb, ...] = (
-    _rehearsal("rehearse", DELIVER, "Play the delivery of a commit on this machine, of any app.", module=_PLAYER),
+    _rehearsal("rehearse", DELIVER, "Play the delivery of a commit of any app on this machine.", module=_PLAYER),
     _rehearsal("drill", DELIVER, "Play every fault, and check that each ends as expected.", module=_PLAYER),
     _rehearsal("remote", DELIVER, "Set up the remote `rehearsal`: a push to it plays the pipeline.", module=_PLAYER),
     Verb(
@@ -140,7 +140,7 @@ VERBS: tuple[Verb, ...] = (
     Verb(
         "restore",
         DELIVER,
-        "Restore a service's data to a point in time beside the current data, and compare.",
+        "Restore a service's data to a point in time, alongside the current data, and compare.",
         "slipway.restore.command",
         "restore",
     ),

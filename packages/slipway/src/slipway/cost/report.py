@@ -40,7 +40,7 @@ def print_estimate(found: Estimate, console: Console, *, top: int) -> None:
     console.print(parts)
 
     environments = found.environments
-    services = _table("USD per month by AWS service", ["service of AWS"], [*environments, "total"])
+    services = _table("USD per month by AWS service", ["AWS service"], [*environments, "total"])
     for row in _service_rows(found):
         services.add_row(*map(escape, row))
     console.print(services)

@@ -166,7 +166,8 @@ def load_checklist(questions: Path, *answers: Path) -> Checklist:
     for group in content.get("group", []) if answers else ():
         for entry in group.get("entry", []):
             if "answer" not in entry:
-                raise EvidenceError(f"{at}: answer {group['name'].partition(':')[0]}: {entry.get('name')}")
+                where = f"{group['name'].partition(':')[0]}: {entry.get('name')}"
+                raise EvidenceError(f"{at}: {where} has no answer; add one")
     try:
         return Checklist.model_validate(content)
     except ValidationError as error:
@@ -184,7 +185,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _answer(content: Mapping[str, Any], given: Mapping[str, Mapping[str, AppAnswer]]) -> set[str]:
-    """Add the app's answers to a checklist's content; return the names of those to no entry."""
+    """Add the app's answers to a checklist's content; return the names of answers that match no entry."""
     left = {f"{group}: {name}" for group, answers in given.items() for name in answers}
     for group in content.get("group", []):
         short = group["name"].partition(":")[0]

@@ -143,7 +143,7 @@ def read_requirements(root: Path) -> Requirements:
         written += [(f"{file.parent.name}: {row.name}", row) for row in _read(file)]
     names = [name for name, _ in written]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise EvidenceError(f"two requirements are called {', '.join(twice)}")
+        raise EvidenceError(f"two requirements are called {', '.join(twice)}; give each its own name")
     shown: dict[str, list[str]] = {name: [] for name in names}
     unknown = []
     for test, name in find_marked(root):

@@ -36,7 +36,7 @@ def read_baseline(root: Path, units: Iterable[str]) -> tuple[Counts, tuple[Unrea
 
     Args:
         root: The project.
-        units: Parts of the app whose counts must have been accepted, if only as none.
+        units: Parts of the app that must have accepted counts, even if they accept nothing.
     """
     counts: dict[str, Mapping[str, Mapping[str, int]]] = {}
     unreadable = []

@@ -339,7 +339,7 @@ def test_library_of_another_version_is_wrong(root: Path) -> None:
 @pytest.mark.programs
 def test_two_versions_of_uv_are_wrong(root: Path) -> None:
     (root / "requirements" / "bootstrap.in").write_text("uv==0.1.0\n")
-    assert _by_check(machine.check_versions(root))["uv of the first step"].status is CheckStatus.WRONG
+    assert _by_check(machine.check_versions(root))["uv of requirements/bootstrap.in"].status is CheckStatus.WRONG
 
 
 def test_locks_hold_what_the_project_asks_for() -> None:

@@ -178,7 +178,7 @@ def test_an_app_adds_to_the_tools_answer_or_answers_itself(repository: Repositor
     ("questions", "answers", "said"),
     [
         (CHECKLIST, ANSWERS.replace("Performance", "Speed"), "Build: Speed Tests is not an entry of the checklist"),
-        (CHECKLIST.replace('answer = "no"\n', ""), "", "answer Build: Performance Tests"),
+        (CHECKLIST.replace('answer = "no"\n', ""), "", "Build: Performance Tests has no answer"),
         (CHECKLIST, ANSWERS.replace("says", "said"), "Build.Performance Tests.said: Extra inputs are not permitted"),
         (CHECKLIST, ANSWERS.replace('"not here"', '"yes"'), "a yes names the code that does it"),
     ],

@@ -102,7 +102,7 @@ def check_accounts(settings: Settings, sessions: Sequence[boto3.Session], assemb
                 account.label,
                 "everything",
                 CheckStatus.UNCHECKED,
-                f"no credentials of {account.account}",
+                f"no credentials for {account.account}",
                 "pass a profile of the account with --profile",
             )
             continue

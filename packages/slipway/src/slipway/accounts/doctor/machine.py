@@ -148,10 +148,10 @@ def _bootstrap_uv(root: Path, pinned: Requirement) -> CheckResult:
     same = found is not None and found.specifier == pinned.specifier
     text = str(found.specifier) if found is not None else "no uv"
     if same:
-        return CheckResult("versions", "uv of the first step", CheckStatus.OK, text)
+        return CheckResult("versions", "uv of requirements/bootstrap.in", CheckStatus.OK, text)
     return CheckResult(
         "versions",
-        "uv of the first step",
+        "uv of requirements/bootstrap.in",
         CheckStatus.WRONG,
         f"requirements/bootstrap.in has {text}, pyproject.toml {pinned.specifier}",
         "write the same version into both, then make lock",
@@ -168,7 +168,7 @@ def _node(root: Path) -> CheckResult:
     engines = _package(root, "aws-cdk").get("engines", {}).get("node", "")
     lowest = re.search(r"\d+", engines)
     fits = found.startswith(f"{NODE_MAJOR}.") and (lowest is None or int(lowest[0]) <= NODE_MAJOR)
-    return _compare("Node", found, f"{NODE_MAJOR}.x, the CLI {engines or 'any'}", fits=fits, fix="make install")
+    return _compare("Node", found, f"{NODE_MAJOR}.x; the CLI needs {engines or 'any'}", fits=fits, fix="make install")
 
 
 def _cli(root: Path) -> Iterator[CheckResult]:
@@ -285,7 +285,7 @@ def check_locks(root: Path = ROOT) -> Iterator[CheckResult]:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         yield CheckResult("locks", "installed", CheckStatus.WRONG, "; ".join(other[:3]) + more, "make install")
     else:
-        yield CheckResult("locks", "installed", CheckStatus.OK, "what requirements/dev.txt names")
+        yield CheckResult("locks", "installed", CheckStatus.OK, "the packages of requirements/dev.txt")
 
 
 def _locked(path: Path, *, markers: bool = True) -> dict[str, str]:
