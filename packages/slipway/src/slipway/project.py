@@ -59,7 +59,7 @@ def has_configuration(root: Path) -> bool:
 
 
 def own_packages(checkout: Path) -> dict[str, str]:
-    """Return the environment variable with which a checkout runs its own packages.
+    """Return the environment variable that makes a checkout run its own packages.
 
     Args:
         checkout: Root of a checkout, of any revision.

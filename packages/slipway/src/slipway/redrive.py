@@ -1,9 +1,9 @@
-"""Show the dead letters of a service's queues, or send them back: commands for a service to offer as its own.
+"""Show the dead letters of a service's queues, or send them back. A service can offer this as its own command.
 
-A message is sent back before it is deleted, so an interrupted run loses none; a duplicate must do no harm.
+A message is sent back before it is deleted, so an interrupted run loses no message; readers must tolerate duplicates.
 
-SQS's own `StartMessageMoveTask` is not used: it sends a message back to the queue that SQS moved it from, and messages
-that a function gave up have no such queue.
+SQS's own `StartMessageMoveTask` is not used: it sends a message back to the queue that SQS moved it from, and there is
+no such queue if a function gave up the message.
 """
 
 from __future__ import annotations
@@ -26,17 +26,20 @@ HIDDEN_SECONDS = 60
 """Time that a received message is hidden from other readers, seconds."""
 
 MOVED = "never answered: the function was killed or timed out each time"
-"""Reason of a letter that no function wrote: SQS moved it."""
+"""Reason shown for a message that SQS itself moved: no function recorded one."""
 
 ShowOption = Annotated[bool, typer.Option("--show", help="Show the messages and reasons, and change nothing.")]
 AccountOption = Annotated[
-    bool, typer.Option("--account", help="In the account of the present AWS credentials. Default: on this machine.")
+    bool,
+    typer.Option(
+        "--account", help="Use the account of your current AWS credentials. Default: the emulator on this machine."
+    ),
 ]
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message in the dead letters."""
+    """A message in a dead-letter queue."""
 
     body: str
     reason: str
@@ -52,7 +55,7 @@ def dead_letters(sqs: SQSClient, url: str) -> Iterator[DeadLetter]:
     """
     names: Any = ["ApproximateNumberOfMessages"]
     attributes = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-    # Bounded: an unusable message comes back as fast as it is sent.
+    # Only so many messages: an unusable one returns as fast as it is sent back.
     left = int(attributes["ApproximateNumberOfMessages"])
     while left > 0:
         answer = sqs.receive_message(
@@ -72,7 +75,7 @@ def dead_letters(sqs: SQSClient, url: str) -> Iterator[DeadLetter]:
 
 
 def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
-    """Send what is in a dead-letter queue back to its queue.
+    """Send the messages in a dead-letter queue back to its queue.
 
     Args:
         sqs: Client of SQS.
@@ -80,7 +83,7 @@ def redrive(sqs: SQSClient, *, source: str, target: str) -> int:
         target: URL of the queue.
 
     Returns:
-        Messages that were sent back.
+        Number of messages that were sent back.
     """
     count = 0
     for letter in dead_letters(sqs, source):
@@ -128,8 +131,8 @@ def run(service: str, queues: Mapping[str, str], *, env: str, show: bool, accoun
         service: Its name.
         queues: Output with the URL of a queue → output with that of its dead letters.
         env: Name of the environment.
-        show: Whether the letters are only shown.
-        account: Whether they are in the account of the present AWS credentials. Otherwise on this machine.
+        show: True to only show the messages.
+        account: True to use the account of the current AWS credentials; False to use the emulator.
     """
     if account:
         formation, sqs = boto3.client("cloudformation"), boto3.client("sqs")

@@ -124,7 +124,7 @@ def test_unaffected_functions_are_a_failure(account: Account, function: str, tmp
     # Given a service that does not call the function
     with service(lambda: 200, tmp_path) as target:
         found = run(account, target, template(account, function, *DELAY, duration="PT2S"), SLOW_FUNCTIONS)
-    assert found.faults == ["no answer was late: the functions have not noticed the experiment"]
+    assert found.faults == ["no answer was late: the experiment did not reach the functions"]
 
 
 def test_an_alarm_stops_an_experiment_and_the_run(account: Account, function: str, tmp_path: Path) -> None:

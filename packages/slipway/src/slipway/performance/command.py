@@ -37,7 +37,7 @@ REHEARSED_SECONDS = 3
 """Duration of a service's load in a rehearsal, seconds: long enough to see that its scenarios run."""
 
 MOST_REASONS = 5
-"""How many reasons for failed requests are printed; the report has all."""
+"""Number of reasons for failed requests that are printed; the report contains all of them."""
 
 _REHEARSAL = "SLIPWAY_REHEARSAL"
 
@@ -105,7 +105,7 @@ def perform(
     """
     environment = find_environment(env)
     if environment.kind is not EnvironmentKind.TEST:
-        raise typer.BadParameter(f"{env} is of kind {environment.kind.value}: only a test environment is loaded")
+        raise typer.BadParameter(f"{env} is of kind {environment.kind.value}: only a test environment may be loaded")
     wanted, rehearsed = environment.performance or Performance(), bool(os.environ.get(_REHEARSAL))
     last = LastGood(os.environ.get(BUCKET), env)
     console = Console(soft_wrap=True, highlight=False)

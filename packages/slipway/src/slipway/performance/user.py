@@ -27,8 +27,8 @@ _LOOK_SECONDS = 0.1
 def end_in_time(environment: Any, **_: object) -> None:
     """End the run when its time is over.
 
-    Locust's own `--run-time` counts from the last turn of gevent's loop, before the imports: a short run on a busy
-    machine ended before its first request.
+    Locust's own `--run-time` counts from the last turn of gevent's loop, before the imports, so on a busy machine a
+    short run could end before its first request.
     """
     end = time.monotonic() + float(os.environ[variables.SECONDS])
 
@@ -71,7 +71,7 @@ events.test_stop.add_listener(write_reasons)  # type: ignore[no-untyped-call]  #
 
 
 class ServiceUser(HttpUser):
-    """A caller of a service with the credentials of its tests: a signature, and the key or token that a route requires.
+    """A caller of a service, with the signature, key or token of the service's tests, as each route requires.
 
     A scenario adds tasks; the command determines how often they run.
     """
@@ -79,7 +79,7 @@ class ServiceUser(HttpUser):
     abstract = True
 
     def on_start(self) -> None:
-        """Use the proxy and the certificates of the environment, which Locust ignores unless told."""
+        """Use the proxy and the certificates that the environment variables name, which Locust ignores by default."""
         self.client.trust_env = True
 
     def wait_time(self) -> float:

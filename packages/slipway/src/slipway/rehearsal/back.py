@@ -53,7 +53,7 @@ def accounts_left(
     with stand.accounts.held():
         if lost := stand.accounts.lost:
             names = ", ".join(stand.accounts.label(account) for account in lost)
-            raise RehearsalError(f"lost with their processes: {names}. run `slipway rehearse`, which starts new ones")
+            raise RehearsalError(f"lost with their processes: {names}; run `slipway rehearse`, which starts new ones")
         try:
             with show.phase("accounts"):
                 stand.start()

@@ -447,7 +447,7 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
     if edits := _other(target, "permission-missing"):
         yield Fault(
             name="permission-missing",
-            what="the function may not write to its table any more",
+            what="the function is no longer allowed to write to its table",
             watched=last,
             edits=edits,
             stops_at=first,
@@ -456,7 +456,7 @@ def _of_declarations(target: FaultTarget) -> Iterator[Fault]:
     if edits := _other(target, "template-invalid"):
         yield Fault(
             name="template-invalid",
-            what="a template refers to a resource that it does not have",
+            what="a template refers to a resource that does not exist",
             watched=last,
             edits=edits,
             stops_at="Build",
@@ -673,7 +673,7 @@ def judge(fault: Fault, record: Rehearsal) -> str | None:
         return None if record.delivered else f"it was not delivered: {last.reason}"
     stopped = last.stopped
     if stopped is None:
-        return "it got through"
+        return "it was not stopped"
     if not _is_at(stopped.name, fault.stops_at):
         return f"it was stopped at {stopped.name}, not at {fault.stops_at}: {last.reason}"
     if fault.because not in f"{last.reason} {stopped.reason}":

@@ -221,7 +221,7 @@ class Launch:
         return file
 
     def _hand_over(self, commit: Commit, file: Path) -> None:
-        """Pack the files that the commit's own build hands to later builds."""
+        """Pack the files that the commit's own build passes on to later builds."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             source = Path(folder) / "source"
             commit.archive(file)
@@ -231,7 +231,7 @@ class Launch:
             command = ["make", "--old-file", ".venv/.installed", f"PYTHON={sys.executable}", "handover"]
             done = run(command, folder=source)
             if done.returncode != 0:
-                raise RehearsalError(f"{commit.sha[:12]} hands nothing over: {done.stderr.strip()}")
+                raise RehearsalError(f"the handover of {commit.sha[:12]} failed: {done.stderr.strip()}")
             _pack(source / HANDOVER, file)
 
 

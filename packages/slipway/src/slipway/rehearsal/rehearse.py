@@ -604,7 +604,7 @@ def _still(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     if not now:
         return "serves nothing yet"
     serves = ", ".join(f"{service} {answer}" for service, answer in now.items())
-    return f"serves what it did: {serves}" if before == now else f"serves: {serves}"
+    return f"still serves {serves}" if before == now else f"now serves {serves}"
 
 
 def served(

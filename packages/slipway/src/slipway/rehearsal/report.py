@@ -65,7 +65,7 @@ def substitution_table(stages: Iterable[EmulatedStage]) -> Table:
         used.update(stage.used)
     table = Table(title="replacements on this machine", title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right")
-    for name in ("of AWS", "here", "so not shown"):
+    for name in ("on AWS", "here", "not shown here"):
         table.add_column(name, overflow="fold")
     for row, times in used.items():
         table.add_row(str(times), row.subject, row.stand_in, row.unproven)

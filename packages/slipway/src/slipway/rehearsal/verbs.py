@@ -61,7 +61,10 @@ BaseOption = Annotated[
         "different functions.",
     ),
 ]
-FaultOption = Annotated[str | None, typer.Option("--fault", help="Deliver the commit with this fault.")]
+FaultOption = Annotated[
+    str | None,
+    typer.Option("--fault", help="Deliver the commit with this fault; `slipway faults` lists them. Default: none."),
+]
 ApproveOption = Annotated[
     str, typer.Option("--approve", help="Answer to approvals: yes, no, timeout, or ask (here or by `make approve`).")
 ]
@@ -76,7 +79,8 @@ RateOption = Annotated[
     int, typer.Option("--rate", min=1, help="Requests to each function per virtual minute of a deployment.")
 ]
 AtOption = Annotated[
-    datetime | None, typer.Option("--at", help="Virtual time of the start, UTC. Default: in office hours.")
+    datetime | None,
+    typer.Option("--at", help="Virtual time of the start, UTC. Default: the next hour in every deployment window."),
 ]
 AlarmRuleOption = Annotated[
     AlarmRule,
@@ -388,7 +392,7 @@ def answer(running: RunningRehearsal, status: ApprovalAnswer, says: str = "") ->
                         return f"{stage['stageName']}/{action['actionName']}"
     except (ClientError, BotoCoreError) as error:
         raise RehearsalError(f"the rehearsal cannot be answered now: {error}") from error
-    raise RehearsalError("no approval waits")
+    raise RehearsalError("no approval is pending")
 
 
 def remote() -> None:
@@ -455,7 +459,9 @@ def _terminal() -> Iterator[TextIO | None]:
 
 def drill(
     service: ServiceOption = None,
-    fault: Annotated[list[str] | None, typer.Option("--fault", help="Only this one; may be repeated.")] = None,
+    fault: Annotated[
+        list[str] | None, typer.Option("--fault", help="Only this fault; may be repeated. Default: all.")
+    ] = None,
 ) -> None:
     """Play every fault, and check that each ends as expected."""
     console = _console()
@@ -589,7 +595,7 @@ def say_end(record: Rehearsal, folder: Path, console: Console) -> None:
     """Print the replacements of AWS, the path of the page, and the verdict on the last line."""
     table = Table(title="what replaced AWS", title_justify="left", box=None, pad_edge=False)
     table.add_column("", justify="right")
-    for name in ("of AWS", "here", "so not shown"):
+    for name in ("on AWS", "here", "not shown here"):
         table.add_column(name, overflow="fold")
     for row in record.substitutions:
         table.add_row(str(row["resources"]), row["subject"], row["stand_in"], row["unproven"])
@@ -655,7 +661,7 @@ def _asker(show: Show, answers: ApprovalAnswer | None, terminal: TextIO | None) 
             return None
         said = line.strip().lower()
         if said not in _WORDS:
-            show.say("  y or n")
+            show.say("  please answer y or n")
         return _WORDS.get(said)
 
     return ask

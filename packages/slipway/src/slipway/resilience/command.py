@@ -1,4 +1,4 @@
-"""Break services' dependencies on this machine, and judge how they degrade: `slipway resilience --service NAME`.
+"""Break services' dependencies on this machine, and check how the services degrade: `slipway resilience`.
 
 It works on an environment that `slipway up` started. Each fault is planted at the edge of the emulated account, while
 every operation is called repeatedly and each answer is checked against the service's document. After the fault has been

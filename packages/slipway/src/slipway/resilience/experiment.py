@@ -1,9 +1,9 @@
 """Run AWS FIS's experiments on a test environment, and judge how its services answer: `slipway experiment`.
 
-A step of the pipeline after the tests of an environment that sets `resilience`. It starts each experiment of a service
-(`slipway.blocks.experiments`), calls the service's operations until the experiment ends, and holds each answer to the
-service's document. Afterwards the smoke tests have to pass, without anybody's help. An experiment that FIS stops, for
-example because an alarm went on, fails the step; a step that ends early stops its experiment.
+This is a step of the pipeline after the tests of an environment that sets `resilience`. It starts each experiment of a
+service (`slipway.blocks.experiments`), calls the service's operations until the experiment ends, and checks each answer
+against the service's document. Afterwards the smoke tests must pass without intervention. If FIS stops an experiment,
+for example because an alarm is active, the step fails; if the step ends early, it stops its experiment.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ from slipway.tasks.verification import REPORTS, find_environment, outputs, run_t
 FOLDER = ROOT / "build" / "experiments"
 
 RECOVERY_SECONDS = 120
-"""How long a service may take to be itself again. The functions notice the end of an experiment within 20 s
-(https://docs.aws.amazon.com/fis/latest/userguide/use-lambda-actions.html, "Understanding polling"), and queues try
-again what failed.
+"""Seconds that a service may take to recover. The functions notice the end of an experiment within 20 s
+(https://docs.aws.amazon.com/fis/latest/userguide/use-lambda-actions.html, "Understanding polling"), and queues retry
+failed messages.
 """
 
 ENDED = frozenset({"completed", "stopped", "failed", "cancelled"})
@@ -55,19 +55,19 @@ _REHEARSAL = "SLIPWAY_REHEARSAL"
 
 
 class ExperimentError(SlipwayError):
-    """An experiment could not be run; the message is one line."""
+    """An experiment could not be run. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a service is called, and how long is waited.
+    """How fast a service is called, and how long to wait for results.
 
     Attributes:
-        call_seconds: between two calls.
-        refused_seconds: between two calls where some are refused. Few calls: with the default share of errors, fewer
-            fail in a minute than any alarm counts.
-        metric_seconds: how long CloudWatch may take to show that functions failed.
-        recovery_seconds: how long a service may take to be itself again.
+        call_seconds: Pause between two calls.
+        refused_seconds: Pause between two calls if some may be refused. It is long enough that, with the default share
+            of errors, fewer calls fail per minute than any alarm counts.
+        metric_seconds: Maximum wait for CloudWatch to show failed invocations.
+        recovery_seconds: Maximum time that a service may take to recover.
     """
 
     call_seconds: float = 1.0
@@ -77,24 +77,24 @@ class Pace:
 
 
 REHEARSED = Pace(call_seconds=0.02, refused_seconds=0.1, metric_seconds=1.0)
-"""For the seconds that an experiment takes in a rehearsal."""
+"""Pace in a rehearsal, where an experiment takes only seconds."""
 
 
 @dataclass
 class ExperimentRun:
-    """What became of a service in one experiment.
+    """Result of one experiment on a service.
 
     Attributes:
-        service: its name.
-        fault: what was broken.
-        name: the experiment's id.
-        status: how the experiment ended.
-        reason: what FIS says about that.
-        answers: what the service answered meanwhile.
-        broken: what its document promises and it did not keep.
-        failed_invocations: how many invocations failed; None where they are late instead.
-        unrecovered: what it could not do afterwards; None if it recovered.
-        delay_seconds: how late an answer is at least, if the fault delays.
+        service: Name of the service.
+        fault: The injected fault.
+        name: Id of the experiment.
+        status: Final status of the experiment.
+        reason: FIS's reason for the status.
+        answers: The service's answers during the experiment.
+        broken: Broken promises of its document.
+        failed_invocations: Number of failed invocations; None if the fault delays invocations instead.
+        unrecovered: What still failed afterwards; None if the service recovered.
+        delay_seconds: Minimum delay of an answer, if the fault delays invocations.
     """
 
     service: str
@@ -110,40 +110,40 @@ class ExperimentRun:
 
     @property
     def refused(self) -> int:
-        """How many calls were answered with 5xx."""
+        """Number of calls that were answered with 5xx."""
         return sum(answer.status >= FAILED for answer in self.answers)
 
     @property
     def late(self) -> int:
-        """How many calls were answered after the delay."""
+        """Number of answers that took at least as long as the delay."""
         return sum(answer.seconds >= self.delay_seconds for answer in self.answers)
 
     @property
     def felt(self) -> bool:
-        """True if the fault met an invocation."""
+        """True if the fault affected an invocation."""
         return bool(self.late) if self.fault.delays else bool(self.failed_invocations)
 
     @property
     def faults(self) -> list[str]:
-        """What speaks against the service, or against the experiment."""
+        """Reasons why the service or the experiment failed."""
         found = [] if self.status == "completed" else [f"the experiment is {self.status}: {self.reason}"]
         if self.fault.delays and self.status == "completed" and self.answers and not self.late:
-            found.append("no answer was late: the functions have not noticed the experiment")
+            found.append("no answer was late: the experiment did not reach the functions")
         found += self.broken
         if self.unrecovered is not None:
             found.append(f"does not recover: {self.unrecovered}")
         return found
 
     def __str__(self) -> str:
-        """Return it in one line."""
+        """Return the result in one line."""
         kept = f"{len(self.faults)} faults" if self.faults else "degrades as it promises"
         if not self.faults and not self.felt:
-            kept = "met no invocation, which proves nothing"
+            kept = "affected no invocation, which proves nothing"
         met = f"{self.late} late" if self.fault.delays else f"{self.failed_invocations} invocations failed"
         return f"{self.service}: {self.fault.says}: {kept} ({len(self.answers)} answers, {self.refused} of 5xx, {met})"
 
     def plain(self) -> dict[str, Any]:
-        """Return it for machines."""
+        """Return the result as JSON data."""
         return {
             "fault": self.fault.name,
             "experiment": self.name,
@@ -160,7 +160,7 @@ class ExperimentRun:
 
 @contextmanager
 def started(client: Any, template: str) -> Iterator[str]:
-    """Start an experiment, give its id, and stop it if it still runs at the end.
+    """Start an experiment, yield its id, and stop it at the end if it still runs.
 
     Args:
         client: FIS in the environment's account.
@@ -174,7 +174,7 @@ def started(client: Any, template: str) -> Iterator[str]:
             try:
                 client.stop_experiment(id=name)
             except ClientError:
-                # It may have ended by itself meanwhile.
+                # It may have ended on its own in the meantime.
                 if state_of(client, name)["status"] not in ENDED:
                     raise
 
@@ -188,14 +188,14 @@ def state_of(client: Any, name: str) -> Mapping[str, str]:
 def call_until_ended(
     run: ExperimentRun, client: Any, target: AttackTarget, http: httpx.Client, *, pace: Pace, most_seconds: float
 ) -> None:
-    """Call a service's operations until its experiment has ended, and judge each answer.
+    """Call a service's operations until its experiment has ended, and check each answer.
 
     Args:
-        run: The experiment, started; what happened is put there.
+        run: The started experiment; the results are added to it.
         client: FIS in the environment's account.
         target: The service.
         http: Sends the calls.
-        pace: How fast.
+        pace: How fast it is called.
         most_seconds: After which the experiment is given up.
     """
     end = time.monotonic() + most_seconds
@@ -221,13 +221,13 @@ def call_until_ended(
 
 
 def failed_invocations(client: Any, functions: Sequence[str], since: datetime, *, wait_seconds: float) -> int:
-    """Return how many invocations of functions failed; CloudWatch shows them after a minute or so.
+    """Return the number of failed invocations of some functions; CloudWatch shows them after about a minute.
 
     Args:
         client: CloudWatch in the environment's account.
-        functions: Their names.
-        since: When the experiment began.
-        wait_seconds: How long to wait for the first one.
+        functions: Names of the functions.
+        since: Start of the experiment.
+        wait_seconds: Maximum wait for the first failed invocation.
     """
     queries = [
         {
@@ -264,10 +264,10 @@ def run_experiment(
     pace: Pace,
     most_seconds: float,
 ) -> None:
-    """Run one experiment on a service, and put into `run` what happened.
+    """Run one experiment on a service, and add its results to `run`.
 
     Args:
-        session: Of the role that starts experiments.
+        session: Session of the role that may start experiments.
         target: The service.
         template: Id of the experiment's template.
         run: The service and its fault.
@@ -288,12 +288,12 @@ def run_experiment(
 
 
 def recover(environment: Environment, service: str, *, seconds: float) -> str | None:
-    """Return what a service cannot do long after an experiment; None once its smoke tests pass.
+    """Return what still fails when a service has had its time to recover; None as soon as its smoke tests pass.
 
     Args:
         environment: Settings of the environment.
         service: Name of the service.
-        seconds: How long it may take.
+        seconds: Time that it may take.
     """
     end = time.monotonic() + seconds
     while True:
@@ -307,7 +307,7 @@ def recover(environment: Environment, service: str, *, seconds: float) -> str | 
 
 
 def as_junit(service: str, runs: Sequence[ExperimentRun]) -> str:
-    """Return JUnit's XML: a case for each experiment; one that met no invocation is skipped.
+    """Return JUnit XML with a case per experiment; a case is skipped if the fault affected no invocation.
 
     Args:
         service: Name of the service.
@@ -320,7 +320,7 @@ def as_junit(service: str, runs: Sequence[ExperimentRun]) -> str:
         if run.faults:
             ET.SubElement(case, "failure", message="; ".join(run.faults))
         elif not run.felt:
-            ET.SubElement(case, "skipped", message="the fault met no invocation")
+            ET.SubElement(case, "skipped", message="the fault affected no invocation")
         ET.SubElement(case, "system-out").text = str(run)
     ET.indent(suite)
     return ET.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
@@ -328,13 +328,13 @@ def as_junit(service: str, runs: Sequence[ExperimentRun]) -> str:
 
 def experiment(
     env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
-    service: Annotated[list[str], typer.Option(help="A service, by its folder in services/; may be repeated.")],
+    service: Annotated[list[str], typer.Option(help="Service: the name of a folder in services/. May be repeated.")],
     fault: Annotated[list[str] | None, typer.Option(help="Experiment; may be repeated. Default: all.")] = None,
 ) -> None:
-    """Run AWS FIS's experiments on services where they are deployed for tests, one after the other.
+    """Run AWS FIS's experiments on the services of a test environment, one after the other.
 
-    Exit code: 0 when every service keeps its promises and recovers, 1 when one does not or an experiment is stopped,
-    2 where the environment is not one for tests, or for an unknown experiment.
+    Exit code: 0 if every service keeps its promises and recovers, 1 if one does not or an experiment is stopped, 2 if
+    the environment is not for tests or an experiment is unknown.
     """
     environment = find_environment(env)
     if environment.kind is not EnvironmentKind.TEST:
@@ -354,7 +354,7 @@ def experiment(
 
 
 def _interrupt(*_: object) -> None:
-    """End as by Ctrl-C, so that the experiment under way is stopped: CodeBuild asks a stopped build to terminate."""
+    """Exit as if by Ctrl-C, so that the current experiment is stopped. CodeBuild sends SIGTERM to a stopped build."""
     raise KeyboardInterrupt
 
 
@@ -371,7 +371,7 @@ def _experiments(
     """Run the experiments of one service, and print how each ends."""
     pace = REHEARSED if os.environ.get(_REHEARSAL) else Pace()
     for fault in chosen:
-        # Anew for each: a role that another role assumes is given for an hour at most.
+        # New credentials for each experiment: a role assumed by another role expires after an hour at most.
         session = assumed(environment, verification_role(environment, service), session_name=f"experiment-{service}")
         found = outputs(session.client("cloudformation"), environment, service)[service]
         target = find_target(service, session, found)
@@ -404,13 +404,13 @@ def _template(session: boto3.Session, environment: Environment, service: str, fa
 
 
 def _functions_of(experiment: Mapping[str, Any]) -> list[str]:
-    """Return the names of the functions that an experiment is on."""
+    """Return the names of an experiment's functions."""
     arns = [arn for target in experiment["targets"].values() for arn in target["resourceArns"]]
     return [arn.split(":")[6] for arn in arns]
 
 
 def _write_reports(service: str, runs: Sequence[ExperimentRun], environment: str) -> Path:
-    """Write JUnit's XML for CodeBuild and JSON, and return the file to keep."""
+    """Write JUnit XML for CodeBuild, and JSON, and return the file to keep."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     (REPORTS / f"experiment-{environment}-{service}.xml").write_text(as_junit(service, runs), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""The faults that AWS FIS puts into functions, as the templates and the step that starts them name them.
+"""Faults that AWS FIS injects into functions, for the templates and for the step that starts the experiments.
 
-FIS has three actions on functions, and none on what they use here: its errors of AWS's own APIs are for EC2 and Kinesis
-alone, and its one action on DynamoDB pauses the replication of global tables
+FIS has three actions on functions, but none on the services that the functions use here: its actions that inject errors
+into AWS's APIs cover only EC2 and Kinesis, and its one action on DynamoDB pauses the replication of global tables
 (https://docs.aws.amazon.com/fis/latest/userguide/fis-actions-reference.html).
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 AROUND_SECONDS = 300
-"""What an experiment takes besides its own minutes at the most: its start and end, and the service's recovery."""
+"""Maximum duration of an experiment's start and end and of the service's recovery, seconds."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class FunctionFault:
     """One experiment.
 
     Attributes:
-        name: as the command line calls it.
-        says: what breaks.
-        absorbed: whether the service answers as ever. Else the gateway may refuse in its place.
-        delays: whether the functions are late. Else they fail.
+        name: Its name on the command line.
+        says: Description of the fault.
+        absorbed: True if the service must answer as usual. Otherwise the gateway may refuse in its place.
+        delays: True if the fault delays invocations. Otherwise it makes them fail.
     """
 
     name: str
@@ -43,9 +43,9 @@ class FunctionFault:
 
 SLOW_FUNCTIONS: Final = FunctionFault("slow-functions", "every invocation begins late", delays=True)
 FAILING_READERS: Final = FunctionFault(
-    "failing-readers", "some invocations behind queues, streams and events do their work and are counted as failed"
+    "failing-readers", "some invocations behind queues, streams and events do their work but are reported as failed"
 )
 FAILING_API: Final = FunctionFault("failing-api", "some invocations behind the API fail at once", absorbed=False)
 
 FUNCTION_FAULTS: Final = (SLOW_FUNCTIONS, FAILING_READERS, FAILING_API)
-"""In the order in which they are injected."""
+"""Faults in the order in which they are injected."""

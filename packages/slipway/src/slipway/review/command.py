@@ -27,7 +27,10 @@ _SHOWN_AT: Final = "cdk.json"
 def review_change(
     before: Annotated[
         str | None,
-        typer.Argument(metavar="[BEFORE]", help="Revision or assembly folder. Default: the commit before the change."),
+        typer.Argument(
+            metavar="[BEFORE]",
+            help="Revision or assembly folder. Default: HEAD, or its parent if the working tree has no changes.",
+        ),
     ] = None,
     after: Annotated[
         str | None,

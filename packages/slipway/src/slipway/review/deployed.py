@@ -1,4 +1,4 @@
-"""Find the last revision that the pipeline delivered, with which a build in the pipeline compares."""
+"""Find the last revision that the pipeline delivered: the base of a review in the pipeline's build."""
 
 from __future__ import annotations
 

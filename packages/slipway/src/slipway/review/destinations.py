@@ -43,6 +43,6 @@ class Destinations:
         if any(_ACCOUNT.search(text) or any(references(text)) for text in texts):
             return Severity.MEDIUM
         if any(_HOST.fullmatch(text) for text in texts):
-            # A new endpoint has no former recipient; a changed one takes messages away from somebody.
+            # A new endpoint replaces no recipient; a changed one takes messages away from its former recipient.
             return Severity.HIGH if old is None else Severity.CRITICAL
         return Severity.MEDIUM

@@ -355,7 +355,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "output-removed": FindingKind(
         _HIGH,
         "another stack reads it: its deployment, or the rollback of one, fails",
-        "remove it a release after its last reader",
+        "remove it one release after its last reader",
     ),
     "broken-reference": FindingKind(
         _HIGH, "CloudFormation refuses a template that refers to a missing resource", "refer to an existing resource"
@@ -386,7 +386,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     ),
     "condition-loosened": FindingKind(
         _HIGH,
-        "a deployment continues that was stopped or rolled back before",
+        "a deployment continues that would have been stopped or rolled back before",
         "keep the condition, or name its replacement",
     ),
     "source-changed": FindingKind(
@@ -411,7 +411,7 @@ KINDS: Final[Mapping[str, FindingKind]] = {
     "pipeline-loosened": FindingKind(
         _MEDIUM,
         "executions may overtake each other, or a changed pipeline continues with its old definition",
-        "keep it queued and restarting",
+        "keep the execution mode QUEUED, and the restart when the pipeline changes",
     ),
 }
 """Every kind of finding by its name."""

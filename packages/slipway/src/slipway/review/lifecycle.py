@@ -152,7 +152,9 @@ def _renamed(pair: Pair) -> Iterator[ChangeFinding]:
 
 def _how_to_keep(before: ReviewedResource, after: ReviewedResource) -> str:
     stack = after.stack.path
-    refactor = f"`cdk refactor --unstable=refactor --dry-run '{stack}'` shows the move; without --dry-run it does it"
+    refactor = (
+        f"`cdk refactor --unstable=refactor --dry-run '{stack}'` shows the move; without --dry-run it executes it"
+    )
     if before.stack.key == after.stack.key:
         return (
             f"override the logical id of {after.path} with {before.logical_id} "

@@ -116,7 +116,7 @@ class ReviewedResource:
         return self.attribute("UpdateReplacePolicy")
 
     def attribute(self, name: str) -> str:
-        """Return `DeletionPolicy` or `UpdateReplacePolicy`, resolved; what CloudFormation does where it is not set."""
+        """Return `DeletionPolicy` or `UpdateReplacePolicy`, resolved, or CloudFormation's default if it is not set."""
         found = self._resolver.resolve(self.raw.get(name))
         return "Delete" if found is None else str(found)
 

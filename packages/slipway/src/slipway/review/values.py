@@ -2,8 +2,8 @@
 
 Parameters have their defaults, those of a nested stack the values that its parent passes; conditions and mappings are
 evaluated, and outputs of other stacks are followed. A value that only the deployment knows becomes a *reference* inside
-the text: `<account>/<region>/<stack>/<logical id>.<attribute>` between two private code points, the same from whichever
-stack. So two values are equal exactly when the deployment is bound to make them equal.
+the text: `<account>/<region>/<stack>/<logical id>.<attribute>` between two private code points, whichever stack it is
+read from. So two values are equal exactly if every deployment makes them equal.
 
 If a condition or a mapping depends on such a reference, the deployment makes a *choice*. A *world* is an assumed set of
 choices (`worlds.py`); different conditions hold in different worlds.

@@ -20,7 +20,7 @@ WAIVERS_FILE = "config/waivers.toml"
 
 def _named(identifier: str) -> str:
     if not re.match(r"[a-z-]+:\S", identifier):
-        raise ValueError("names no finding: the review prints their ids")
+        raise ValueError("names no finding; use an id that the review prints")
     return identifier
 
 

@@ -1,8 +1,8 @@
 """Synthesise a revision of any CDK app: its packages by its own lock files, its templates by its own `cdk.json`.
 
 The app is run as the CDK CLI runs it (https://github.com/aws/aws-cdk-cli, `packages/aws-cdk/lib/cxapp/exec.ts`): the
-command in `cdk.json`, with its context and the output folder in the environment. No CLI is needed, and so no CLI
-refuses an assembly for its schema. For other ways to synthesise, the caller names the command.
+command in `cdk.json`, with its context and the output folder in the environment. This needs no CDK CLI, so no CLI can
+refuse an assembly because of its schema. For other ways to synthesise, the caller passes the command.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def _configuration(project: Path, *, required: bool) -> Mapping[str, Any]:
     path = project / _CONFIGURATION
     if not path.is_file():
         if required:
-            raise SynthesisError(f"{path} is missing: name the project's folder, or its command with --synth")
+            raise SynthesisError(
+                f"{path} is missing: name the project's folder with --project, or its command with --synth"
+            )
         return {}
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -55,7 +55,7 @@ _OF_MAKE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "BASE", "HEAD")
 _Read = TypeVar("_Read")
 
 Runner = Callable[[Sequence[str], Path, Mapping[str, str], str], None]
-"""Runs a command in a folder with variables; if it fails, the error begins with the last argument."""
+"""Runs a command in a folder with environment variables. If it fails, the error begins with the last argument."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
-"""Point the aliases of a service's functions back to the previous version, when minutes count.
+"""Point the aliases of a service's functions back to the previous version within seconds.
 
 CodeDeploy knows the previous version: the newest successful deployment of the current version names it in its AppSpec
 file (https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-structure-resources.html).
-Decrementing the version's number could find a version that failed its canary, because those are retained too.
+Subtracting one from the version's number could lead to a version that failed its canary, because those are retained
+too.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ class RollbackError(SlipwayError):
 
     Args:
         message: One line, without a trace.
-        exit_code: 2 for wrong input, 1 for what went wrong while working.
+        exit_code: 2 for wrong input, 1 for any other failure.
     """
 
     def __init__(self, message: str, *, exit_code: int = 1) -> None:

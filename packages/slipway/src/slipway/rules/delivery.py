@@ -131,7 +131,7 @@ def _matches(pattern: Any, value: str) -> bool:
         case str():
             return pattern == value
         case {"prefix": wanted}:
-            # Of an ARN, whatever its partition.
+            # A suffix of an ARN, whatever its partition.
             return value.startswith(re.sub(r"^arn:[^:]+(?=:)", "", text(wanted)))
         case {"suffix": wanted}:
             return value.endswith(text(wanted))

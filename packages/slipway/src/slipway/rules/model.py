@@ -28,8 +28,8 @@ class Stack:
         name: Its name in CloudFormation, by which other stacks read its outputs.
         template: Path of its template.
         body: The template.
-        account: The account that it is deployed to, as the assembly names it.
-        region: The region that it is deployed to, as the assembly names it.
+        account: The account that it is deployed to, according to the assembly.
+        region: The region that it is deployed to, according to the assembly.
         stateful: Configured protection of data. Default: none.
         rate: Returns the configured invocations per second of a function of its service, by the function's key, or
             None. Default: none.

@@ -31,7 +31,7 @@ RULES = (
     Rule(
         name="NoPhysicalName",
         says="A resource has a physical name that neither the requirements nor AWS demand.",
-        fix="Remove the name, and find the resource through an output. An exception belongs into "
+        fix="Remove the name, and find the resource through an output. An exception belongs in "
         "slipway/rules/data/names.json, with its reason.",
         check=_named,
     ),

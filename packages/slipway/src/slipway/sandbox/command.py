@@ -33,7 +33,9 @@ app = typer.Typer(add_completion=False, no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the sandbox, such as a developer's or a branch's.")]
 Of = Annotated[
     str | None,
-    typer.Option("--of", help="Development environment with its settings. Default: the first of config/."),
+    typer.Option(
+        "--of", help="Development environment that the sandbox is derived from. Default: the first of config/."
+    ),
 ]
 
 
@@ -107,14 +109,14 @@ def list_sandboxes(
         for each in there:
             console.print(f"{each.environment}  until {each.expires}  {len(each.stacks)} stacks", markup=False)
         if not there:
-            console.print("there is no sandbox")
+            console.print("no sandboxes")
         return
     found = list(listed())
     if json_file is not None:
         output.write(as_json(found), json_file)
     if output.prints(json_file):
         return
-    console.print(_table(found) if found else "there is no sandbox")
+    console.print(_table(found) if found else "no sandboxes")
 
 
 @app.command()

@@ -58,7 +58,7 @@ class DeployedSandbox:
 
     def __init__(self, settings: Settings, name: str, *, of: str, days: int = 1, now: datetime | None = None) -> None:
         if not 1 <= days <= MOST_DAYS:
-            raise SandboxError(f"--days {days}: a sandbox is for 1 to {MOST_DAYS} days; `up` again gives it more time")
+            raise SandboxError(f"--days {days}: must be 1 to {MOST_DAYS}; run `up` again later to extend the sandbox")
         ends = (now or datetime.now(UTC)) + timedelta(days=days)
         self.wanted = WantedSandbox(name, of, expires=ends.strftime("%Y-%m-%dT%H:%M:00Z"))
         (self.environment,) = derive(settings, self.wanted).environments

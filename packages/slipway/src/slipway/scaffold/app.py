@@ -15,7 +15,7 @@ from slipway.scaffold import plan
 from slipway.scaffold.plan import ScaffoldError
 
 TEMPLATE = Path(__file__).with_name("app.zip")
-"""The example's files. `make wheels` adds them to the wheel; a checkout has them beside the tool."""
+"""The example's files. `make wheels` adds them to the wheel; in a checkout they are beside the tool."""
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,18}[a-z0-9]")
 """Pattern of a name that any AWS name may begin with."""
@@ -73,9 +73,9 @@ def _configure(folder: Path, name: str, accounts: Mapping[str, str]) -> None:
     files = {TOOLS_ACCOUNT: pipeline, **{each: config / f"{each}.toml" for each in environments}}
     for place, account in accounts.items():
         if place not in files:
-            raise ScaffoldError(f"--account {place}: choose from {', '.join(files)}")
+            raise ScaffoldError(f"--account {place}: unknown environment; choose from {', '.join(files)}")
         if not _ACCOUNT.fullmatch(account):
-            raise ScaffoldError(f"--account {place}={account}: an account has twelve digits")
+            raise ScaffoldError(f"--account {place}={account}: an account id must have twelve digits")
     for place, file in files.items():
         text = file.read_text(encoding="utf-8")
         old = str(tomllib.loads(text)["account"])
@@ -89,7 +89,7 @@ def _keep(folder: Path, services: Sequence[str]) -> None:
     """Remove every service except those named."""
     known = plan.services(folder)
     if unknown := sorted(set(services) - set(known)):
-        raise ScaffoldError(f"--service {unknown[0]}: choose from {', '.join(known)}")
+        raise ScaffoldError(f"--service {unknown[0]}: unknown service; choose from {', '.join(known)}")
     for each in known if services else ():
         if each not in services:
             plan.apply(folder, plan.remove(folder, each))

@@ -34,12 +34,15 @@ def init(
         Path | None, typer.Option("--into", help="Target folder. Default: a new folder with the app's name.")
     ] = None,
     service: Annotated[
-        list[str] | None, typer.Option("--service", help="Keep only this service of the example; may be repeated.")
+        list[str] | None,
+        typer.Option("--service", help="Keep only this service of the example; may be repeated. Default: all."),
     ] = None,
     account: Annotated[
         list[str] | None,
         typer.Option(
-            "--account", metavar="ENV=ID", help="Account of an environment or of `tools`, ENV=ID; may be repeated."
+            "--account",
+            metavar="ENV=ID",
+            help="Account of an environment or of `tools`; may be repeated. Default: the example's.",
         ),
     ] = None,
 ) -> None:
@@ -56,13 +59,13 @@ def init(
 def _account(text: str) -> tuple[str, str]:
     place, equals, account = text.partition("=")
     if not equals:
-        raise ScaffoldError(f"--account {text}: is not ENV=ID")
+        raise ScaffoldError(f"--account {text}: must be ENV=ID, such as dev=111111111111")
     return place, account
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Lower-case letters and digits.")],
+    name: Annotated[str, typer.Argument(help="Name of the new service: lower-case letters and digits.")],
     shape: Annotated[Shape, typer.Option(help="Source of the service's work.")],
     yes: YesOption = False,
 ) -> None:
@@ -72,7 +75,7 @@ def new(
     apply(ROOT, plan)
     _tidy()
     write_openapi(check=False)
-    console.print(f"\n{name} is there. Next:")
+    console.print(f"\n{name} is created. Next:")
     console.print("  make baseline                 # accept its acknowledged findings; check them in the diff")
     console.print(f"  git add services/{name}")
     console.print(f"  make up SERVICE={name}")
@@ -81,8 +84,10 @@ def new(
 
 
 @app.command(name="remove")
-def remove_(name: Annotated[str, typer.Argument(help="The service.")], yes: YesOption = False) -> None:
-    """Remove a service from this repository, and print its data that stays in the accounts."""
+def remove_(
+    name: Annotated[str, typer.Argument(help="Service: the name of a folder in services/.")], yes: YesOption = False
+) -> None:
+    """Remove a service from this repository, and print its stacks that stay in the accounts, with their data."""
     plan = remove(ROOT, name)
     _confirm(plan, yes=yes)
     apply(ROOT, plan)

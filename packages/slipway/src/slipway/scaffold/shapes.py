@@ -46,8 +46,8 @@ WORDS: Mapping[Shape, Mapping[str, str]] = {
         "summary": "messages of a queue, each stored once",
         "does": "Stores each message of the queue",
         "invoked": "Once for each batch of messages.",
-        "page": 'Send `{"id": "…", "content": "…"}` to the queue of the output `EntryQueueUrl`. What cannot be used '
-        "goes to the queue's dead letters with its reason; what fails comes again.",
+        "page": 'Send `{"id": "…", "content": "…"}` to the queue of the output `EntryQueueUrl`. An unusable message '
+        "goes to the dead-letter queue with the reason; a message that fails is delivered again.",
         "test": "a_message_is_kept",
         "reader": "QueueReaderSettings",
         **_BATCHES,

@@ -190,7 +190,7 @@ class Deployment(_Model):
     on_failure: OnFailure = Field(strict=False, default=OnFailure.ROLLBACK)
     """`RETRY` repeats the stage's actions once; `ROLLBACK` returns to the stage's last successful execution."""
     frozen: bool = False
-    """True if changes stop before this environment until it is thawed."""
+    """True if no change may enter this environment until it is set to false again."""
     window: DeploymentWindow | None = None
     """Time window for changes. Default: always."""
 
@@ -259,9 +259,9 @@ class Resilience(_Model):
     """Experiments of AWS FIS on functions, after a deployment to a test environment (`slipway experiment`)."""
 
     minutes: Annotated[int, Field(ge=2, le=10)] = 3
-    """How long each experiment takes. The functions notice it within a minute of its start."""
+    """Minutes per experiment. The functions notice its start within a minute."""
     delay_ms: Annotated[int, Field(ge=100, le=10_000)] = 1_000
-    """How much later every invocation begins in the experiment with slow functions, milliseconds."""
+    """Delay of every invocation in the experiment with slow functions, milliseconds."""
     error_percent: Annotated[int, Field(ge=1, le=100)] = 10
     """Share of the invocations that fail in the experiments with failing functions, percent."""
 
@@ -510,7 +510,7 @@ class CustomDomain(_Model):
 
 
 class FlagAction(StrEnum):
-    """How a condition compares. The values are those of Powertools, as far as they need no clock.
+    """Comparison of a condition: Powertools' values, except those that depend on the time.
 
     https://docs.aws.amazon.com/powertools/python/latest/utilities/feature_flags/#rules
     """
@@ -559,9 +559,9 @@ class Flag(_Model):
     """One feature flag."""
 
     default: bool = False
-    """Its value if no rule holds."""
+    """Value if no rule matches."""
     rules: dict[FlagName, FlagRule] = Field(default_factory=dict)
-    """Rules; the first one that holds decides."""
+    """Rules; the first one that matches decides."""
 
 
 class FlagRollout(_Model):
@@ -570,9 +570,9 @@ class FlagRollout(_Model):
     minutes: Annotated[int, Field(ge=0, le=1_440)] = 0
     """Minutes in which the change reaches all functions, evenly; 0 for at once."""
     bake_minutes: Annotated[int, Field(ge=0, le=1_440)] = 10
-    """Minutes after that in which the alarms can still roll the change back."""
+    """Minutes after the rollout in which the alarms can still roll the change back."""
     errors_per_minute: Annotated[int, Field(ge=1)] = 5
-    """Errors of a function per minute, or faults that it counts, at which they do."""
+    """Errors or faults of a function per minute at which the change is rolled back."""
     watched: bool = True
     """True if the alarms roll a change back."""
     max_age_seconds: Annotated[int, Field(ge=15, le=3_600)] = 60
@@ -596,7 +596,7 @@ class Objectives(_Model):
     latency_percent: Annotated[float, Field(ge=50, le=99.999)] = 99.0
     """Requests answered within `latency_ms`, percent."""
     window_days: Annotated[int, Field(ge=7, le=90)] = 28
-    """Window of both, days. Whole weeks give every weekday the same weight."""
+    """Window of both objectives, days. Whole weeks give every weekday the same weight."""
 
 
 class ServiceSettings(_Model):
@@ -718,7 +718,7 @@ class NagPackName(StrEnum):
 
 
 class Gates(_Model):
-    """Rule packs for the stacks here; AwsSolutions and Serverless are mandatory."""
+    """Rule packs that judge these stacks; AwsSolutions and Serverless are mandatory."""
 
     packs: tuple[Annotated[NagPackName, Field(strict=False)], ...] = Field(strict=False)
     """The packs, each once."""
@@ -847,7 +847,7 @@ class Environment(Place):
                 if isinstance(settings, FunctionSettings) and self.resilience.delay_ms > settings.timeout_seconds * 500:
                     raise ValueError(
                         f"resilience.delay_ms must be at most half of services.{name}.{function}.timeout_seconds: "
-                        "a longer delay makes it fail"
+                        "a longer delay could make the function time out"
                     )
         return self
 

@@ -47,8 +47,8 @@ def right_size(
 ) -> None:
     """Compare each function's memory with its usage, and price other sizes.
 
-    Nothing is changed. The first price of a suggested size applies to a function that waits for others, the second to
-    one that computes: it takes longer, since CPU is proportional to memory.
+    Nothing is changed. The first price of a suggested size applies to a function that mostly waits for other services,
+    the second to one that mostly computes: it runs longer, because CPU is proportional to memory.
 
     Exit code: 0 if functions were found, 2 otherwise.
     """

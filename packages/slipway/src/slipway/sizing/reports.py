@@ -19,7 +19,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntax.
 """
 
 SLICES: Final = 168
-"""Parts of the period that are read separately, so that a sample covers all of it: the hours of a week."""
+"""Parts of the period that are read separately, one per hour of a week, so that a sample covers all of it."""
 
 _TEXT = re.compile(
     r"^REPORT RequestId: \S+\s+Duration: (?P<duration>[\d.]+) ms\s+Billed Duration: (?P<billed>[\d.]+) ms\s+"
@@ -99,7 +99,7 @@ def read_reports(
     Args:
         logs: Client of CloudWatch Logs.
         group: Log group of the function; one that doesn't exist yet has no reports.
-        start: Begin of the period.
+        start: Start of the period.
         end: Its end.
         log_format: Log format of the function, `Text` or `JSON`.
         limit: Maximum number of reports.

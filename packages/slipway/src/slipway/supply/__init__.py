@@ -1,1 +1,1 @@
-"""The supply chain: audit, scan and list what ships and its tools, and compare it with what is deployed."""
+"""The supply chain: audit, scan and list shipped packages and tools, and compare them with what is deployed."""

@@ -80,7 +80,7 @@ class _PipAudit(_Read):
     dependencies: tuple[_Dependency, ...]
 
 
-# What npm audit answers. What a package has from another is a name alone.
+# What npm audit answers. A vulnerability inherited from another package is only that package's name.
 class _Via(_Read):
     title: str
     url: str
@@ -285,7 +285,7 @@ def _judged(
                 Accepted(advisory.purl, advisory.names[0], waiver.reason, owner=waiver.owner, expires=waiver.expires)
             )
     findings += waivers.stale({component.name for component in asked.values() if component.kind is kind})
-    return Outcome.of(findings, f"{len(asked)} packages asked about", accepted=accepted, scanned=asked)
+    return Outcome.of(findings, f"{len(asked)} packages audited", accepted=accepted, scanned=asked)
 
 
 @dataclass

@@ -21,7 +21,7 @@ from slipway.supply.errors import SupplyError
 from slipway.supply.repository import ScannedTree, lambda_environment, own_environment
 
 NOTICES = "THIRD_PARTY_LICENSES"
-"""In it the CDK's tools list the packages that are bundled into their one file."""
+"""File in which CDK's tools list the packages that are bundled into their single file."""
 
 _INSTALLED = "node_modules/"
 _HASH = re.compile(r"--hash=(sha\d+):([0-9a-f]+)")
@@ -144,7 +144,7 @@ def _pin(entry: str, path: Path, environment: Mapping[str, str]) -> Component | 
     )
 
 
-# What is read of npm's lock file. Other keys are left alone.
+# The parts of npm's lock file that are read; other keys are ignored.
 class _Package(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -193,7 +193,7 @@ class NpmLock(BaseModel):
 
     @property
     def installed(self) -> dict[str, _Package]:
-        """Packages of others by the place where they are installed; links and what they lead to are our own."""
+        """Third-party packages by the place where they are installed; links lead to packages of our own."""
         return {place: package for place, package in self.packages.items() if _INSTALLED in place and not package.link}
 
     def component_at(self, place: str) -> tuple[str, str]:

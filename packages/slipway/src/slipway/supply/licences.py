@@ -127,7 +127,7 @@ class Reader:
         return (name, "Classifier") if _normal(name) == name else (UNKNOWN, f"a classifier says {name!r}")
 
     def _spelled_out(self, words: str) -> str:
-        """Return the SPDX expression for words of a package's; empty if they aren't clear."""
+        """Return the SPDX expression that a package's own words mean; empty if they aren't clear."""
         return _normal(self._spelled.get(words.lower(), words), or_else="")
 
     def _agrees(self, classifier: str, expression: str) -> bool:

@@ -26,10 +26,10 @@ class StatedLicence(Strict):
 
 
 class LicenceFacts(Strict):
-    """What packages mean by what they say of their licence, or leave out."""
+    """Facts about licences that the packages' metadata leaves unclear."""
 
     spelled: dict[Text, Text] = Field(default_factory=dict)
-    """Words that packages use for a licence, and its identifier."""
+    """Words that packages use for a licence → its SPDX identifier."""
     stated: tuple[StatedLicence, ...] = Field(default=(), strict=False)
 
 
@@ -99,7 +99,7 @@ class SupplyPolicy(Strict):
 
 @cache
 def known_facts() -> LicenceFacts:
-    """Return what the tool knows of packages."""
+    """Return the tool's own facts about the licences of packages."""
     return read_toml(LicenceFacts, FACTS_FILE.read_text(encoding="utf-8"), FACTS_FILE.name)
 
 

@@ -165,4 +165,4 @@ class ScannedTree:
         try:
             return datetime.fromtimestamp(int(said), UTC)
         except (ValueError, OverflowError, OSError):
-            raise SupplyError(f"{_EPOCH} = {said.strip()!r}: allowed is a number of seconds") from None
+            raise SupplyError(f"{_EPOCH} = {said.strip()!r}: must be a number of seconds") from None

@@ -82,7 +82,7 @@ def check(repository: ScannedTree, sast: Sast, *, today: date) -> Outcome:
         today: Exceptions that end before this day are expired.
 
     Raises:
-        SupplyError: Bandit broke off, or did not find what was planted.
+        SupplyError: Bandit did not finish, or did not find the planted fault.
     """
     files = [path for path in repository.files() if path.suffix == ".py"]
     if not files:
@@ -141,7 +141,7 @@ def _bandit(repository: ScannedTree, files: Iterable[Path]) -> _Bandit:
     try:
         answer = _Bandit.model_validate_json(ran.out)
     except ValidationError:
-        raise SupplyError(f"bandit broke off ({ran.complaint()})") from None
+        raise SupplyError(f"bandit did not finish ({ran.complaint()})") from None
     found = [one.test_id for one in answer.results if one.filename == str(planted)]
     if ran.code != _FOUND or found != [_PLANTED_RULE]:
         raise SupplyError(f"bandit did not find the planted fault ({', '.join(found) or 'nothing'})")

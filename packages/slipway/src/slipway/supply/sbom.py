@@ -162,7 +162,7 @@ def _line(fault: Any) -> str:
     return f"{place or 'the bill'}: {fault.message.splitlines()[0][:160]}"
 
 
-# What is read back of a bill.
+# The parts of a bill that are read back.
 class _Digest(BaseModel):
     model_config = ConfigDict(frozen=True)
 

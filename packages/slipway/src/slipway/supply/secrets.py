@@ -145,7 +145,7 @@ def check(repository: ScannedTree, secrets: Secrets, *, today: date) -> Outcome:
             one.place,
             one.rule,
             "looks like a secret: remove it, and rotate it if it is valid; "
-            f"if it isn't one, say so in policy.toml (value = {one.sha256})",
+            f"if it isn't one, add it to [[secrets.none]] in policy.toml (value = {one.sha256})",
         )
         for one in suspects
         if one.sha256 not in waivers
@@ -241,7 +241,7 @@ def _kingfisher(repository: ScannedTree, target: Path, *arguments: str) -> _King
     except ValidationError:
         answer = None
     if answer is None:
-        raise SupplyError(f"kingfisher broke off ({ran.complaint()})")
+        raise SupplyError(f"kingfisher did not finish ({ran.complaint()})")
     if answer.audit and (answer.audit.summary.scan_partial or answer.audit.summary.scan_failed):
         raise SupplyError("kingfisher could not read all of the history")
     return answer

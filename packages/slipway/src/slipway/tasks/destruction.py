@@ -342,13 +342,13 @@ def table(waves: Sequence[Sequence[PlannedStack]]) -> Table:
     for stack in (stack for wave in waves for stack in wave):
         emptied = [f"all of bucket {bucket}" for bucket in stack.buckets]
         kept = [f"{each.type.rpartition('::')[2]} {each.name}" for each in stack.kept if each.name not in stack.buckets]
-        lines.add_row(stack.name, stack.region, stack.status, "\n".join([*emptied, *kept]) or "what it holds")
+        lines.add_row(stack.name, stack.region, stack.status, "\n".join([*emptied, *kept]) or "all its resources")
     return lines
 
 
 def destroy(
     env: Annotated[str, typer.Option(help="Environment: the name of a file in config/.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
 ) -> None:
     """Show what will be deleted, ask for confirmation, delete it, and report leftovers."""
     console = Console(highlight=False, soft_wrap=True)
@@ -370,7 +370,9 @@ def _ask(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise DestructionError("nothing was deleted; pass YES=yes without a terminal")
+        raise DestructionError(
+            "nothing was deleted: cannot ask for confirmation without a terminal; pass --yes (YES=yes)"
+        )
     if not typer.confirm(question):
         raise DestructionError("nothing was deleted")
 

@@ -140,7 +140,7 @@ def open_command(
     environment = _environment(env)
     words = reason_words(reason)
     if not stack.startswith(f"{env}-") or stack.rpartition("-")[2] not in PROTECTED_STACKS:
-        raise ProtectionError(f"--stack {stack}: is not {env}-<service>-{' or -'.join(PROTECTED_STACKS)}")
+        raise ProtectionError(f"--stack {stack}: must be {env}-<service>-{' or -'.join(PROTECTED_STACKS)}")
     session = boto3.Session(region_name=environment.region)
     account = session.client("sts").get_caller_identity()["Account"]
     if account != environment.account:

@@ -60,10 +60,10 @@ def test_independent_steps_run_in_parallel(tmp_path: Path) -> None:
 
 def test_a_step_that_raises_an_error_is_red(tmp_path: Path) -> None:
     def broken(_: StepContext) -> Outcome:
-        raise SupplyError("bandit broke off (out of memory)")
+        raise SupplyError("bandit did not finish (out of memory)")
 
     assert ran(tmp_path, step("sast", broken))["sast"].findings == (
-        Finding("sast", "broken", "bandit broke off (out of memory)"),
+        Finding("sast", "broken", "bandit did not finish (out of memory)"),
     )
 
 

@@ -228,7 +228,7 @@ def _stuck(record: Rehearsal) -> None:
         (lambda record: record.executions.clear(), "nothing was played"),
         (
             _through,
-            "it got through",
+            "it was not stopped",
         ),
         (
             lambda record: record.executions[-1].stages.append(PlayedStage("dev", status=PlayStatus.FAILED)),

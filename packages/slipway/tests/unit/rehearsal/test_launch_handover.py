@@ -49,5 +49,5 @@ def test_commit_hands_over_by_its_own_makefile(tmp_path: Path) -> None:
 
 def test_commit_without_the_verb_is_named(tmp_path: Path) -> None:
     commit = _commit(tmp_path / "app", "all:\n")
-    with pytest.raises(RehearsalError, match=rf"{commit.sha[:12]} hands nothing over: .*handover"):
+    with pytest.raises(RehearsalError, match=rf"the handover of {commit.sha[:12]} failed: .*handover"):
         Launch(Mock(), Mock(), tmp_path, threading.Event())._hand_over(commit, tmp_path / "handover.zip")

@@ -52,7 +52,7 @@ def test_a_stopped_execution_has_all_details() -> None:
         f"{'c' * 12} stopped at prod: d-1: Errors became active in minute 2; "
         "rolled back: ApiFunction to version 1; "
         "6 requests reached the new version, 2 of them failed; "
-        "prod serves what it did: items 200; live: ApiFunction 1"
+        "prod still serves items 200; live: ApiFunction 1"
     )
 
 
@@ -60,7 +60,7 @@ def test_without_a_deployment_the_execution_gives_the_reason() -> None:
     record = _stopped()
     record.executions[-1].stages[1].actions.clear()
     said = verdict(record)
-    assert said.startswith(f"{'c' * 12} stopped at prod: prod/compute.Deploy: it failed; prod serves")
+    assert said.startswith(f"{'c' * 12} stopped at prod: prod/compute.Deploy: it failed; prod still serves")
     assert "rolled back" not in said
     assert "requests" not in said
 
@@ -68,9 +68,9 @@ def test_without_a_deployment_the_execution_gives_the_reason() -> None:
 @pytest.mark.parametrize(
     ("served", "said"),
     [
-        ({"items": "502"}, "prod serves: items 502"),
+        ({"items": "502"}, "prod now serves items 502"),
         ({}, "prod serves nothing yet"),
-        (BEFORE["prod"], "prod serves what it did: items 200; live: ApiFunction 1"),
+        (BEFORE["prod"], "prod still serves items 200; live: ApiFunction 1"),
     ],
 )
 def test_verdict_compares_what_prod_serves(served: dict[str, str], said: str) -> None:
@@ -83,4 +83,4 @@ def test_an_interrupted_run_names_no_stage() -> None:
     record = _stopped()
     last = record.executions[-1]
     last.reason, last.stages = "interrupted", [PlayedStage("Source", status=PlayStatus.SUCCEEDED)]
-    assert verdict(record).startswith(f"{'c' * 12} stopped: interrupted; prod serves")
+    assert verdict(record).startswith(f"{'c' * 12} stopped: interrupted; prod still serves")

@@ -437,7 +437,7 @@ def test_an_approval_is_answered_from_another_terminal(
 @pytest.mark.usefixtures("terminal")
 def test_answering_without_an_approval_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["approve"]) == 1
-    assert capsys.readouterr().err == "no approval waits\n"
+    assert capsys.readouterr().err == "no approval is pending\n"
 
 
 def _shown() -> tuple[Show, io.StringIO]:

@@ -168,7 +168,7 @@ def test_a_project_without_a_command_is_reported(app: App) -> None:
         _review(app, "HEAD")
 
     (app.folder / "cdk.json").unlink()
-    with pytest.raises(SynthesisError, match=r"cdk.json is missing: name the project's folder, or its command"):
+    with pytest.raises(SynthesisError, match=r"cdk.json is missing: name the project's folder with --project"):
         _review(app, "HEAD")
 
 

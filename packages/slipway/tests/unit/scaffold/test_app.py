@@ -66,10 +66,10 @@ def test_app_contains_the_tool_and_is_committed() -> None:
     ("words", "said"),
     [
         (["Shop"], "'Shop' must be 3 to 20 lower-case letters"),
-        (["shop", "--service", "bakery"], "--service bakery: choose from"),
-        (["shop", "--account", "moon=310987654321"], "--account moon: choose from tools"),
-        (["shop", "--account", "tools=31"], "an account has twelve digits"),
-        (["shop", "--account", "tools"], "is not ENV=ID"),
+        (["shop", "--service", "bakery"], "--service bakery: unknown service; choose from"),
+        (["shop", "--account", "moon=310987654321"], "--account moon: unknown environment; choose from tools"),
+        (["shop", "--account", "tools=31"], "an account id must have twelve digits"),
+        (["shop", "--account", "tools"], "must be ENV=ID"),
     ],
 )
 def test_wrong_input_creates_no_files(words: list[str], said: str) -> None:

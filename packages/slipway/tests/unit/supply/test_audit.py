@@ -251,7 +251,7 @@ def test_npm_counts_one_version_at_two_places_twice(tmp_path: Path, asked: Audit
     found = audit.javascript(repository, asked, today=TODAY)
 
     # Then npm counts the places, and the planted vulnerability is found
-    assert (found.state, found.summary) == (StepState.PASSED, "3 packages asked about")
+    assert (found.state, found.summary) == (StepState.PASSED, "3 packages audited")
 
 
 def test_npm_has_to_audit_every_package(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_an_aborted_scan_is_not_accepted(tmp_path: Path, out: str, code: int) ->
     checkout = Checkout(tmp_path)
     checkout.python = checkout.stub("kingfisher", out, code=code).with_name("python")
 
-    with pytest.raises(SupplyError, match="kingfisher broke off"):
+    with pytest.raises(SupplyError, match="kingfisher did not finish"):
         looked(checkout.write())
 
 

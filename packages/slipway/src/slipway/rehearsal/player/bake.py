@@ -1,7 +1,7 @@
 """The bake after an environment: its alarms must stay quiet during some minutes of requests to the new versions.
 
-The chain is the pipeline's own: an alarm of the environment changes, the relay sends the event to the tools account,
-the metrics function counts it into a metric, and the condition's alarm watches that metric.
+The chain is the pipeline's own: an alarm of the environment changes its state, the relay sends the event to the tools
+account, a function there puts the number of active alarms into a metric, and the condition's alarm watches that metric.
 """
 
 from __future__ import annotations

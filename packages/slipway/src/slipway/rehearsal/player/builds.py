@@ -70,7 +70,7 @@ class BuildPlace:
 
 
 CLONE = "codebuild-clone-ref.json"
-"""The only file of a source artifact that represents a clone: repository and commit."""
+"""The only file in a source artifact that stands for a clone: it names repository and commit."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from slipway.settings.model import DeploymentWindow
 from slipway.settings.time_zones import time_zone
 
 REST = timedelta(minutes=5)
-"""Time between two executions: an old bug may be played in the minutes before the later one."""
+"""Virtual time between two executions: an old bug may be played in the minutes before the later one."""
 
 
 class VirtualClock:

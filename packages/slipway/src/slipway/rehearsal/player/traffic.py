@@ -39,7 +39,7 @@ class RequestOutcome:
     throttled: bool
     milliseconds: float
     cold: bool
-    """Whether it may have started an environment, whose start is not part of Lambda's Duration."""
+    """True if it may have started an environment; the start is not part of Lambda's Duration."""
     counted: tuple[Counted, ...] = ()
     """Metrics that the function counted in the last 4 KB of its log, which is all that Lambda returns."""
     server_error: bool | None = None

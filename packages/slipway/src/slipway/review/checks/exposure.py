@@ -371,7 +371,7 @@ def edge(pair: Pair, _: CheckContext) -> Iterator[ChangeFinding]:
         case _:
             more = frozenset({"every country" if kinds[1] == "none" else "other countries"})
     if more:
-        yield found("geo-widened", after, f"it answers {', '.join(sorted(more))}")
+        yield found("geo-widened", after, f"it answers requests from {', '.join(sorted(more))}")
     firewall = "DistributionConfig.WebACLId"
     if before.get(firewall) and not after.get(firewall):
         yield found("waf-loosened", after, "no firewall protects it any more", detail="WebACLId")
@@ -500,7 +500,7 @@ def _weaker(before: Mapping[str, Any], after: Mapping[str, Any]) -> str | None:
         if more := new_names - old_names:
             return f"no longer blocks by {', '.join(sorted(more))}"
     if _bare(before.get("Statement")) != _bare(after.get("Statement")):
-        return "inspects other requests"
+        return "inspects different requests"
     return None
 
 

@@ -312,7 +312,7 @@ _KEYS: Final = frozenset(
         "SSEKMSKeyId",
     )
 )
-"""Names of properties that hold the key, in small letters: AWS writes them in every way."""
+"""Names of properties that contain the key, in lower case, because AWS's spelling varies."""
 
 _SWITCHES: Final = frozenset(
     {

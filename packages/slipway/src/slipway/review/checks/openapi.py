@@ -34,7 +34,7 @@ def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
     if not (sides := both(pair)):
         for name, operation in new.items():
             if _is_open(document, operation) and not _is_preflight(name):
-                what = f"{name} comes without authorization"
+                what = f"{name} is new and has no authorization"
                 yield found("open-route", after, what, severity=Severity.HIGH, detail=name)
         return
     old_document = _document(sides[0].get("Body")) or {}
@@ -55,7 +55,7 @@ def body(pair: Pair, context: CheckContext) -> Iterator[ChangeFinding]:
             yield found("interface-changed", after, what, detail=name)
     for name in new.keys() - old.keys():
         if _is_open(document, new[name]) and not _is_preflight(name):
-            what = f"{name} comes without authorization"
+            what = f"{name} is new and has no authorization"
             yield found("open-route", after, what, severity=Severity.HIGH, detail=name)
     yield from _definitions(after, old_document, document)
 

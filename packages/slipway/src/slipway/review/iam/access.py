@@ -158,7 +158,7 @@ class _Subject:
         )
 
     def _kept_strangers_out(self, denial: Statement, allows: Sequence[Statement]) -> bool:
-        """Return True if a denial was about the caller, and the allowed part lets in foreign callers."""
+        """Return True if a denial was about the caller, and what is now allowed admits callers from other accounts."""
         if self._subject.about == About.IDENTITY or not names_callers(denial.conditions):
             return False
         return any(

@@ -80,10 +80,10 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "Integration/RequestParameters Integration/ContentHandling Integration/ResponseTransferMode "
                 "Integration/ConnectionType Integration/CacheNamespace",
                 "interface-changed",
-                "the code behind receives different requests",
+                "the code behind it receives different requests",
             ),
             *changes(
-                "Integration/PassthroughBehavior", "interface-changed", "different requests reach the code behind"
+                "Integration/PassthroughBehavior", "interface-changed", "different requests reach the code behind it"
             ),
             *changes("Integration/IntegrationResponses MethodResponses", "interface-changed", _ANSWERED),
             *differs(
@@ -244,7 +244,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
                 "IntegrationType IntegrationMethod IntegrationSubtype PayloadFormatVersion RequestParameters "
                 "ResponseParameters RequestTemplates ConnectionType",
                 "interface-changed",
-                "the code behind receives different requests, or callers get different answers",
+                "the code behind it receives different requests, or callers get different answers",
             ),
             *goes("TlsConfig", "tls-lowered", "the name of the host behind is not checked"),
         ),

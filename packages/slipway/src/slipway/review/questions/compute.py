@@ -130,7 +130,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             ),
             *off("TracingConfig/Mode", "logging-dropped", "requests are only traced if the caller requests it", LOW),
             *differs("CodeSigningConfigArn", "build-changed", "unsigned code may run"),
-            *changes("SnapStart RuntimeManagementConfig", "runtime-changed", "it starts otherwise", LOW),
+            *changes("SnapStart RuntimeManagementConfig", "runtime-changed", "it starts differently", LOW),
             *changes("RecursiveLoop", "limit-lowered", "recursive calls are stopped, or no longer"),
             *changes("Code/S3Bucket Code/S3Key", "runtime-changed", "its code is not from the assembly", HIGH),
         ),

@@ -192,7 +192,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *comes(
                 "CognitoIdentityProviders OpenIdConnectProviderARNs SamlProviderARNs SupportedLoginProviders",
                 "sign-in-loosened",
-                "others sign in",
+                "different users can sign in",
             ),
             *goes(
                 "CognitoIdentityProviders OpenIdConnectProviderARNs SamlProviderARNs SupportedLoginProviders",
@@ -230,7 +230,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *changes(
                 "DeviceConfiguration WebAuthnRelyingPartyID WebAuthnUserVerification",
                 "sign-in-loosened",
-                "devices count otherwise",
+                "devices are recognised differently",
                 MEDIUM,
             ),
             *changes("Policies/SignInPolicy", "sign-in-loosened", "users sign in differently", MEDIUM),
@@ -268,7 +268,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
             *comes(
                 "LogoutURLs/* DefaultRedirectURI ExplicitAuthFlows/* AllowedOAuthFlows/*",
                 "sign-in-loosened",
-                "it only adds a way",
+                "it only adds another way to sign in or out",
                 LOW,
             ),
             *on("AllowedOAuthFlowsUserPoolClient", "sign-in-loosened", "tokens are issued by OAuth", MEDIUM),

@@ -30,7 +30,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         settings=(
             *goes("OKActions/* InsufficientDataActions/*", "alarm-silenced", "nobody is notified of its state", LOW),
             *changes("EvaluateLowSampleCountPercentile", "alarm-loosened", "it evaluates few samples, or no longer"),
-            *changes("AlarmName", "alarm-loosened", "users of its name find nothing"),
+            *changes("AlarmName", "alarm-loosened", "anything that refers to its name no longer finds it"),
         ),
         harmless={"AlarmDescription": "a description; a rule of the gate requires it to name a page"},
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},
@@ -39,7 +39,7 @@ ANSWERS: Final[Mapping[str, Answers]] = {
         removed="its own check reports what is no longer watched",
         settings=(
             *goes("OKActions/* InsufficientDataActions/*", "alarm-silenced", "nobody is notified of its state", LOW),
-            *changes("AlarmName", "alarm-loosened", "users of its name find nothing"),
+            *changes("AlarmName", "alarm-loosened", "anything that refers to its name no longer finds it"),
         ),
         harmless={"AlarmDescription": "a description; a rule of the gate requires it to name a page"},
         no={**_HOLDS_NOTHING, **_SERVES_NOBODY, **_NO_ACCESS},

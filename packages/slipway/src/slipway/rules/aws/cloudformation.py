@@ -61,7 +61,7 @@ RULES = (
     AwsRule(
         name="NothingRetainedInTheWay",
         does="A retained resource outlives its stack and keeps its name: the next stack of the same template is "
-        'refused with "already exists". So is a new logical id, because its resource is created first.',
+        'refused with "already exists". So is the same resource under a new logical id, because it is created first.',
         says="A resource without data is retained under a fixed name.",
         fix="Let CloudFormation name it, put the stack's id (AWS::StackId) into the name, or delete it with the stack.",
         source=_DELETION,

@@ -1,4 +1,4 @@
-"""Rules on CodeBuild and on CodePipeline stages with builds: requirements for running and rolling back."""
+"""Rules on CodeBuild, and on CodePipeline stages with builds: what they need to run and to roll back."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ def _sees_a_version(alarm: Resource) -> bool:
 RULES = (
     AwsRule(
         name="HookByFunctionName",
-        does="CodeDeploy documents a lifecycle hook as the name of a Lambda function; of a qualifier its pages say "
-        "nothing.",
+        does="CodeDeploy documents a lifecycle hook as the name of a Lambda function; its pages don't mention "
+        "qualifiers.",
         says="A hook of a deployment names an alias or a version, so every deployment may fail to call it.",
         fix="Name the function itself, and let the role of the deployment group invoke its unqualified ARN.",
         source=_HOOKS,

@@ -16,7 +16,7 @@ def functions(templates: Templates, stack: Stack, value: Value) -> Iterator[Reso
 
     Args:
         templates: All the stacks that are judged.
-        stack: The stack in whose template the value stands.
+        stack: The stack whose template contains the value.
         value: A name or an ARN, as the template has it.
     """
     for target in templates.referred(stack, value):

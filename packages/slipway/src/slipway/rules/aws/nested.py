@@ -54,7 +54,7 @@ RULES = (
         does="CloudFormation has a macro rewrite the template at the deployment, and unrolls loops over lists that it "
         "knows only then.",
         says="The deployed template differs from the written one, so the rules judge the wrong template.",
-        fix="Write the result of the macro or the loop; CDK has a construct or a loop for it.",
+        fix="Write out what the macro or the loop generates, with constructs and a loop in the app's language.",
         source="https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/template-macros.html",
         check=_rewritten,
         planted={

@@ -24,8 +24,8 @@ class AwsRule:
         fix: How to fix it.
         source: AWS's page about it.
         check: Finds the places, in a fixed order.
-        planted: Resources by logical id, or a whole template where there is a key `Resources`, that break this rule.
-            The pack checks them at each run: a rule that does not detect them is not trusted.
+        planted: Resources by logical id, or a whole template (with a key `Resources`), that break this rule. The pack
+            checks them at each run: a rule that does not detect them is not trusted.
         planted_in: Region of the planted resources.
     """
 
