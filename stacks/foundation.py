@@ -1,4 +1,4 @@
-"""Resources that an account and region has once."""
+"""Resources that exist once per account and region."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class FoundationStack(Stack):
             scope,
             "Foundation",
             stack_name=foundation_stack(environment),
-            description="What the account and region has once: API Gateway's logging role, the relay of events",
+            description="Once per account and region: API Gateway's logging role, the relay of events",
             analytics_reporting=False,
         )
         if environment.leads:
@@ -72,4 +72,4 @@ class FoundationStack(Stack):
         )
         account = apigateway.CfnAccount(self, "ApiGatewayAccount", cloud_watch_role_arn=role.role_arn)
         account.node.add_dependency(role)
-        output(self, "ApiGatewayLoggingRoleArn", role.role_arn, "Role by which API Gateway writes its logs")
+        output(self, "ApiGatewayLoggingRoleArn", role.role_arn, "Role with which API Gateway writes its logs")

@@ -80,7 +80,7 @@ class Ingest(Service[Security, Data, Compute]):
         """Add the key."""
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         return Security(key=key)
 
     def add_data(self, stack: Stack, security: Security) -> Data:
@@ -122,7 +122,7 @@ class Ingest(Service[Security, Data, Compute]):
                 noncurrent_version_expiration=Duration.days(1),
             )
         output(stack, "TableName", table.table_name, "Table of the records")
-        output(stack, "TableArn", table.table_arn, "ARN of that table")
+        output(stack, "TableArn", table.table_arn, "ARN of the table of the records")
         output(stack, "JobsTableName", jobs_table.table_name, "Table of the jobs")
         output(stack, "BucketName", bucket.bucket_name, "Bucket of large payloads and of the jobs' plans")
         output(stack, "LogBucketName", log_bucket.bucket_name, "Bucket of the access logs")
@@ -172,9 +172,9 @@ class Ingest(Service[Security, Data, Compute]):
         output(stack, "ApiKeyId", plan.key.key_id, "Id of the first API key; read its value with GetApiKey")
         output(stack, "UsagePlanId", plan.plan_id, "Id of the usage plan, for further keys")
         output(stack, "JobQueueUrl", job_queue.queue_url, "Queue of jobs to plan")
-        output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Dead letters of that queue")
+        output(stack, "JobDeadLetterQueueUrl", job_queue.dead_letters.queue_url, "Dead letters of the job queue")
         output(stack, "WorkQueueUrl", work_queue.queue_url, "Queue of batches to process")
-        output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Dead letters of that queue")
+        output(stack, "WorkDeadLetterQueueUrl", work_queue.dead_letters.queue_url, "Dead letters of the work queue")
         output(stack, "DeadLetterQueueUrl", dead_letters.queue_url, "Queue of contract checks that failed to run")
         return Compute(
             api=api,

@@ -117,7 +117,7 @@ class Items(Service[Security, Data, Compute]):
             "secret replaces it.",
         )
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         output(stack, "CursorSecretArn", cursor_secret.secret_arn, "Secret that signs the cursors of lists")
         output(stack, "OriginSecretArn", origin_secret.secret_arn, "Secret that the edge sends to the origin")
         output(
@@ -169,7 +169,7 @@ class Items(Service[Security, Data, Compute]):
             buckets=[bucket],
         )
         output(stack, "TableName", table.table_name, "Table of the items")
-        output(stack, "TableArn", table.table_arn, "ARN of that table")
+        output(stack, "TableArn", table.table_arn, "ARN of the table of the items")
         output(stack, "IdempotencyTableName", idempotency_table.table_name, "Table of idempotency keys")
         output(stack, "BucketName", bucket.bucket_name, "Bucket of the items' metadata objects")
         output(stack, "LogBucketName", log_bucket.bucket_name, "Bucket of the access logs")

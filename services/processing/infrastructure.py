@@ -72,7 +72,7 @@ class Processing(Service[Security, Data, Compute]):
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         output(stack, "UserPoolId", users.user_pool_id, "Id of the user pool")
         output(stack, "UserPoolArn", users.user_pool_arn, "ARN of the user pool")
         output(stack, "UserPoolClientId", users.client.user_pool_client_id, "Id of the client that signs in")
@@ -131,7 +131,7 @@ class Processing(Service[Security, Data, Compute]):
             buckets=[bucket] if self.settings.uploads.versioned else [],
         )
         output(stack, "TableName", table.table_name, "Table of the records")
-        output(stack, "TableArn", table.table_arn, "ARN of that table")
+        output(stack, "TableArn", table.table_arn, "ARN of the table of the records")
         output(stack, "BucketName", bucket.bucket_name, "Bucket of uploads and results")
         output(stack, "LogBucketName", log_bucket.bucket_name, "Bucket of the access logs")
         return Data(table=table, bucket=bucket, log_bucket=log_bucket, backup=backup)

@@ -1,4 +1,4 @@
-"""Write files that no reader sees half of, and read them."""
+"""Read files, and write them atomically, so that no reader sees half of one."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ROOT: Path
 ASSEMBLY: Path
 ASSETS: Path
 LOCAL: Path
-"""What the rehearsal writes."""
+"""Folder of the emulator's data: accounts, certificates, outputs."""
 
 TLS: Path
 OUTPUTS: Path
@@ -50,7 +50,7 @@ def use(root: Path) -> None:
 
 
 def has_configuration(root: Path) -> bool:
-    """Return True if a project is an app built around this tool, and False for any other CDK app.
+    """Return True if a project is an app that uses this tool, and False for any other CDK app.
 
     Args:
         root: The project.

@@ -114,7 +114,7 @@ class ServiceAlarms(Construct):
             "function-duration",
             of.metric_duration(period=MINUTE, statistic="p90"),
             at_least=limit,
-            says=f"One call in ten of {name} takes {DURATION_SHARE:.0%} of its time-out",
+            says=f"One in ten calls of {name} takes at least {DURATION_SHARE:.0%} of its time-out",
         )
 
     def on_stream(self, name: str, function: ServiceFunction) -> None:
@@ -159,7 +159,7 @@ class ServiceAlarms(Construct):
                 label="4xx of all, %",
             ),
             at_least=percent,
-            says=f"The API refuses {percent} % of at least {floor} requests in {minutes:g} minutes",
+            says=f"The API answers {percent} % of at least {floor} requests in {minutes:g} minutes with 4xx",
             by_callers=True,
         )
 

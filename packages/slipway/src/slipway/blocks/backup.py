@@ -133,7 +133,7 @@ class ServiceBackup(Construct):
         rule = events.Rule(
             self,
             "Failed",
-            description="Backups of the service that failed",
+            description="Failed backups of the service",
             event_pattern=events.EventPattern(
                 source=["aws.backup"],
                 detail_type=["Backup Job State Change"],

@@ -91,7 +91,7 @@ class ObjectiveAlarms(Construct):
         alarm = cloudwatch.Alarm(
             self._outside,
             construct_id,
-            alarm_description=f"{share:.3g} % of the requests of {_said(over)} break the objective of "
+            alarm_description=f"{share:.3g} % of the requests within {_said(over)} miss the objective of "
             f"{promise.indicator}: one of two windows. {self._runbook}",
             metric=metric,
             threshold=threshold,

@@ -112,7 +112,7 @@ _KEYED = (
 
 
 _REQUEST = "method.request"
-"""Beginning of the place of a parameter of a request."""
+"""Prefix of the location of a request's parameter."""
 
 
 def _declared(

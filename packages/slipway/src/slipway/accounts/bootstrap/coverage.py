@@ -344,12 +344,12 @@ class _Call:
 
     @property
     def own(self) -> str:
-        """Head of the service's ARNs in the account and region."""
+        """Prefix of the service's ARNs in the account and region."""
         return f"arn:{self.account.partition}:{self.service}:{self.region}:{self.account.account}"
 
     @property
     def everywhere(self) -> str:
-        """Head of the service's ARNs that name no region."""
+        """Prefix of the service's ARNs without a region."""
         return f"arn:{self.account.partition}:{self.service}::{self.account.account}"
 
     @property
@@ -366,7 +366,7 @@ class _Call:
         return self.resource.type_name.rpartition("::")[2]
 
     def named(self, kind: str) -> str:
-        """Return the resource's name if it is of a kind, otherwise that of a related one."""
+        """Return the resource's name if it is of this kind, otherwise the name of a related one."""
         return self.name if self.kind == kind else self.stack
 
 
