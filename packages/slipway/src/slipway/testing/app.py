@@ -1,4 +1,4 @@
-"""The app at hand, synthesised once for many tests: what `app.py` deploys with the configuration in `config/`."""
+"""The app under test, synthesised once for many tests: what `app.py` deploys with the configuration in `config/`."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def settings() -> Settings:
 
 @cache
 def subject() -> Subject:
-    """Return every service in every environment of the app at hand."""
+    """Return every service in every environment of the app under test."""
     cases = [
         (environment.name, service.name) for environment in settings().environments for service in delivery().services
     ]

@@ -1,4 +1,4 @@
-"""A look behind an API: the tables, queues, buckets and keys of a service on the emulator."""
+"""Inspect what is behind an API: the tables, queues, buckets and keys of a service on the emulator."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ class Behind:
         return [item for page in pages for item in page["Items"]]
 
     def waiting(self, output: str) -> int:
-        """Return how many messages are in a queue, those that somebody works on among them."""
+        """Return the number of messages in a queue, including those that are being processed."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         attributes = self.client("sqs").get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)
         return sum(int(attributes["Attributes"][name]) for name in names)
 
     def put(self, output: str, body: Any) -> None:
-        """Send a message to a queue; what is no text goes as JSON."""
+        """Send a message to a queue; anything but text is sent as JSON."""
         text = body if isinstance(body, str) else json.dumps(body)
         self.client("sqs").send_message(QueueUrl=self.outputs[output], MessageBody=text)
 
     def take(self, output: str) -> list[dict[str, Any]]:
-        """Take all messages that are in a queue now."""
+        """Receive and delete all messages that are in a queue now."""
         sqs, url = self.client("sqs"), self.outputs[output]
         taken: list[dict[str, Any]] = []
         while messages := sqs.receive_message(

@@ -24,7 +24,7 @@ _A4_CM = (21.0, 29.7)
 
 
 def why_not() -> str:
-    """Return what a browser test lacks here; empty if nothing, or in CI, where such a test must not be skipped."""
+    """Return what a browser test lacks here; empty if nothing, or in CI, where no test may be skipped."""
     missing = [name for name in ("chromium", "chromedriver") if shutil.which(name) is None]
     in_ci = os.environ.get("CI") and not os.environ.get("CODEBUILD_BUILD_ID")
     if not missing or in_ci:
@@ -47,7 +47,7 @@ class Browser:
         self._driver.get(page.resolve().as_uri())
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """Return the result of a script on the page, after its promise, if it gives one, is fulfilled."""
+        """Return the result of a script on the page; if the script returns a promise, wait for it."""
         return self._driver.execute_script(script, *arguments)
 
     def screenshot(self) -> bytes:
@@ -62,7 +62,7 @@ class Browser:
         return base64.b64decode(self._driver.print_page(options))
 
     def as_on(self, medium: str) -> None:
-        """Lay the page out for another medium: `print`, or `screen` again."""
+        """Lay the page out for a medium: `print`, or `screen` to undo it."""
         self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium})
 
     def errors(self) -> list[str]:
@@ -105,7 +105,7 @@ def browser(
         yield Browser(driver)
     finally:
         driver.quit()
-        # A browser that misses the end of its session would outlive its driver.
+        # A browser that isn't notified of its session's end would outlive its driver.
         for process in left:
             with suppress(psutil.NoSuchProcess):
                 process.kill()

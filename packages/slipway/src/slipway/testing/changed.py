@@ -2,9 +2,9 @@
 
 A module of tests is chosen if it, one of its `conftest.py` files or anything that they import, directly or not, differs
 from a commit. Names in strings count as imports too, such as those of commands that are loaded late. A file that isn't
-Python counts as part of the Python files beside it, or in the nearest folder above it. Modules that look through the
-repository's folders are always chosen, those that read one of its files if a file changed that isn't Python, and all
-of them if what is installed may differ.
+Python counts as part of the Python files beside it, or in the nearest folder above it. Modules that search the
+repository's folders are always chosen; those that read one of its files are chosen if a file that isn't Python changed;
+and all of them are chosen if the installed packages may differ.
 
 The choice is for feedback, not for the gate: `make test` runs everything.
 """
@@ -40,7 +40,7 @@ _DOTTED = re.compile(r"[a-z_]\w*(\.\w+)+")
 
 
 class Reads(StrEnum):
-    """What a module reads of the repository besides what it imports."""
+    """Files of the repository that a module reads, besides those that it imports."""
 
     NOTHING = "nothing"
     FILES = "files"
@@ -49,11 +49,11 @@ class Reads(StrEnum):
 
 @dataclass(frozen=True)
 class Module:
-    """What one Python file says about others.
+    """Dependencies of one Python file on others.
 
     Attributes:
         names: Modules that it may import, as dotted names; some are attributes of modules.
-        reads: Whether it reads files of the repository by path: none, one, or what it finds in folders.
+        reads: Which files of the repository it reads by path: none, single files, or whatever it finds in folders.
     """
 
     names: tuple[str, ...]
@@ -132,7 +132,7 @@ def choose(root: Path, base: str) -> AffectedTests:
 
 
 def read_modules(root: Path) -> dict[str, Module]:
-    """Return every Python file of the repository; what was read before is not parsed again."""
+    """Return every Python file of the repository; unchanged files are taken from a cache."""
     kept = root / "build" / "tests" / "imports.json"
     known = _known(kept)
     found: dict[str, list[Any]] = {}

@@ -1,4 +1,4 @@
-"""Kill functions, shorten time-outs and cut dependencies off, while tests look on."""
+"""Kill functions, shorten time-outs and cut dependencies off while tests run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Killer:
     """Kills running functions at random moments: SIGKILL to the process that runs one.
 
     Args:
-        local: Where they run.
+        local: The environment in which they run.
         functions: ARNs of their aliases.
-        most: How often it kills.
+        most: Maximum number of kills.
     """
 
     def __init__(self, local: LocalEnvironment, functions: Sequence[str], *, most: int) -> None:
@@ -87,12 +87,12 @@ def short_visibility(root: boto3.Session, urls: Sequence[str], seconds: int) -> 
 
 @contextmanager
 def through(root: boto3.Session, arns: Sequence[str], proxy: FaultyProxy, services: Sequence[str]) -> Iterator[None]:
-    """Let functions reach some of AWS's services through a proxy: new versions of them, under `live`, for a while.
+    """Let functions reach some of AWS's services through a proxy for a while, by new versions under `live`.
 
     Args:
         root: Of the account.
         arns: ARNs of the functions' aliases `live`.
-        proxy: What fails now and then.
+        proxy: The proxy, which fails at random.
         services: As botocore's variables name them, such as `DYNAMODB`.
     """
     functions = root.client("lambda")

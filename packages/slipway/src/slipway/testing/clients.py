@@ -48,7 +48,7 @@ class GeneratedClient:
             arguments: Arguments of the operation.
 
         Returns:
-            `status_code`, `headers`, `content`, and `parsed`, the model that the document says it is.
+            `status_code`, `headers`, `content`, and `parsed`, an instance of the model in the document.
         """
         # An undocumented answer raises an error.
         client = self.package.Client(base_url=base_url, raise_on_unexpected_status=True)
@@ -130,7 +130,7 @@ def curl(emulator: Emulator, caller: Credentials, folder: Path, address: str, *a
 
 
 def aws_cli(emulator: Emulator, folder: Path, *arguments: str, who: Credentials | None = None) -> Completed:
-    """Run the AWS CLI on the emulator's account: as its root, or as somebody else."""
+    """Run the AWS CLI on the emulator's account, as its root or with other credentials."""
     credentials = who or emulator.root
     environment = {
         "PATH": os.environ["PATH"],
@@ -150,9 +150,9 @@ def page_elsewhere(emulator: Emulator, folder: Path, hosts: Collection[str]) -> 
     """Yield a page of another origin in a real browser, which sends preflight requests.
 
     Args:
-        emulator: What the hosts lead to.
-        folder: Where the page goes.
-        hosts: Names that it reaches.
+        emulator: The emulator that the host names resolve to.
+        folder: Folder for the page.
+        hosts: Host names that the page can reach.
     """
     empty = folder / "empty.html"
     empty.write_text("<!doctype html><title>another origin</title>", encoding="utf-8")
@@ -162,7 +162,7 @@ def page_elsewhere(emulator: Emulator, folder: Path, hosts: Collection[str]) -> 
 
 
 def fetch(page: Browser, address: str, **options: Any) -> dict[str, Any]:
-    """Return what a script of the page sees of an answer; `error` alone where the browser refuses it."""
+    """Return what a script of the page sees of an answer; only `error` if the browser refuses it."""
     script = """
         return fetch(arguments[0], arguments[1]).then(
             answer => answer.text().then(text => ({

@@ -1,4 +1,4 @@
-"""In-memory stand-ins for what functions of several services call: Powertools' records, secrets, a monotonic clock."""
+"""In-memory fakes that functions of several services use: Powertools' records, secrets, a monotonic clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MemoryPersistence(BasePersistenceLayer):
         super().__init__()  # type: ignore[no-untyped-call]
         self.records: dict[str, DataRecord] = {}
         self.failure: Exception | None = None
-        # Called once the record in progress is written: what happens while a request is worked on.
+        # Called once the record in progress is written: for events while a request is processed.
         self.meanwhile: Callable[[], None] | None = None
 
     def _get_record(self, idempotency_key: str) -> DataRecord:
@@ -59,7 +59,7 @@ class MemoryPersistence(BasePersistenceLayer):
 
 
 class FakeSecretsManager:
-    """Secrets Manager with the values of one secret's stages; counts what it is asked.
+    """Secrets Manager with the values of one secret's stages; counts the requests for them.
 
     Args:
         field_name: Name of the value in the secret's JSON object.
@@ -70,7 +70,7 @@ class FakeSecretsManager:
         """The client's metadata."""
 
         class events:  # noqa: N801
-            """Takes hooks, and never calls one."""
+            """Accepts hooks, and never calls them."""
 
             @staticmethod
             def register(*_: object, **__: object) -> None:

@@ -154,7 +154,7 @@ def rest_event(
 
     Args:
         method: HTTP method.
-        path: Below the stage.
+        path: Path below the stage.
         body: Text, or data to be sent as JSON.
         headers: Beside those that every client sends.
         query: Of one value each.
@@ -298,7 +298,7 @@ def client_error(code: str, operation: str) -> Exception:
 
 @pytest.fixture
 def logs() -> Iterator[io.StringIO]:
-    """Return the functions' log. Their handler keeps the stream that was standard output when it was created."""
+    """Yield the functions' log. Their log handler keeps the stream that was standard output when it was created."""
     from slipway_runtime.telemetry import logger
 
     written = io.StringIO()

@@ -1,7 +1,7 @@
 """AWS services in a test's own process: botocore's real clients, answered by the emulator's code without a socket.
 
-A fake of our own would know the expressions of one service; this one refuses what the emulator refuses, and keeps what
-DynamoDB, S3 and SQS keep. Each `InProcess` is an account of its own.
+A fake of our own would only support the expressions that one service uses; this one refuses what the emulator refuses,
+and stores what DynamoDB, S3 and SQS store. Each `InProcess` is a separate account.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REGION = "us-east-1"
 _accounts = count(500_000_000_000)
 
 Interference = Callable[[str], None]
-"""Learns of each call, as `PutItem`, before or after it is carried out, and may raise."""
+"""Called with the name of each operation, such as `PutItem`, before or after it is executed; may raise an error."""
 
 
 class _Raw:
@@ -37,7 +37,7 @@ class _Raw:
         return [self._content]
 
     def read(self, amount: int | None = None) -> bytes:
-        """Return what is left, or a part of it."""
+        """Return the rest, or a part of it."""
         size = len(self._content) if amount is None else amount
         given, self._content = self._content[:size], self._content[size:]
         return given
@@ -50,7 +50,7 @@ def _session() -> botocore.session.Session:
 
 @cache
 def _client(service: str) -> Any:
-    """Return a client of whichever account is the present one; making one takes 20 ms."""
+    """Return a client for the current account, cached because creating one takes 20 ms."""
     made = _session().create_client(
         service,
         region_name=_REGION,
@@ -72,13 +72,13 @@ def _send(**sent: Any) -> Any:
 
 
 class InProcess:
-    """An account with services in this process. The one that was made last is the present one.
+    """An account with services in this process. The account that was created last is the current one.
 
     Attributes:
-        before: Learns of each call before it is carried out, and may raise instead.
-        after: Learns of each call after it, and may raise instead of the answer.
-        most_items: How many items a query of DynamoDB looks at, at most, as if they were large.
-        calls: What was called, as `PutItem`.
+        before: Called before each operation is executed; may raise an error instead.
+        after: Called after each operation; may raise an error instead of its answer.
+        most_items: Maximum number of items that a DynamoDB query reads per page, as if they were large.
+        calls: Names of the called operations, such as `PutItem`.
     """
 
     present: ClassVar[InProcess]
@@ -97,11 +97,11 @@ class InProcess:
         return _client(service)
 
     def fail(self, error: BaseException | None, *operations: str) -> None:
-        """Let calls from now on raise an error; None ends it.
+        """Make calls raise an error from now on; None ends it.
 
         Args:
-            error: What they raise.
-            operations: Which calls, such as `PutItem`. Default: all.
+            error: The error.
+            operations: Names of the operations, such as `PutItem`. Default: all.
         """
 
         def interfere(operation: str) -> None:
@@ -114,7 +114,7 @@ class InProcess:
         """Create a table.
 
         Args:
-            name: Of the table.
+            name: Name of the table.
             key: Its partition key, a text.
             indexes: Name, partition key and sort key of each index.
         """
@@ -128,7 +128,7 @@ class InProcess:
         )
 
     def items(self, table: str) -> list[dict[str, Any]]:
-        """Return everything in a table, whatever interferes with calls."""
+        """Return everything in a table; failures set by `fail` don't apply."""
         with self._aside():
             found: list[dict[str, Any]] = self.client("dynamodb").scan(TableName=table)["Items"]
         return found
@@ -140,14 +140,14 @@ class InProcess:
         return name
 
     def objects(self, bucket: str) -> list[str]:
-        """Return the keys of everything in a bucket, whatever interferes with calls."""
+        """Return the keys of everything in a bucket; failures set by `fail` don't apply."""
         with self._aside():
             listed = self.client("s3").list_objects_v2(Bucket=bucket)
         return [entry["Key"] for entry in listed.get("Contents", [])]
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
-        """Look without leaving a trace."""
+        """Suspend failures and the recording of calls."""
         before, after, calls, self.calls = self.before, self.after, self.calls, []
         self.before = self.after = lambda _: None
         try:
@@ -156,7 +156,7 @@ class InProcess:
             self.before, self.after, self.calls = before, after, calls
 
     def send(self, request: AWSPreparedRequest, event_name: str, **_: object) -> AWSResponse:
-        """Answer a request of a client, in the network's place."""
+        """Answer a client's request in place of the network."""
         service, operation = event_name.split(".")[1:]
         self.calls.append(operation)
         self.before(operation)
@@ -165,7 +165,7 @@ class InProcess:
         return answer
 
     def _answer(self, service: str, operation: str, request: AWSPreparedRequest) -> AWSResponse:
-        # It imports much: not before a test needs it.
+        # Imported late, because it imports many modules.
         from ministack.core import responses
         from ministack.services import dynamodb, s3, sqs
 

@@ -28,7 +28,7 @@ if find_spec("jsii"):
 pytest.register_assert_rewrite("slipway.testing.contract", "slipway.testing.emulated", "slipway.testing.problems")
 
 EMULATED = "slipway.testing.emulated"
-"""Plugin of the tests in folders called `local`. It imports much, so only they load it."""
+"""Plugin of the tests in folders called `local`. Only they load it, because it imports many modules."""
 
 FIGURES = "figures"
 """Property of a test's report; the JUnit reports hold it too."""
@@ -59,7 +59,7 @@ def pytest_load_initial_conftests() -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer to run what a change can affect."""
+    """Add the option that only runs tests which a change can affect."""
     parser.addoption("--changed", metavar="COMMIT", help="run modules that differences from a commit can affect")
 
 
@@ -85,7 +85,7 @@ def _choice(root: Path, base: str) -> changed.AffectedTests:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Offer the fixtures of functions' tests."""
+    """Register the fixtures of functions' tests."""
     config.pluginmanager.register(functions, functions.__name__)
     sys.addaudithook(_refuse_programs)
 

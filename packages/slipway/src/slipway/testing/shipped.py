@@ -21,7 +21,7 @@ from slipway.project import ROOT
 # What Lambda's Python runtime has in /var/runtime beside boto3.
 _RUNTIME_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "python-dateutil", "six", "urllib3")
 
-# One request in twenty is sampled by X-Ray's default rule: measured is one of the others.
+# X-Ray's default rule samples one request in twenty; a request that isn't sampled is measured.
 _LAMBDA = {
     "AWS_LAMBDA_FUNCTION_NAME": "bench",
     "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",

@@ -19,7 +19,9 @@ NEEDED = ("TestUserSecretArn", "UserPoolClientId")
 
 OutputsOption = Annotated[
     Path | None,
-    typer.Option("--outputs", help="Outputs of a deployment elsewhere, called with the present AWS credentials."),
+    typer.Option(
+        "--outputs", help="File with the outputs of a deployment elsewhere. Default: this machine's emulator."
+    ),
 ]
 
 
@@ -68,7 +70,7 @@ def print_token(service: str, env: str, outputs: Path | None) -> None:
         SignInError: No token was issued.
     """
     if outputs is None:
-        # Most who sign in have no emulator.
+        # Imported late, because most callers have no emulator.
         from slipway.emulator.command import local_environment
 
         local = local_environment(env)

@@ -50,7 +50,7 @@ class DeployedService(NamedTuple):
 
 @pytest.fixture(scope="module")
 def http() -> Iterator[httpx.Client]:
-    """Yield a client for a service's tests, whose refusals are too rare to trigger an alarm of the environment."""
+    """Yield a client for a service's tests; fail if so many requests are refused that an alarm could trigger."""
     refused = []
 
     def count(response: httpx.Response) -> None:

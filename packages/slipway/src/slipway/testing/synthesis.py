@@ -100,7 +100,7 @@ def _files(places: Iterable[Path]) -> Iterator[Path]:
 
 @cache
 def scratch() -> Path:
-    """Return a folder for what this process synthesises, deleted when it ends."""
+    """Return a folder for the assemblies of this process, which is deleted when the process ends."""
     folder = tempfile.mkdtemp(prefix="slipway-tests-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
@@ -113,7 +113,7 @@ def new_folder() -> Path:
 
 @cache
 def stand_in_assets(services: tuple[str, ...]) -> AssetStore:
-    """Return zips in place of the built ones: templates depend on their digests and on nothing else."""
+    """Return zips in place of the built ones; templates only depend on their digests."""
     folder = Path(tempfile.mkdtemp(prefix="assets-", dir=scratch()))
     write_assets(folder, services)
     return AssetStore(folder)

@@ -36,7 +36,7 @@ class Callers:
     """Callers of an API.
 
     Attributes:
-        good: The one that is let in.
+        good: The caller that is admitted.
         refused: Name of a refused kind → how it authorises its requests.
         status: Status of a refusal.
         fuzz: Variables that let `slipway.attack.hooks` call as the good one.

@@ -1,4 +1,4 @@
-"""Fixtures of the contract: the services and environments of the app at hand."""
+"""Fixtures of the contract: the services and environments of the app under test."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _subject() -> Subject:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for each deployment, or for each service, as its arguments ask."""
+    """Run a test for each deployment, or for each service, depending on its arguments."""
     if "deployment" in metafunc.fixturenames:
         cases = _subject().cases
         ids = [f"{service} in {environment}" for environment, service in cases]
@@ -41,7 +41,7 @@ def subject() -> Subject:
 
 @pytest.fixture
 def of_this_project(subject: Subject) -> None:
-    """Skip a test of this project's own files where another subject is looked at."""
+    """Skip a test of this project's own files if another subject is tested."""
     if not subject.ships:
         pytest.skip("not the services of this project")
 

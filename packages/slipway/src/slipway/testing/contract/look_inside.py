@@ -1,4 +1,4 @@
-"""Import a handler as Lambda does before a snapshot, and report what would survive one: `test_shipped` runs this."""
+"""Import a handler as Lambda does before a snapshot, and report what the snapshot would keep, for `test_shipped`."""
 
 import gc
 import importlib

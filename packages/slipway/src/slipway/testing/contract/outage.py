@@ -1,4 +1,4 @@
-"""Contract of every API whose tables are away: it says that it cannot now, and no more.
+"""Contract of every API whose tables can't be reached: it answers that it is unavailable, and reveals no more.
 
 The app subclasses `OutageContract` in its own local tests.
 """
@@ -33,12 +33,13 @@ class OutageContract(OfOperations):
     ) -> None:
         operations = [operation for operation in OPERATIONS if operation.service == service]
         function = outputs[service]["ApiFunctionArn"]
-        # Given the answers of a sound service, and a function that may not reach its tables any more
+        # Given the answers of a healthy service, and a function that may no longer reach its tables
         sound = [send(operation).status_code for operation in operations]
         with denied(session(), function, "dynamodb:*"):
             local.emulator.recycle(function.split(":")[6])
             answers = [send(operation) for operation in operations]
-        # Then what needs no table is as it was, and the rest is a problem that says no more than to try again
+        # Then routes that need no table answer as before, and the others answer with a problem that only says to try
+        # again
         away = [answer for answer, before in zip(answers, sound, strict=True) if answer.status_code != before]
         assert away
         for answer in away:
@@ -53,7 +54,7 @@ class OutageContract(OfOperations):
 
 @contextmanager
 def denied(root: boto3.Session, function: str, action: str) -> Iterator[None]:
-    """Take a permission from a function's role for a while."""
+    """Remove a permission from a function's role for a while."""
     role = root.client("lambda").get_function_configuration(FunctionName=function)["Role"].rpartition("/")[2]
     iam, name = root.client("iam"), "denied"
     statement = {"Effect": "Deny", "Action": action, "Resource": "*"}

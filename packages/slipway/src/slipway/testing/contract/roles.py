@@ -1,4 +1,4 @@
-"""Contract of every function's role: what AWS's services do in its name. `make permissions` runs these tests.
+"""Contract of every function's role: what AWS's services do under it. `make permissions` runs these tests.
 
 The suite reads the functions from the synthesised stages. The app subclasses it in its own local tests.
 """
@@ -40,12 +40,12 @@ ANSWERS_WITH_NONSENSE = "def handler(event, context):\n    return {'statusCode':
 
 
 class Work(StrEnum):
-    """What a function is for."""
+    """Purpose of a function."""
 
     HOOK = "hook"
-    """CodeDeploy asks it about a new version."""
+    """CodeDeploy calls it to check a new version."""
     PROBE = "probe"
-    """It asks the service by its public address."""
+    """It calls the service at its public address."""
     SERVICE = "service"
     """The service's own work, or that of its resources."""
 
@@ -56,8 +56,8 @@ class FoundFunction:
 
     Attributes:
         name: As `exercises` names it, such as `<service>/ApiFunction`.
-        work: What it is for.
-        asynchronous: Whether events that it failed at go to a queue.
+        work: Its purpose.
+        asynchronous: True if events that it fails to process go to a queue.
     """
 
     name: str
@@ -157,7 +157,7 @@ class AsynchronousContract(_OfFunctions):
         self, session: Callable[..., boto3.Session], function_names: dict[str, str], name: str
     ) -> None:
         root, function, began = session(), function_names[name], time.time()
-        # When it is handed an event that it can't make sense of, asynchronously
+        # When it is invoked asynchronously with an event that it can't process
         event = {"DeploymentId": f"d-{uuid4().hex}"}
         root.client("lambda").invoke(
             FunctionName=function, Qualifier="live", InvocationType="Event", Payload=json.dumps(event).encode()
@@ -190,7 +190,7 @@ class HookContract(_OfFunctions):
         # When a deployment of the group that the hook may report to calls it
         deployment = start_deployment(root, function)
 
-        # Then the hook says that the new version may have traffic
+        # Then the hook reports that the new version may take traffic
         def ended() -> str | None:
             return end_of(root, deployment)
 
@@ -206,11 +206,11 @@ class HookContract(_OfFunctions):
         source: str,
     ) -> None:
         root, hook = session(), function_names[name]
-        # Given a newest version that does not do what it must
+        # Given a newest version that doesn't keep its contract
         with _newest_version(root, http, hook, source):
-            # When CodeDeploy asks before it allows traffic
+            # When CodeDeploy calls the hook before it allows traffic
             deployment = start_deployment(root, hook)
-            # Then it learns that the version is not good
+            # Then the hook reports that the version failed
             assert until(lambda: end_of(root, deployment)) == "Failed"
 
 

@@ -1,4 +1,4 @@
-"""Contract of what every service keeps to itself: its secrets, and what clients send.
+"""Contract of what every service keeps confidential: its secrets, and the data that clients send.
 
 The app subclasses `SecrecyContract` in its own local tests.
 """
@@ -20,10 +20,10 @@ from slipway.testing.contract.http import JSON, OfOperations, Operation, Sender,
 from slipway.testing.emulated import until
 
 _QUIET_LOOKS = 3
-"""Looks at the logs, one after the other, that find nothing new."""
+"""Number of consecutive reads of the logs without anything new after which the logs count as complete."""
 
 _WHOSE = {"username", "email"}
-"""Members of a secret that say whose it is."""
+"""Members of a secret that identify its owner, and aren't secret themselves."""
 
 
 class SecrecyContract(OfOperations):
@@ -35,7 +35,7 @@ class SecrecyContract(OfOperations):
         root = session()
         secrets = list(_secret_values(root))
         assert secrets
-        # Given all that can be read about the services without reading their secrets
+        # Given everything that can be read about the services without access to their secrets
         functions, formation = root.client("lambda"), root.client("cloudformation")
         said = {name: json.dumps(values) for name, values in outputs.items()}
         for page in functions.get_paginator("list_functions").paginate():
@@ -58,26 +58,26 @@ class SecrecyContract(OfOperations):
         callers: Callable[[str], Callers],
         session: Callable[..., boto3.Session],
     ) -> None:
-        # Given requests with a word of their own wherever a client may put one, some good, some bad
+        # Given valid and invalid requests with a unique word wherever a client may put text
         root, began, canary = session(), time.time(), f"canary{uuid4().hex}"
         good = callers(operation.service).good
         answers = [send(operation, **content) for content in _telling(operation, canary)]
         answers.append(send(operation, auth=None, headers={"Authorization": f"Bearer {canary}"}))
         assert not [answer.text for answer in answers if answer.is_server_error]
-        # When all of it was worked on
+        # When all of them have been processed
         texts = until(lambda: _settled(lambda: _logged(root, began)))
-        # Then no log tells of it, of the caller's credentials, or of a secret
+        # Then no log contains the word, the caller's credentials, or a secret
         shown = next(good.auth_flow(httpx.Request("GET", "https://example.com/"))).headers
         kept = {canary, *(shown[name] for name in ("x-api-key", "authorization") if name in shown)}
         kept |= {*callers(operation.service).fuzz.values(), *_secret_values(root)} - {"yes"}
         assert [(group, word) for group, text in texts.items() for word in kept if word in text] == []
-        # And what the function wrote of its own is JSON, with the service's name
+        # And the function's own lines are JSON, with the service's name
         lines = [json.loads(line) for text in texts.values() for line in text.splitlines() if line.startswith("{")]
         assert operation.service in {line.get("service") for line in lines}
 
 
 def _telling(operation: Operation, canary: str) -> Iterator[dict[str, Any]]:
-    """Yield contents of requests that hold a word: headers, parameters, bodies."""
+    """Yield the contents of requests with a word in their headers, parameters and bodies."""
     headers = {"X-Token": canary, "Cookie": f"session={canary}", "If-None-Match": f'"{canary}"'}
     headers |= {name: f"{canary}-x" for name, _ in operation.parameters("header")}
     yield {"headers": headers}
@@ -108,7 +108,7 @@ def _secret_values(root: boto3.Session) -> Iterator[str]:
 
 
 def _logged(root: boto3.Session, since: float) -> dict[str, str]:
-    """Return what came into each of the account's log groups since that moment."""
+    """Return what was written to each of the account's log groups since a time."""
     logs = root.client("logs")
     events = logs.get_paginator("filter_log_events")
     return {
@@ -123,7 +123,7 @@ def _logged(root: boto3.Session, since: float) -> dict[str, str]:
 
 
 def _settled(look: Callable[[], dict[str, str]]) -> dict[str, str] | None:
-    """Return what a look finds once it finds nothing new; None as long as it does."""
+    """Return the result of repeated reads once nothing new appears; None until then."""
     looks = []
     for _ in range(_QUIET_LOOKS):
         looks.append(look())

@@ -1,4 +1,4 @@
-"""The committed configuration, whatever it says: no test asserts a value of it."""
+"""The committed configuration, whatever its values: no test asserts one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI documents of the services, as other people's tools read them."""
+"""The OpenAPI documents of the services, as third-party tools read them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def operations(api: str) -> list[tuple[str, dict[str, Any]]]:
 
 
 def is_rest(api: str) -> bool:
-    """Return true if a REST API is documented: an HTTP API takes tokens."""
+    """Return True if the document describes a REST API; an HTTP API accepts tokens."""
     schemes = document(api)["components"].get("securitySchemes", {}).values()
     return all(scheme.get("scheme") != "bearer" for scheme in schemes)
 

@@ -31,6 +31,6 @@ def test_each_edit_fits_the_sources_and_leaves_python(file: str, edit: Callable[
 
     assert after != before
     compile(after, file, "exec")
-    # And what ships speaks of no environment: the gate would stop it before the fault is met
+    # And the edited code mentions no environment: the gate would stop it before the fault shows
     if "/runtime/" in file:
         assert not set(re.findall(r"\w+", after)) & {environment.name for environment in settings().environments}

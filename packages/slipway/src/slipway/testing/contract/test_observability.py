@@ -17,7 +17,7 @@ _APIS = ("AWS::ApiGateway::RestApi", "AWS::ApiGatewayV2::Api")
 
 
 def _alarms(deployment: DeployedTemplates) -> list[dict[str, Any]]:
-    """Properties of the alarms, without those that a composite alarm joins: it tells in their place."""
+    """Return the properties of the alarms, except those that a composite alarm combines and reports in their place."""
     template = deployment["observability"]
     joined = {name for alarm in template.properties_of(_COMPOSITE) for name in references(alarm["AlarmRule"])}
     return [
@@ -59,7 +59,7 @@ def test_alarms_watch_every_function_table_index_and_queue(deployment: DeployedT
             assert ("AWS/DynamoDB", metric, f"<data/{key}>") in watched
             for index in table["Properties"].get("GlobalSecondaryIndexes", []):
                 assert ("AWS/DynamoDB", metric, f"{index['IndexName']},<data/{key}>") in watched
-    # A queue that moves what failed to another is watched by its age, the others by anything in them
+    # A queue with a dead-letter queue is watched by the age of its messages, any other by their number
     for key, queue in deployment["compute"].of_type("AWS::SQS::Queue").items():
         works = "RedrivePolicy" in queue["Properties"]
         metric = "ApproximateAgeOfOldestMessage" if works else "ApproximateNumberOfMessagesVisible"

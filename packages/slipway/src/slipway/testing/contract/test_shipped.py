@@ -73,7 +73,7 @@ def test_handlers_start_and_nothing_survives_a_snapshot_that_must_not(
 ) -> None:
     if not subject.ships:
         pytest.skip("nothing is built of this subject")
-    # Given every handler of the service, in whichever environment, with the variables that its template sets
+    # Given every handler of the service in any environment, with the variables that its template sets
     handlers: dict[str, dict[str, str]] = {}
     for environment in (environment for environment, each in subject.cases if each == service):
         deployment = subject.deploy(environment, service)

@@ -1,4 +1,4 @@
-"""Every stack: names, outputs, tags, references, permissions, what outlives it."""
+"""Every stack: names, outputs, tags, references, permissions, and the resources that outlive it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STATEFUL = {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::KMS::Key", "AWS::Se
 
 @pytest.mark.requirement("outputs")
 def test_outputs_name_what_the_service_has(deployment: DeployedTemplates) -> None:
-    # Given what people and tools look for, by the resource that they find there
+    # Given the outputs that people and tools look for, by type of resource
     found = {name for template in deployment for name in template.outputs}
     wanted = {"KeyId", "KeyArn", "AlarmTopicArn", "DashboardUrl"}
     if deployment["data"].of_type("AWS::DynamoDB::Table"):
@@ -64,7 +64,8 @@ def test_outputs_export_nothing(deployment: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("outputs")
 def test_outputs_that_name_a_function_name_its_alias_live(deployment: DeployedTemplates) -> None:
-    # Given that Secrets Manager calls a function itself, and that a function of the security stack is no API
+    # Given that Secrets Manager calls a function without alias, and that no function of the security stack serves an
+    # API
     for name in deployment["compute"].outputs:
         if name.endswith("FunctionArn"):
             alias = deployment.behind(deployment.output(name))
@@ -121,7 +122,7 @@ def test_stateful_stacks_are_protected_as_configured(deployment: DeployedTemplat
 
 @pytest.mark.requirement("no accidental loss of stateful resources")
 def test_no_update_may_take_what_outlives_its_stack(deployment: DeployedTemplates) -> None:
-    # Given what the templates keep, in the stacks that the policy is set on
+    # Given the resources that the templates retain, in the stacks with the policy
     kept = {
         resource["Type"]
         for stack in ("security", "data")
@@ -129,13 +130,13 @@ def test_no_update_may_take_what_outlives_its_stack(deployment: DeployedTemplate
         if resource.get("DeletionPolicy", "Delete") != "Delete"
     }
 
-    # Versions are kept as ways back, and replaced by each deployment; logs end by their retention
+    # Versions are kept for rollbacks, and replaced by each deployment; logs expire after their retention
     assert kept - {"AWS::Lambda::Version", "AWS::Logs::LogGroup"} <= set(PROTECTED_TYPES)
 
 
 @pytest.mark.requirement("a failed first deployment that cannot be repeated, because its names are taken")
 def test_a_failed_creation_leaves_nothing_in_its_way(deployment: DeployedTemplates) -> None:
-    # Given what has a name of its own (a bucket), or can be made only once (a version of unchanged code)
+    # Given resources with a fixed name (a bucket), or that can be created only once (a version of unchanged code)
     named = {"AWS::S3::Bucket", "AWS::Lambda::Version"}
     for template in deployment:
         for key, resource in template.resources.items():
@@ -146,7 +147,7 @@ def test_a_failed_creation_leaves_nothing_in_its_way(deployment: DeployedTemplat
 
 @pytest.mark.requirement("a first deployment whose rollback cannot delete protected resources")
 def test_a_failed_creation_deletes_nothing_undeletable(deployment: DeployedTemplates) -> None:
-    # Given what CloudFormation cannot delete: protected tables, and buckets with logs in them
+    # Given resources that CloudFormation cannot delete: protected tables, and buckets with logs in them
     for template in deployment:
         for key, resource in template.resources.items():
             if resource.get("Properties", {}).get("DeletionProtectionEnabled") is True or takes_logs(resource):
@@ -159,7 +160,7 @@ def test_environments_differ_in_no_id_of_what_they_share(deployments: list[Deplo
         for stack in STACKS[:-1]:
             if stack in one.templates and stack in other.templates:
                 for resource_type in {resource["Type"] for resource in one[stack].resources.values()}:
-                    # Then one has all that the other has, under the same ids
+                    # Then one of the two has everything that the other has, under the same ids
                     found = [
                         {key for key in ids(each, stack) if each[stack].resources[key]["Type"] == resource_type}
                         for each in (one, other)
@@ -228,7 +229,7 @@ def test_no_policy_is_inline_or_denies(deployment: DeployedTemplates) -> None:
 
 @pytest.mark.requirement("functions")
 def test_a_wildcard_leaves_an_id_open_and_nothing_else(deployment: DeployedTemplates, environment: Environment) -> None:
-    # Given what may have an id at its end that is not known before
+    # Given the resources whose ARN may end with an id that is only known after the deployment
     place = f"{environment.region}:{environment.account}"
     allowed = {
         r"arn:[^:]+:s3:::[a-z0-9.-]+/[^*]+/\*": {"s3:DeleteObject", "s3:GetObject", "s3:PutObject"},
@@ -273,7 +274,7 @@ def test_nobody_outside_is_let_in(deployment: DeployedTemplates) -> None:
             for properties in template.properties_of(resource_type):
                 document = properties.get("PolicyDocument") or properties["ResourcePolicy"]
                 for statement in document["Statement"]:
-                    # Then what allows, allows services of AWS under a condition
+                    # Then each statement that allows something only allows AWS services, under a condition
                     if statement["Effect"] == "Allow":
                         assert list(statement["Principal"]) == ["Service"], template.name
                         assert statement["Condition"], template.name

@@ -66,12 +66,12 @@ def test_the_key_has_an_alias_with_service_and_environment(deployment: DeployedT
 @pytest.mark.requirement("encryption at rest")
 def test_whatever_is_stored_is_encrypted_with_the_services_key(deployment: DeployedTemplates) -> None:
     for template in deployment:
-        # The foundation is no service and has no key: it holds nothing of one.
+        # The foundation isn't a service and has no key: it stores no data of a service.
         if template.name == "foundation":
             continue
         for resource_type, key_of in _KEY_OF.items():
             for key, resource in template.of_type(resource_type).items():
-                # AWS delivers access logs to nothing but SSE-S3.
+                # AWS delivers access logs only to buckets with SSE-S3.
                 if takes_logs(resource) or holds_faults(resource):
                     assert _encryption(resource["Properties"])["SSEAlgorithm"] == "AES256"
                     continue
