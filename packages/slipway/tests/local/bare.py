@@ -6,12 +6,14 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from slipway.emulator.server import Emulator
+import pytest
+
+from slipway.emulator.server import Emulator, isolate
 
 Statement = Mapping[str, Any]
 T = TypeVar("T")
@@ -127,6 +129,23 @@ class Account:
         events = events[: len(events) - after]
         failed = [event for event in events if event["ResourceStatus"].endswith("_FAILED")]
         return str(failed[-1].get("ResourceStatusReason", ""))
+
+
+def emulated_account(number: str = "444444444444", region: str = "us-east-1") -> Any:
+    """Return a fixture with an account in an emulator of its own, for the tests of a module."""
+
+    @pytest.fixture(scope="module")
+    def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+        isolate()
+        folder = tmp_path_factory.mktemp("account")
+        emulator = Emulator(number, region, folder / "emulator", tls=folder / "tls")
+        emulator.start()
+        try:
+            yield Account(emulator)
+        finally:
+            emulator.stop()
+
+    return account
 
 
 def until(look: Callable[[], T | None], seconds: float = 20) -> T:

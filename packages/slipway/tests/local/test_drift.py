@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,26 +13,17 @@ from aws_cdk.assertions import Template
 
 import specimen
 from infrastructure.matrix import changed
-from local.bare import Account
+from local.bare import Account, emulated_account
 from slipway.delivery.drift import DriftRole
 from slipway.delivery.runtime.drift import detect_drift
-from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials
 
 ENVIRONMENT = changed(specimen.PROD, {"drift": {"hour_utc": 3}})
 STACK = f"{ENVIRONMENT.name}-catalog-compute"
 _TRUST = {"Service": "lambda.amazonaws.com"}
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("account")
-    emulator = Emulator(ENVIRONMENT.account, ENVIRONMENT.region, folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account(ENVIRONMENT.account, ENVIRONMENT.region)
 
 
 def _template(bucket: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.bare import LOGS, Account, allow, until
+from local.bare import LOGS, Account, allow, emulated_account, until
 from slipway.emulator.partition import Partition
 from slipway.emulator.partition.router import Session
-from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials
 from slipway.errors import RehearsalError
 from slipway.rehearsal.player.artifacts import ArtifactStore
 
@@ -27,16 +26,7 @@ FAIL = "def handler(event, context):\n    raise ValueError('no')\n"
 NAP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event\n"
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("account")
-    emulator = Emulator("444444444444", "us-east-1", folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account()
 
 
 def refused(account: Account, name: str) -> set[str]:

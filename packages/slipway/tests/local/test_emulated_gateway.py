@@ -15,9 +15,9 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.credentials import Credentials as SigningCredentials
 
-from local.bare import LOGS, Account, allow, until
+from local.bare import LOGS, Account, allow, emulated_account, until
 from slipway.emulator.routes import SigV4
-from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials
 
 ECHO = (
     "import json\n"
@@ -26,16 +26,7 @@ ECHO = (
 )
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("account")
-    emulator = Emulator("444444444444", "us-east-1", folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account()
 
 
 @pytest.fixture(scope="module")

@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 from botocore.credentials import ReadOnlyCredentials
 
-from local.bare import LOGS, Account
+from local.bare import LOGS, Account, emulated_account
 from local.injected import CODE, DELAY, ERROR, READS, VARIABLES, alarm, template
 from slipway.attack.target import AttackTarget
 from slipway.emulator.routes import routes
-from slipway.emulator.server import Emulator, isolate
 from slipway.resilience.experiment import ExperimentRun, Pace, run_experiment
 from slipway.resilience.function_faults import FAILING_API, FAILING_READERS, SLOW_FUNCTIONS, FunctionFault
 
@@ -27,16 +26,7 @@ PACE = Pace(call_seconds=0.1, refused_seconds=0.1, metric_seconds=1)
 ALL = {"preventExecution": "true"}
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("experiment")
-    emulator = Emulator("444444444444", "us-east-1", folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account()
 
 
 @pytest.fixture

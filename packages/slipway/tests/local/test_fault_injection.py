@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,21 +10,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.bare import LOGS, Account, allow
+from local.bare import LOGS, Account, allow, emulated_account
 from local.injected import CODE, DELAY, ERROR, READS, VARIABLES, WRITES, alarm, start, state, template
-from slipway.emulator.server import Credentials, Emulator, isolate
+from slipway.emulator.server import Credentials
 
-
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("fis")
-    emulator = Emulator("444444444444", "us-east-1", folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,9 +13,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 import specimen
-from local.bare import Account
+from local.bare import Account, emulated_account
 from slipway.delivery.names import log_bucket_name
-from slipway.emulator.server import Emulator, isolate
 from slipway.restore.command import check_resources, copy_name, data_of, remove_copies, restore_resources
 from slipway.restore.tables import RestoreError
 
@@ -25,16 +23,7 @@ STACK = f"{ENVIRONMENT.name}-{SERVICE}-data"
 BUCKET = "catalog-data"
 
 
-@pytest.fixture(scope="module")
-def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
-    isolate()
-    folder = tmp_path_factory.mktemp("account")
-    emulator = Emulator(ENVIRONMENT.account, ENVIRONMENT.region, folder / "emulator", tls=folder / "tls")
-    emulator.start()
-    try:
-        yield Account(emulator)
-    finally:
-        emulator.stop()
+account = emulated_account(ENVIRONMENT.account, ENVIRONMENT.region)
 
 
 def _table(**more: Any) -> dict[str, Any]:

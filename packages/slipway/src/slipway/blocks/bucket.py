@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from aws_cdk import Duration
 from aws_cdk import aws_kms as kms
@@ -26,7 +27,27 @@ _REPLICATION = (
 )
 
 
-class LogBucket(s3.Bucket):
+class PrivateBucket(s3.Bucket):
+    """A bucket without public access, whose objects are its owner's, reached over TLS only.
+
+    Args:
+        scope: The stack.
+        construct_id: Id in it.
+        properties: The other properties of a bucket.
+    """
+
+    def __init__(self, scope: Construct, construct_id: str, **properties: Any) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=True,
+            **properties,
+        )
+
+
+class LogBucket(PrivateBucket):
     """The service's bucket for access logs. Deleting its stack retains it, because it is rarely empty.
 
     Uses SSE-S3, unlike every other bucket: AWS delivers S3 server access logs only to such buckets
@@ -45,9 +66,6 @@ class LogBucket(s3.Bucket):
             construct_id,
             bucket_name=log_bucket_name(environment, service),
             encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -76,7 +94,7 @@ class LogBucket(s3.Bucket):
         )
 
 
-class ServiceBucket(s3.Bucket):
+class ServiceBucket(PrivateBucket):
     """An encrypted, versioned, private bucket that logs its accesses.
 
     Args:
@@ -112,9 +130,6 @@ class ServiceBucket(s3.Bucket):
             encryption_key=key,
             # One data key for many objects instead of one KMS call per object.
             bucket_key_enabled=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
             versioned=versioned,
             server_access_logs_bucket=logs,
             server_access_logs_prefix="s3/",

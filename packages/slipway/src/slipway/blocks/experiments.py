@@ -19,6 +19,7 @@ from constructs import Construct
 
 from slipway.blocks.acknowledgements import accept
 from slipway.blocks.alarms import ServiceAlarms
+from slipway.blocks.bucket import PrivateBucket
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.outputs import output
 from slipway.delivery.names import experiment_role, experiment_step_role, fault_bucket_name
@@ -48,7 +49,7 @@ MOST_FUNCTIONS = 5
 """
 
 
-class FaultBucket(s3.Bucket):
+class FaultBucket(PrivateBucket):
     """The bucket in which FIS stores the faults that a service's functions are to have.
 
     Args:
@@ -64,9 +65,6 @@ class FaultBucket(s3.Bucket):
             construct_id,
             bucket_name=fault_bucket_name(environment, service),
             encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
                     id="faults",

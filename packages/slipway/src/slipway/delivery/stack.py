@@ -16,6 +16,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from slipway.blocks.assets import AssetStore
+from slipway.blocks.bucket import PrivateBucket
 from slipway.blocks.key import ServiceKey
 from slipway.blocks.logs import ServiceLogGroup
 from slipway.blocks.messaging import NotificationTopic
@@ -312,13 +313,10 @@ class DeliveryStack(Stack):
         return key
 
     def _new_artifacts(self, key: kms.Key) -> s3.Bucket:
-        logs_bucket = s3.Bucket(
+        logs_bucket = PrivateBucket(
             self,
             "ArtifactLogs",
             encryption=s3.BucketEncryption.S3_MANAGED,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
             versioned=True,
             lifecycle_rules=[
                 s3.LifecycleRule(
@@ -327,15 +325,12 @@ class DeliveryStack(Stack):
             ],
             removal_policy=UNDELETABLE,
         )
-        return s3.Bucket(
+        return PrivateBucket(
             self,
             "Artifacts",
             encryption=s3.BucketEncryption.KMS,
             encryption_key=key,
             bucket_key_enabled=True,
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
-            enforce_ssl=True,
             versioned=True,
             server_access_logs_bucket=logs_bucket,
             lifecycle_rules=[

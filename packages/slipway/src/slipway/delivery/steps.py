@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 from aws_cdk import Aws, Duration, Stack, pipelines
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -242,153 +243,109 @@ class VerifyStep(pipelines.CodeBuildStep):
         )
 
 
-class _OutsideStep(pipelines.CodeBuildStep):
-    """Runs a verb against the services of a test environment, all of them in one build, and keeps its reports.
+@dataclass(frozen=True)
+class _Needs:
+    """What a step on a test environment needs besides the callers of the tests.
 
-    Args:
-        stack: The pipeline's stack.
-        name: Name of the step; the verb is the same in lower case.
-        handover: Files from the synth.
-        place: The environment.
-        services: Names of the services.
-        artifacts: Bucket for the reports.
+    Attributes:
         role: Name of the step's role.
-        seconds: Duration of the verb per service.
+        seconds: Duration of its verb per service.
         writes: Prefixes of the objects that it writes besides its reports.
         assumes: Names of the roles that it assumes besides those of the tests.
     """
 
+    role: str
+    seconds: int
+    writes: Sequence[str] = ()
+    assumes: Sequence[str] = ()
+
+
+class OutsideStep(pipelines.CodeBuildStep):
+    """Runs a verb against the services of a test environment, all of them in one build, and keeps its reports.
+
+    Args:
+        stack: The pipeline's stack.
+        handover: Files from the synth.
+        place: The environment, whose settings configure the verb.
+        services: Names of the services.
+        artifacts: Bucket for the reports.
+    """
+
+    verb: ClassVar[str]
+    """Name of the step; the verb is the same in lower case."""
+
     def __init__(
         self,
         stack: Stack,
-        name: str,
         *,
         handover: pipelines.IFileSetProducer,
         place: StepPlace,
         services: Sequence[str],
         artifacts: s3.IBucket,
-        role: str,
-        seconds: int,
-        writes: Sequence[str] = (),
-        assumes: Sequence[str] = (),
     ) -> None:
         environment = place.environment
+        needs = self.needs(environment, services)
         # The step uses the callers of the tests.
         callers = [verification_role(environment, service) for service in services]
-        runs_as = _assuming(stack, environment, role, [*callers, *assumes])
-        for written in (f"{PREFIX}/*/{environment.name}/*", *writes):
+        runs_as = _assuming(stack, environment, needs.role, [*callers, *needs.assumes])
+        for written in (f"{PREFIX}/*/{environment.name}/*", *needs.writes):
             _write_reports(runs_as, artifacts, written)
         super().__init__(
-            place.name(name),
+            place.name(self.verb),
             input=handover,
-            commands=[f'make {name.lower()} ENV={environment.name} SERVICE="{" ".join(services)}"'],
+            commands=[f'make {self.verb.lower()} ENV={environment.name} SERVICE="{" ".join(services)}"'],
             env={BUCKET: artifacts.bucket_name},
             role=runs_as,
             build_environment=_SMALL,
             partial_build_spec=_verb(reports="build/reports"),
-            timeout=Duration.minutes(15 + len(services) * seconds // 60),
+            timeout=Duration.minutes(15 + len(services) * needs.seconds // 60),
         )
 
-
-class AttackStep(_OutsideStep):
-    """Attacks the services of a test environment from outside (`slipway attack`).
-
-    Args:
-        stack: The pipeline's stack.
-        handover: Files from the synth.
-        place: The environment, with `attack`.
-        services: Names of the services that are attacked.
-        artifacts: Bucket for the reports.
-    """
-
-    def __init__(
-        self,
-        stack: Stack,
-        *,
-        handover: pipelines.IFileSetProducer,
-        place: StepPlace,
-        services: Sequence[str],
-        artifacts: s3.IBucket,
-    ) -> None:
-        environment = place.environment
-        super().__init__(
-            stack,
-            "Attack",
-            handover=handover,
-            place=place,
-            services=services,
-            artifacts=artifacts,
-            role=attack_step_role(environment),
-            seconds=environment.attack.seconds if environment.attack else 0,
-        )
+    @staticmethod
+    def needs(environment: Environment, services: Sequence[str]) -> _Needs:
+        """Return what the step needs in an environment."""
+        raise NotImplementedError
 
 
-class PerformStep(_OutsideStep):
-    """Loads the services of a test environment, one after the other (`slipway perform`).
+class AttackStep(OutsideStep):
+    """Attacks the services of a test environment from outside, as `attack` says (`slipway attack`)."""
 
-    Args:
-        stack: The pipeline's stack.
-        handover: Files from the synth.
-        place: The environment, with `performance`.
-        services: Names of the services that are loaded.
-        artifacts: Bucket for the reports and the last good run.
-    """
+    verb = "Attack"
 
-    def __init__(
-        self,
-        stack: Stack,
-        *,
-        handover: pipelines.IFileSetProducer,
-        place: StepPlace,
-        services: Sequence[str],
-        artifacts: s3.IBucket,
-    ) -> None:
-        environment = place.environment
-        super().__init__(
-            stack,
-            "Perform",
-            handover=handover,
-            place=place,
-            services=services,
-            artifacts=artifacts,
-            role=performance_step_role(environment),
-            seconds=environment.performance.seconds if environment.performance else 0,
+    @staticmethod
+    def needs(environment: Environment, services: Sequence[str]) -> _Needs:  # noqa: ARG004 - one role for all
+        """Return its role, and how long it attacks."""
+        return _Needs(attack_step_role(environment), environment.attack.seconds if environment.attack else 0)
+
+
+class PerformStep(OutsideStep):
+    """Loads the services of a test environment one by one, as `performance` says (`slipway perform`)."""
+
+    verb = "Perform"
+
+    @staticmethod
+    def needs(environment: Environment, services: Sequence[str]) -> _Needs:  # noqa: ARG004 - one role for all
+        """Return its role, how long it loads, and where it keeps the last good run."""
+        return _Needs(
+            performance_step_role(environment),
+            environment.performance.seconds if environment.performance else 0,
             # CDK Pipelines lets each build read the bucket, and so the last good run.
             writes=[f"{PERFORMANCE}/{environment.name}/*"],
         )
 
 
-class ExperimentStep(_OutsideStep):
-    """Runs AWS FIS's experiments on the functions of a test environment (`slipway experiment`).
+class ExperimentStep(OutsideStep):
+    """Runs AWS FIS's experiments on functions of a test environment, as `resilience` says (`slipway experiment`)."""
 
-    Args:
-        stack: The pipeline's stack.
-        handover: Files from the synth.
-        place: The environment, with `resilience`.
-        services: Names of the services.
-        artifacts: Bucket for the reports.
-    """
+    verb = "Experiment"
 
-    def __init__(
-        self,
-        stack: Stack,
-        *,
-        handover: pipelines.IFileSetProducer,
-        place: StepPlace,
-        services: Sequence[str],
-        artifacts: s3.IBucket,
-    ) -> None:
-        environment = place.environment
+    @staticmethod
+    def needs(environment: Environment, services: Sequence[str]) -> _Needs:
+        """Return its role, how long the experiments take, and the roles that start them."""
         minutes = environment.resilience.minutes if environment.resilience else 0
-        super().__init__(
-            stack,
-            "Experiment",
-            handover=handover,
-            place=place,
-            services=services,
-            artifacts=artifacts,
-            role=experiment_step_role(environment),
-            seconds=len(FUNCTION_FAULTS) * (minutes * 60 + AROUND_SECONDS),
+        return _Needs(
+            experiment_step_role(environment),
+            len(FUNCTION_FAULTS) * (minutes * 60 + AROUND_SECONDS),
             assumes=[experiment_role(environment, service) for service in services],
         )
 
