@@ -10,10 +10,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from services.ingest.runtime.errors import JobNotFoundError, NotOursError
-from services.ingest.runtime.logic import Clock, now, second
+from services.ingest.runtime.logic import second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
 from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, Inbox, Queue, SqsQueue
 from slipway_runtime import aws
+from slipway_runtime.clock import Clock, now
 from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
 
 if TYPE_CHECKING:

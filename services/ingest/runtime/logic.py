@@ -1,9 +1,8 @@
 """Business logic of records and jobs, independent of HTTP."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -25,7 +24,6 @@ from services.ingest.runtime.model import (
     RecordStatus,
     StoredRecord,
     carried_bytes,
-    instant,
 )
 from services.ingest.runtime.storage import (
     DynamoDBJobs,
@@ -34,16 +32,10 @@ from services.ingest.runtime.storage import (
     S3Payloads,
     S3Plans,
 )
-
-Clock = Callable[[], datetime]
+from slipway_runtime.clock import Clock, instant, now
 
 EXPIRED: Final = "it expired before it was processed"
 PAYLOAD_LOST: Final = "its payload is not what was sent"
-
-
-def now() -> datetime:
-    """Return the current time."""
-    return datetime.now(UTC)
 
 
 def second(moment: datetime) -> int:

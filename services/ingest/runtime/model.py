@@ -1,16 +1,14 @@
 """Records and jobs, and their storage format."""
 
 import hashlib
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-# One partition of an index takes 1,000 writes per second; all of a caller's pending records under one key would make
-# it hot.
-SHARDS: Final = ("0", "1", "2", "3")
+from slipway_runtime.clock import instant
+from slipway_runtime.shards import SHARDS
 
 INLINE_BYTES: Final = 4096
 """Payloads up to this many bytes of UTF-8 stay in the table; larger ones go to the bucket."""
@@ -192,11 +190,6 @@ FAILURES_KEPT: Final = 100
 """Reasons that a job keeps; each record that failed has its own."""
 
 
-def shard_of(record_id: str) -> str:
-    """Return the shard of a record, always the same for an id: it is part of the index's key."""
-    return SHARDS[zlib.crc32(record_id.encode()) % len(SHARDS)]
-
-
 def pending_shards(owner: str) -> Sequence[str]:
     """Return the index keys of a caller's pending records."""
     return tuple(f"{owner}#{shard}" for shard in SHARDS)
@@ -218,8 +211,3 @@ def carried_bytes(payload: str) -> int:
     if not payload.isprintable():
         escaped += 6 * sum(payload.count(chr(code)) for code in range(32) if chr(code) not in "\b\t\n\f\r")
     return len(payload.encode()) + escaped
-
-
-def instant(moment: datetime) -> str:
-    """Return a time as text that sorts chronologically."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

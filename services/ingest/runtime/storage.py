@@ -17,9 +17,10 @@ from services.ingest.runtime.model import (
     RecordStatus,
     StoredRecord,
     pending_shards,
-    shard_of,
 )
 from slipway_runtime.attributes import from_attribute, to_attribute
+from slipway_runtime.objects import read_object
+from slipway_runtime.shards import shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -165,15 +166,10 @@ class S3Payloads:
 
     def get(self, record_id: str) -> bytes:
         """Return the payload, or raise `PayloadLostError`."""
-        try:
-            return self._client().get_object(Bucket=self._bucket, Key=f"payloads/{record_id}")["Body"].read()
-        except ClientError as error:
-            # S3 says so to callers who may list the bucket, as these functions may, and AccessDenied to others
-            # (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html). A missing permission also causes
-            # AccessDenied, which must not fail a record for good.
-            if error.response["Error"]["Code"] == "NoSuchKey":
-                raise PayloadLostError from None
-            raise
+        payload = read_object(self._client(), self._bucket, f"payloads/{record_id}")
+        if payload is None:
+            raise PayloadLostError
+        return payload
 
 
 class S3Plans:

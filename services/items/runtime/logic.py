@@ -1,8 +1,7 @@
 """Business logic of items, independent of HTTP."""
 
 import hashlib
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid4, uuid5
 
@@ -11,8 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.items.runtime.cursor import SignedCursors
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, KeyReusedError
 from services.items.runtime.idempotency import CreatedOnce, Creation, CreationRequest
-from services.items.runtime.model import Item, ItemFields, instant
+from services.items.runtime.model import Item, ItemFields
 from services.items.runtime.storage import DynamoDBItemStorage
+from slipway_runtime.clock import Clock, instant, now
 from slipway_runtime.exact_json import dumps
 
 # Ids derived from a caller and a key have their own namespace.
@@ -37,7 +37,7 @@ class ItemService:
         storage: DynamoDBItemStorage,
         cursors: SignedCursors,
         once: CreatedOnce,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = now,
     ) -> None:
         self._storage = storage
         self._cursors = cursors

@@ -1,15 +1,8 @@
 """Items, and their positions in the indexes."""
 
-import zlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
 
 from slipway_runtime.exact_json import dumps
-
-# One partition of an index takes 1,000 writes per second; all items under one key would be a hot one. A listing queries
-# each of them.
-SHARDS: Final = ("0", "1", "2", "3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +52,3 @@ class Item(ItemFields):
             "version": self.version,
         }
         return f'{dumps(members)[:-1]},"data":{self.data}}}'
-
-
-def shard_of(item_id: str) -> str:
-    """Return the shard of an item, always the same for an id: it is part of the indexes' keys."""
-    return SHARDS[zlib.crc32(item_id.encode()) % len(SHARDS)]
-
-
-def instant(moment: datetime) -> str:
-    """Return a time in the items' format, which sorts chronologically as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

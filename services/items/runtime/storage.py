@@ -13,9 +13,10 @@ from services.items.runtime.errors import (
     ItemNotFoundError,
     VersionMismatchError,
 )
-from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
+from services.items.runtime.model import Item, ItemFields
 from slipway_runtime.attributes import from_attribute, to_attribute
 from slipway_runtime.exact_json import dumps
+from slipway_runtime.shards import SHARDS, shard_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

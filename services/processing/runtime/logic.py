@@ -3,8 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4, uuid5
 
@@ -15,8 +14,9 @@ from services.processing.runtime.errors import (
     ResultLostError,
 )
 from services.processing.runtime.jobs import Jobs
-from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of, instant
+from services.processing.runtime.model import Job, JobStatus, Record, Status, digest_of
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
+from slipway_runtime.clock import Clock, instant, now
 from slipway_runtime.exact_json import dumps
 from slipway_runtime.uploads import UploadForm, UploadForms
 
@@ -60,7 +60,7 @@ class Processing:
         jobs: Jobs,
         uploads: UploadForms,
         days: int,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = now,
     ) -> None:
         self._records = records
         self._results = results
@@ -153,13 +153,13 @@ class Processing:
 
     def _new(self, owner: str, record_id: str, status: Status, digest: str) -> Record:
         moment = self._clock()
-        now = instant(moment)
+        created_at = instant(moment)
         return Record(
             id=record_id,
             owner=owner,
             status=status,
-            created_at=now,
-            updated_at=now,
+            created_at=created_at,
+            updated_at=created_at,
             digest=digest,
             expires_at=int((moment + self._lifetime).timestamp()),
         )

@@ -2,7 +2,6 @@
 
 import hashlib
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -79,11 +78,6 @@ class Page(NamedTuple):
 
     records: list[Record]
     before: str | None
-
-
-def instant(moment: datetime) -> str:
-    """Return a time in the records' format, which sorts chronologically as text."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def digest_of(text: str) -> str:

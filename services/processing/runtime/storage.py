@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 
 from services.processing.runtime.errors import RecordNotFoundError, ResultLostError
 from services.processing.runtime.model import Page, Record, Status
+from slipway_runtime.objects import read_object
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -136,16 +137,11 @@ class S3ResultStorage:
         )
 
     def get(self, record_id: str) -> str:
-        """Return the result of a processed job, or raise `ResultLostError`.
-
-        S3 reports a missing object as missing only to callers who may list the bucket, and AccessDenied to others
-        (docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html): so the function may list it.
-        """
-        try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=_object(record_id))
-        except self._client.exceptions.NoSuchKey:
-            raise ResultLostError from None
-        return answer["Body"].read().decode()
+        """Return the result of a processed job, or raise `ResultLostError`."""
+        result = read_object(self._client, self._bucket, _object(record_id))
+        if result is None:
+            raise ResultLostError
+        return result.decode()
 
 
 def _key(owner: str, record_id: str) -> dict[str, Any]:

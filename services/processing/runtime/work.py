@@ -1,11 +1,9 @@
 """The worker's processing of a job."""
 
-from collections.abc import Callable
-from datetime import UTC, datetime
-
 from services.processing.runtime.logic import upper
-from services.processing.runtime.model import Job, Outcome, Status, instant
+from services.processing.runtime.model import Job, Outcome, Status
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
+from slipway_runtime.clock import Clock, instant, now
 from slipway_runtime.exact_json import dumps, loads
 
 
@@ -23,7 +21,7 @@ class Worker:
         *,
         records: DynamoDBRecordStorage,
         results: S3ResultStorage,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = now,
     ) -> None:
         self._records = records
         self._results = results
@@ -35,12 +33,12 @@ class Worker:
         The result is written first: a record that says `processed` has one. For a job without a record, nothing is
         written: the API records before it sends, so such a job has expired or did not come from the API.
         """
-        now = self._clock()
-        record = self._records.get(job.owner, job.id, now=int(now.timestamp()))
+        moment = self._clock()
+        record = self._records.get(job.owner, job.id, now=int(moment.timestamp()))
         if record is None or record.status is Status.VALIDATED:
             return Outcome.UNKNOWN
         if record.status is Status.PROCESSED:
             return Outcome.DONE_BEFORE
         self._results.put(job.id, dumps(upper(loads(job.data))))
-        done = self._records.complete(job.owner, job.id, updated_at=instant(now))
+        done = self._records.complete(job.owner, job.id, updated_at=instant(moment))
         return Outcome.DONE if done else Outcome.DONE_BEFORE

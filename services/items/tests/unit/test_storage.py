@@ -8,10 +8,11 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from services.items.runtime.errors import ItemExistsError, ItemNotFoundError, VersionMismatchError
-from services.items.runtime.model import SHARDS, Item, ItemFields, shard_of
+from services.items.runtime.model import Item, ItemFields
 from services.items.runtime.storage import DynamoDBItemStorage
 from services.items.tests.unit.fakes import account
 from slipway.testing.in_process import InProcess
+from slipway_runtime.shards import SHARDS, shard_of
 
 
 def item(number: int = 1, status: str = "draft") -> Item:

@@ -13,11 +13,12 @@ import boto3
 import httpx
 import pytest
 
-from services.processing.runtime.model import Record, Status, digest_of, instant
+from services.processing.runtime.model import Record, Status, digest_of
 from services.processing.runtime.storage import DynamoDBRecordStorage, S3ResultStorage
 from slipway.emulator.environment import LocalEnvironment, Outputs
 from slipway.testing.emulated import Invoke
 from slipway.testing.sign_in import access_token
+from slipway_runtime.clock import instant
 
 pytestmark = pytest.mark.requirement("functions")
 
