@@ -11,7 +11,6 @@ from services.ingest.settings import IngestSettings
 from slipway.blocks.alarms import ServiceAlarms
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
-from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.key import ServiceKey
@@ -78,9 +77,7 @@ class Ingest(Service[Security, Data, Compute]):
 
     def add_security(self, stack: Stack) -> Security:
         """Add the key."""
-        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
-        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
+        key = self.key(stack)
         return Security(key=key)
 
     def add_data(self, stack: Stack, security: Security) -> Data:
@@ -142,13 +139,7 @@ class Ingest(Service[Security, Data, Compute]):
             ("Processor", processor, "queue_handler"),
             ("Worker", worker, "queue_handler"),
         ):
-            deployment = SafeDeployment(
-                stack,
-                f"{name}Deployment",
-                function=function,
-                hook_handler=f"services.ingest.runtime.hooks.{hook}",
-                dead_letters=dead_letters,
-            )
+            deployment = self.deployment(name, function, hook, dead_letters=dead_letters)
             output(stack, f"{name}FunctionArn", function.live.function_arn, f"Alias of the function {name.lower()}")
             output(
                 stack, f"{name}HookFunctionArn", deployment.hook.live.function_arn, f"Contract check of {name.lower()}"
@@ -228,16 +219,13 @@ class Ingest(Service[Security, Data, Compute]):
     def _api_function(
         self, stack: Stack, security: Security, data: Data, *, job_queue: WorkQueue, work_queue: WorkQueue
     ) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "ApiFunction",
-            service=self.name,
-            environment=self.environment,
+            "api.handler",
+            "Answers the API of ingest",
             settings=self.settings.api,
-            assets=self.assets,
             key=security.key,
-            handler="services.ingest.runtime.api.handler",
-            description="Answers the API of ingest",
             variables={
                 **_stores(data),
                 "JOB_QUEUE_URL": job_queue.queue_url,
@@ -264,16 +252,13 @@ class Ingest(Service[Security, Data, Compute]):
     def _processor(
         self, stack: Stack, security: Security, data: Data, *, job_queue: WorkQueue, work_queue: WorkQueue
     ) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "Processor",
-            service=self.name,
-            environment=self.environment,
+            "processor.handler",
+            "Finds a job's records and puts them on the work queue",
             settings=self.settings.processor,
-            assets=self.assets,
             key=security.key,
-            handler="services.ingest.runtime.processor.handler",
-            description="Finds a job's records and puts them on the work queue",
             variables={
                 **_stores(data),
                 "QUEUE_URL": job_queue.queue_url,
@@ -297,16 +282,13 @@ class Ingest(Service[Security, Data, Compute]):
         return function
 
     def _worker(self, stack: Stack, security: Security, data: Data, *, work_queue: WorkQueue) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "Worker",
-            service=self.name,
-            environment=self.environment,
+            "worker.handler",
+            "Processes the records of a job",
             settings=self.settings.worker,
-            assets=self.assets,
             key=security.key,
-            handler="services.ingest.runtime.worker.handler",
-            description="Processes the records of a job",
             variables={
                 **_stores(data),
                 "QUEUE_URL": work_queue.queue_url,

@@ -21,7 +21,7 @@ BEFORE_THE_HANDLER: Mapping[str, str] = {
 }
 """Fault → what the handler of the API does first."""
 
-_KEY = '        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)\n'
+_KEY = "        key = self.key(stack)\n"
 _SPARE = (
     "        kept = RemovalPolicy.RETAIN\n"
     '        aws_kms.Key(stack, "Spare", enable_key_rotation=True, removal_policy=kept)\n'

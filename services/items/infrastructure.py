@@ -12,7 +12,6 @@ from slipway.blocks.alarms import ServiceAlarms
 from slipway.blocks.backup import ServiceBackup, back_up
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
-from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.edge import ORIGIN_HEADER, EdgeDistribution, allow_edge_logs
 from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
@@ -79,7 +78,7 @@ class Items(Service[Security, Data, Compute]):
 
     def add_security(self, stack: Stack) -> Security:
         """Add the key, the two secrets, and the function that rotates one of them."""
-        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
+        key = self.key(stack)
         cursor_secret = ServiceSecret(
             stack,
             "CursorSecret",
@@ -89,16 +88,13 @@ class Items(Service[Security, Data, Compute]):
             field="key",
         )
         rotation_dead_letters = DeadLetterQueue(stack, "DeadLetters", key=key)
-        rotation = ServiceFunction(
+        rotation = self.function(
             stack,
             "Rotation",
-            service=self.name,
-            environment=self.environment,
+            "rotation.handler",
+            "Rotates the secret that signs cursors",
             settings=ROTATION,
-            assets=self.assets,
             key=key,
-            handler="services.items.runtime.rotation.handler",
-            description="Rotates the secret that signs cursors",
             dead_letters=rotation_dead_letters,
             asynchronous=True,
         )
@@ -116,8 +112,6 @@ class Items(Service[Security, Data, Compute]):
             "values are accepted; the value guards public reads only, never leaves AWS, and a redeployment with a new "
             "secret replaces it.",
         )
-        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         output(stack, "CursorSecretArn", cursor_secret.secret_arn, "Secret that signs the cursors of lists")
         output(stack, "OriginSecretArn", origin_secret.secret_arn, "Secret that the edge sends to the origin")
         output(
@@ -185,22 +179,10 @@ class Items(Service[Security, Data, Compute]):
         stream_function = self._stream_function(stack, security, data, topic=topic, dead_letters=dead_letters)
         open_to_faults(api_function, stream_function)
         proof = EdgeProof(header=ORIGIN_HEADER, secret=security.origin_secret, field="header")
-        api_deployment = SafeDeployment(
-            stack,
-            "ApiDeployment",
-            function=api_function,
-            hook_handler="services.items.runtime.hooks.api_handler",
-            dead_letters=dead_letters,
-            compares=True,
-            proof=proof,
+        api_deployment = self.deployment(
+            "Api", api_function, "api_handler", dead_letters=dead_letters, compares=True, proof=proof
         )
-        stream_deployment = SafeDeployment(
-            stack,
-            "StreamDeployment",
-            function=stream_function,
-            hook_handler="services.items.runtime.hooks.stream_handler",
-            dead_letters=dead_letters,
-        )
+        stream_deployment = self.deployment("Stream", stream_function, "stream_handler", dead_letters=dead_letters)
         api = self._api(stack, proof, security, function=api_function)
         verification.allow_routes(api.signed_routes)
         edge = EdgeDistribution(
@@ -279,16 +261,13 @@ class Items(Service[Security, Data, Compute]):
         output(stack, "DashboardUrl", dashboard.url, "Dashboard of the service")
 
     def _api_function(self, stack: Stack, security: Security, data: Data) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "ApiFunction",
-            service=self.name,
-            environment=self.environment,
+            "api.handler",
+            "Answers the API of items",
             settings=self.settings.api,
-            assets=self.assets,
             key=security.key,
-            handler="services.items.runtime.api.handler",
-            description="Answers the API of items",
             variables={
                 "TABLE_NAME": data.table.table_name,
                 "IDEMPOTENCY_TABLE_NAME": data.idempotency_table.table_name,
@@ -315,16 +294,13 @@ class Items(Service[Security, Data, Compute]):
     def _stream_function(
         self, stack: Stack, security: Security, data: Data, *, topic: EventTopic, dead_letters: DeadLetterQueue
     ) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "StreamFunction",
-            service=self.name,
-            environment=self.environment,
+            "stream.handler",
+            "Writes the metadata object of a new item and notifies the topic",
             settings=self.settings.stream,
-            assets=self.assets,
             key=security.key,
-            handler="services.items.runtime.stream.handler",
-            description="Writes the metadata object of a new item and notifies the topic",
             variables={
                 "BUCKET_NAME": data.bucket.bucket_name,
                 "TOPIC_ARN": topic.topic_arn,

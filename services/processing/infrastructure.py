@@ -11,7 +11,6 @@ from slipway.blocks.alarms import ServiceAlarms
 from slipway.blocks.backup import ServiceBackup, back_up
 from slipway.blocks.bucket import LogBucket, ServiceBucket
 from slipway.blocks.dashboard import ServiceDashboard
-from slipway.blocks.deployment import SafeDeployment
 from slipway.blocks.experiments import add_experiments, open_to_faults
 from slipway.blocks.function import ServiceFunction
 from slipway.blocks.http import HttpEntry
@@ -69,10 +68,8 @@ class Processing(Service[Security, Data, Compute]):
 
     def add_security(self, stack: Stack) -> Security:
         """Add the key, and the users: the pool, its client, and a user for tests if that is configured."""
-        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
+        key = self.key(stack)
         users = ServiceUserPool(stack, "Users", environment=self.environment, settings=self.settings.user_pool)
-        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         output(stack, "UserPoolId", users.user_pool_id, "Id of the user pool")
         output(stack, "UserPoolArn", users.user_pool_arn, "ARN of the user pool")
         output(stack, "UserPoolClientId", users.client.user_pool_client_id, "Id of the client that signs in")
@@ -142,20 +139,8 @@ class Processing(Service[Security, Data, Compute]):
         worker = self._worker(stack, security, data, dead_letters=dead_letters)
         api_function = self._api_function(stack, security, data, worker=worker)
         open_to_faults(api_function, worker)
-        api_deployment = SafeDeployment(
-            stack,
-            "ApiDeployment",
-            function=api_function,
-            hook_handler="services.processing.runtime.hooks.api_handler",
-            dead_letters=dead_letters,
-        )
-        worker_deployment = SafeDeployment(
-            stack,
-            "WorkerDeployment",
-            function=worker,
-            hook_handler="services.processing.runtime.hooks.worker_handler",
-            dead_letters=dead_letters,
-        )
+        api_deployment = self.deployment("Api", api_function, "api_handler", dead_letters=dead_letters)
+        worker_deployment = self.deployment("Worker", worker, "worker_handler", dead_letters=dead_letters)
         api = self._api(stack, security, function=api_function)
         if security.test_user is not None:
             verification.allow(
@@ -212,16 +197,13 @@ class Processing(Service[Security, Data, Compute]):
     def _worker(
         self, stack: Stack, security: Security, data: Data, *, dead_letters: DeadLetterQueue
     ) -> ServiceFunction:
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "WorkerFunction",
-            service=self.name,
-            environment=self.environment,
+            "worker.handler",
+            "Processes accepted jobs",
             settings=self.settings.worker,
-            assets=self.assets,
             key=security.key,
-            handler="services.processing.runtime.worker.handler",
-            description="Processes accepted jobs",
             variables={"TABLE_NAME": data.table.table_name, "BUCKET_NAME": data.bucket.bucket_name},
             dead_letters=dead_letters,
             asynchronous=True,
@@ -240,16 +222,13 @@ class Processing(Service[Security, Data, Compute]):
         self, stack: Stack, security: Security, data: Data, *, worker: ServiceFunction
     ) -> ServiceFunction:
         uploads = self.settings.uploads
-        function = ServiceFunction(
+        function = self.function(
             stack,
             "ApiFunction",
-            service=self.name,
-            environment=self.environment,
+            "api.handler",
+            "Answers the API of processing",
             settings=self.settings.api,
-            assets=self.assets,
             key=security.key,
-            handler="services.processing.runtime.api.handler",
-            description="Answers the API of processing",
             variables={
                 "TABLE_NAME": data.table.table_name,
                 "BUCKET_NAME": data.bucket.bucket_name,

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from services.ingest.runtime.errors import JobNotFoundError, NotOursError
 from services.ingest.runtime.logic import second
 from services.ingest.runtime.model import UNANSWERED, GivenUp
-from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, Inbox, Queue, SqsQueue
+from services.ingest.runtime.storage import DynamoDBJobs, DynamoDBRecords, SqsQueue
 from slipway_runtime import aws
 from slipway_runtime.clock import Clock, now
 from slipway_runtime.telemetry import count_fault, error_name, logger, metrics
@@ -64,8 +64,8 @@ class Consumer:
         *,
         read: Callable[[str], Task],
         jobs: DynamoDBJobs,
-        inbox: Inbox,
-        dead_letters: Queue,
+        inbox: SqsQueue,
+        dead_letters: SqsQueue,
         max_receives: int,
         clock: Clock = now,
     ) -> None:

@@ -28,9 +28,9 @@ from services.ingest.runtime.model import (
 from services.ingest.runtime.storage import (
     DynamoDBJobs,
     DynamoDBRecords,
-    Queue,
     S3Payloads,
     S3Plans,
+    SqsQueue,
 )
 from slipway_runtime.clock import Clock, instant, now
 
@@ -127,7 +127,7 @@ class Jobs:
     """
 
     def __init__(
-        self, *, storage: DynamoDBJobs, queue: Queue, lifetime: timedelta, deadline: timedelta, clock: Clock = now
+        self, *, storage: DynamoDBJobs, queue: SqsQueue, lifetime: timedelta, deadline: timedelta, clock: Clock = now
     ) -> None:
         self._storage = storage
         self._queue = queue
@@ -183,7 +183,7 @@ class Planner:
         records: DynamoDBRecords,
         jobs: DynamoDBJobs,
         plans: S3Plans,
-        queue: Queue,
+        queue: SqsQueue,
         lifetime: timedelta,
         clock: Clock = now,
     ) -> None:

@@ -6,10 +6,6 @@ import os
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
-
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from services.ingest.runtime.consumer import Consumer, OnAws, Task
 from services.ingest.runtime.logic import Planner
@@ -37,13 +33,6 @@ def consumer(environment: Mapping[str, str]) -> Consumer:
     return on_aws.consumer(read)
 
 
-_consumer = consumer(os.environ)
-
-
-@lambda_handler()
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Plan the jobs of a batch of messages, and return the messages to retry."""
-    return _consumer.answer(event, context)
-
+handler = lambda_handler()(consumer(os.environ).answer)
 
 finished()

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from botocore.exceptions import ClientError
 
@@ -31,22 +31,6 @@ if TYPE_CHECKING:
 BY_PENDING: Final = "by-pending"
 # A busy DynamoDB answers only part of a batch.
 _BATCH_ATTEMPTS: Final = 8
-
-
-class Queue(Protocol):
-    """A queue to send to."""
-
-    def send(self, bodies: Sequence[str], *, reason: str | None = None) -> None:
-        """Send messages, with a reason if they are dead letters. Some may arrive twice."""
-        ...
-
-
-class Inbox(Protocol):
-    """A queue that this function reads."""
-
-    def postpone(self, receipt: str, seconds: int) -> None:
-        """Delay a message by that time, instead of the visibility time-out."""
-        ...
 
 
 class DynamoDBRecords:
@@ -336,20 +320,20 @@ class DynamoDBJobs:
 
 
 class SqsQueue:
-    """An SQS queue."""
+    """An SQS queue, to send to or to read."""
 
     def __init__(self, client: "Callable[[], SQSClient]", url: str) -> None:
         self._client = client
         self._url = url
 
     def send(self, bodies: Sequence[str], *, reason: str | None = None) -> None:
-        """Send messages; see `Queue`."""
+        """Send messages, with a reason if they are dead letters. Some may arrive twice."""
         attributes: Any = {"reason": {"DataType": "String", "StringValue": reason}} if reason else {}
         for body in bodies:
             self._client().send_message(QueueUrl=self._url, MessageBody=body, MessageAttributes=attributes)
 
     def postpone(self, receipt: str, seconds: int) -> None:
-        """Delay a message by that time."""
+        """Delay a message by that time, instead of the visibility time-out."""
         self._client().change_message_visibility(QueueUrl=self._url, ReceiptHandle=receipt, VisibilityTimeout=seconds)
 
 

@@ -5,10 +5,6 @@ from slipway_runtime.startup import finished
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
-
-from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from services.ingest.runtime.consumer import Consumer, OnAws, Task
 from services.ingest.runtime.logic import Worker
@@ -30,13 +26,6 @@ def consumer(environment: Mapping[str, str]) -> Consumer:
     return on_aws.consumer(read)
 
 
-_consumer = consumer(os.environ)
-
-
-@lambda_handler()
-def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Process a batch of messages, and return the messages to retry."""
-    return _consumer.answer(event, context)
-
+handler = lambda_handler()(consumer(os.environ).answer)
 
 finished()

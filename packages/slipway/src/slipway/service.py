@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic
 
 from aws_cdk import Stack
 from typing_extensions import TypeVar
 
 from slipway.blocks.assets import AssetStore
+from slipway.blocks.deployment import SafeDeployment
+from slipway.blocks.function import ServiceFunction
+from slipway.blocks.key import ServiceKey
+from slipway.blocks.messaging import DeadLetterQueue
+from slipway.blocks.outputs import output
+from slipway.blocks.waf import EdgeProof
 from slipway.delivery.roles import VerificationRole
 from slipway.settings import Environment
+from slipway.settings.model import FunctionSettings
 
 Security = TypeVar("Security", default=Any)
 Data = TypeVar("Data", default=Any)
@@ -60,3 +68,81 @@ class Service(ABC, Generic[Security, Data, Compute]):
     @abstractmethod
     def add_observability(self, stack: Stack, security: Security, data: Data, compute: Compute) -> None:
         """Add alarms and the dashboard."""
+
+    def key(self, stack: Stack) -> ServiceKey:
+        """Return a new key of the service, which the stack's outputs name."""
+        key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
+        output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
+        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        return key
+
+    def function(
+        self,
+        stack: Stack,
+        construct_id: str,
+        handler: str,
+        description: str,
+        *,
+        settings: FunctionSettings,
+        key: ServiceKey,
+        variables: Mapping[str, str] | None = None,
+        dead_letters: DeadLetterQueue | None = None,
+        asynchronous: bool = False,
+    ) -> ServiceFunction:
+        """Return a new function of the service.
+
+        Args:
+            stack: The stack.
+            construct_id: Id in it.
+            handler: `<module>.<function>` in the service's `runtime/`.
+            description: One line, shown in the console.
+            settings: Size of the function.
+            key: The service's key.
+            variables: Additional environment variables. Never a secret.
+            dead_letters: Queue for failed work. Required if the function is invoked asynchronously or by a stream.
+            asynchronous: True if events reach it asynchronously.
+        """
+        return ServiceFunction(
+            stack,
+            construct_id,
+            service=self.name,
+            environment=self.environment,
+            settings=settings,
+            assets=self.assets,
+            key=key,
+            handler=f"services.{self.name}.runtime.{handler}",
+            description=description,
+            variables=variables,
+            dead_letters=dead_letters,
+            asynchronous=asynchronous,
+        )
+
+    def deployment(
+        self,
+        name: str,
+        function: ServiceFunction,
+        hook: str,
+        *,
+        dead_letters: DeadLetterQueue,
+        compares: bool = False,
+        proof: EdgeProof | None = None,
+    ) -> SafeDeployment:
+        """Return a new deployment of a function, in its stack; see `SafeDeployment`.
+
+        Args:
+            name: First part of its id, such as `Api` of `ApiDeployment`.
+            function: The function.
+            hook: Name of its contract check in the service's `runtime/hooks.py`.
+            dead_letters: Queue for contract checks that failed to run.
+            compares: True if the check compares what two versions answer.
+            proof: Secret that the function expects in those reads. Default: none.
+        """
+        return SafeDeployment(
+            Stack.of(function),
+            f"{name}Deployment",
+            function=function,
+            hook_handler=f"services.{self.name}.runtime.hooks.{hook}",
+            dead_letters=dead_letters,
+            compares=compares,
+            proof=proof,
+        )

@@ -12,7 +12,7 @@ from services.ingest.runtime.consumer import Consumer, Task
 from services.ingest.runtime.logic import Jobs, Planner, Records, Worker
 from services.ingest.runtime.messages import batch_message, job_message
 from services.ingest.runtime.model import PLAN, Job, Record, RecordStatus, owner_of
-from services.ingest.runtime.storage import BY_PENDING, DynamoDBJobs, DynamoDBRecords, S3Payloads, S3Plans
+from services.ingest.runtime.storage import BY_PENDING, DynamoDBJobs, DynamoDBRecords, S3Payloads, S3Plans, SqsQueue
 from slipway.testing.functions import Answer, Context, answer_of, named, rest_event, sqs_event
 from slipway.testing.in_process import InProcess
 from slipway_runtime.http import Cors
@@ -80,8 +80,8 @@ class WatchedRecords(DynamoDBRecords):
 
 
 @dataclass
-class MemoryQueue:
-    """A `Queue` and `Inbox` backed by a list."""
+class MemoryQueue(SqsQueue):
+    """A queue backed by a list."""
 
     fate: Fate
     sent: list[tuple[str, str | None]] = field(default_factory=list)

@@ -53,6 +53,14 @@ def pending(records: DynamoDBRecordStorage, owner: str) -> Record:
 
 
 @pytest.fixture
+def owner(session: Callable[..., boto3.Session], values: dict[str, str]) -> str:
+    """The test user, as records name it."""
+    user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
+    (found,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
+    return str(found)
+
+
+@pytest.fixture
 def call(
     http: httpx.Client, session: Callable[..., boto3.Session], values: dict[str, str]
 ) -> Callable[..., httpx.Response]:
@@ -83,10 +91,9 @@ def test_the_api_returns_a_result(
     session: Callable[..., boto3.Session],
     records: DynamoDBRecordStorage,
     values: dict[str, str],
+    owner: str,
 ) -> None:
     # Given a completed job
-    user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
-    (owner,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
     job = pending(records, owner)
     S3ResultStorage(session().client("s3"), values["BucketName"]).put(job.id, '{"a":"B"}')
     records.complete(owner, job.id, updated_at=job.created_at)
@@ -99,14 +106,9 @@ def test_the_api_returns_a_result(
 
 @pytest.mark.exercises(API)
 def test_the_api_reports_a_lost_result(
-    call: Callable[..., httpx.Response],
-    session: Callable[..., boto3.Session],
-    records: DynamoDBRecordStorage,
-    values: dict[str, str],
+    call: Callable[..., httpx.Response], records: DynamoDBRecordStorage, owner: str
 ) -> None:
     # Given a completed job whose result is lost
-    user = session().client("cognito-idp").admin_get_user(UserPoolId=values["UserPoolId"], Username="test-user")
-    (owner,) = (entry["Value"] for entry in user["UserAttributes"] if entry["Name"] == "sub")
     job = pending(records, owner)
     records.complete(owner, job.id, updated_at=job.created_at)
     # When it is requested
