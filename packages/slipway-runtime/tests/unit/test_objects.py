@@ -8,7 +8,7 @@ from slipway.testing.in_process import InProcess
 from slipway_runtime.objects import read_object
 
 
-def test_what_is_not_there_is_none_and_a_refusal_is_an_error() -> None:
+def test_missing_object_is_none_and_refusal_an_error() -> None:
     aws = InProcess()
     client, bucket = aws.client("s3"), aws.bucket()
     client.put_object(Bucket=bucket, Key="there", Body=b"content")

@@ -73,7 +73,7 @@ class Service(ABC, Generic[Security, Data, Compute]):
         """Return a new key of the service, which the stack's outputs name."""
         key = ServiceKey(stack, "Key", service=self.name, environment=self.environment)
         output(stack, "KeyId", key.key_id, "Id of the key that encrypts what the service stores")
-        output(stack, "KeyArn", key.key_arn, "ARN of that key")
+        output(stack, "KeyArn", key.key_arn, "ARN of the service's key")
         return key
 
     def function(
