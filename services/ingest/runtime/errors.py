@@ -1,4 +1,4 @@
-"""Errors of records and jobs, in the service's own words."""
+"""The service's exceptions. `routes` maps those of requests to answers."""
 
 
 class RecordNotFoundError(Exception):

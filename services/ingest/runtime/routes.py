@@ -58,8 +58,8 @@ def _admit(event: dict[str, Any]) -> BodyLimits | None:
 
 api: Final = shell.RestApi[Wiring](
     known={
-        RecordNotFoundError: Problem(404, "There is no such record.", errors=[FieldError("id", "names no record")]),
-        JobNotFoundError: Problem(404, "There is no such job.", errors=[FieldError("job", "names no job")]),
+        RecordNotFoundError: Problem(404, "The record does not exist.", errors=[FieldError("id", "is unknown")]),
+        JobNotFoundError: Problem(404, "The job does not exist.", errors=[FieldError("job", "is unknown")]),
         PayloadTooLargeError: Problem(
             413,
             "The payload is too large.",
@@ -70,7 +70,7 @@ api: Final = shell.RestApi[Wiring](
     fields=("id", "job", "payload", API_KEY),
     says={
         403: "The API key is missing or unknown.",
-        404: "The caller has no such record or job.",
+        404: "The caller has no record or job with this id.",
         413: "The payload is too large.",
         429: "The rate or the quota of the usage plan is used up.",
     },

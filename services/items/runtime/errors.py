@@ -1,4 +1,4 @@
-"""Errors of items, in the service's own words. `routes` maps each to an answer."""
+"""The service's exceptions. `routes` maps each to an answer."""
 
 from services.items.runtime.model import Item
 

@@ -56,7 +56,7 @@ class Wiring(shell.Wiring):
 
 api: Final = shell.RestApi[Wiring](
     known={
-        ItemNotFoundError: Problem(404, "There is no such item.", errors=[FieldError("id", "names no item")]),
+        ItemNotFoundError: Problem(404, "The item does not exist.", errors=[FieldError("id", "is unknown")]),
         InvalidCursorError: Problem(
             400, "The request is not valid.", errors=[FieldError("cursor", "is not a cursor of this listing")]
         ),
@@ -79,7 +79,7 @@ api: Final = shell.RestApi[Wiring](
     ),
     says={
         403: "A read bypassed the distribution, or a write is not signed by an authorized caller.",
-        404: "There is no such item.",
+        404: "The item does not exist.",
         409: "Another request with this `Idempotency-Key` is in progress; try again.",
         412: "The item has been written since: read it again.",
         422: "The `Idempotency-Key` was used for another request.",

@@ -1,4 +1,4 @@
-"""Errors of requests, in the service's own words. `routes` maps each to an answer."""
+"""The service's exceptions. `routes` maps those of requests to answers."""
 
 
 class RecordNotFoundError(Exception):

@@ -64,7 +64,7 @@ class ProcessingApi(shell.HttpApi[Wiring]):
 
 api: Final = ProcessingApi(
     known={
-        RecordNotFoundError: Problem(404, "You have no such job.", errors=[FieldError("id", "names no job")]),
+        RecordNotFoundError: Problem(404, "You have no job with this id.", errors=[FieldError("id", "is unknown")]),
         InvalidCursorError: Problem(
             400, "The request is not valid.", errors=[FieldError("cursor", "is not a cursor of this listing")]
         ),
@@ -76,7 +76,7 @@ api: Final = ProcessingApi(
     says={
         400: "The request is not valid; `errors` names every error.",
         401: "The token is missing or invalid, or is not an access token.",
-        404: "The caller has no such job.",
+        404: "The caller has no job with this id.",
         422: "The `Idempotency-Key` was used for other data.",
     },
     admit=_admit,

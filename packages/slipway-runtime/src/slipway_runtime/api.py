@@ -317,7 +317,7 @@ def problem_of(error: Exception, known: Problems) -> Problem:
     if isinstance(error, RequestUnsupportedContentType):
         return unsupported_media_type()
     if isinstance(error, NotFoundError):
-        return Problem(404, "There is no such route.", errors=[FieldError("path", "is not in the API")])
+        return Problem(404, "The route does not exist.", errors=[FieldError("path", "is not in the API")])
     for kind, problem in known.items():
         if isinstance(error, kind):
             return problem

@@ -230,8 +230,8 @@ class SafeDeployment(Construct):
             made,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="CodeDeploy reads this alarm while it moves traffic, and rolls back; people are notified of the "
-            "failed deployment; of faults in the version that serves, the observability stack's alarms notify them.",
+            reason="CodeDeploy reads this alarm while it moves traffic, and rolls back. People are notified of the "
+            "failed deployment; the observability stack's alarms cover the version that serves.",
         )
         return made
 

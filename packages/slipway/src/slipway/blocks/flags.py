@@ -245,8 +245,8 @@ class ServiceFlags(Construct):
             alarm,
             "NIST.800.53.R5-CloudWatchAlarmAction",
             "HIPAA.Security-CloudWatchAlarmAction",
-            reason="AppConfig reads this alarm while it deploys flags, and rolls them back; people are notified of the "
-            "failed deployment; of errors in the version that serves, the observability stack's alarms notify them.",
+            reason="AppConfig reads this alarm while it deploys flags, and rolls them back. People are notified of the "
+            "failed deployment; the observability stack's alarms cover the version that serves.",
         )
         return alarm
 

@@ -31,7 +31,7 @@ def use_project(folder: Path | None, *, enter: bool = True) -> None:
         enter: True to make it the working directory.
 
     Raises:
-        BadParameter: There is no such folder.
+        BadParameter: The folder does not exist.
     """
     if folder is not None:
         if not folder.is_dir():
