@@ -5,7 +5,6 @@ from __future__ import annotations
 import compileall
 import os
 import shutil
-import subprocess  # noqa: TID251 - it sees no variable of this process
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from importlib.metadata import distribution
 from io import StringIO
 from pathlib import Path
 
+from slipway import process
 from slipway.blocks.assets import AssetStore
 from slipway.project import ROOT
 
@@ -61,13 +61,9 @@ class LambdaFolder:
         shared = [] if self.shared is None else [self.shared]
         path = os.pathsep.join(map(str, (self.code, *shared, self.layer, self.runtime, *more)))
         # -S excludes the virtual environment's packages, -P the working directory; the function's log is discarded.
-        done = subprocess.run(
+        done = process.run(
             [sys.executable, "-S", "-P", "-c", script, *arguments],
-            env={"PYTHONPATH": path, **_NO_BYTECODE, **_LAMBDA, **variables},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
+            environment={"PYTHONPATH": path, **_NO_BYTECODE, **_LAMBDA, **variables},
         )
         if done.returncode != 0:
             raise RuntimeError(done.stderr.strip())

@@ -33,7 +33,7 @@ SCRIPT = Path(__file__).with_name("look_inside.py").read_text(encoding="utf-8")
 def credentials() -> Iterator[str]:
     """Yield the address at which a function under SnapStart finds its role's credentials."""
 
-    class Role(BaseHTTPRequestHandler):
+    class CredentialsHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             expires = (datetime.now(UTC) + timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
             answer = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": SECRET, "Token": SECRET, "Expiration": expires}
@@ -46,7 +46,7 @@ def credentials() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Role) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), CredentialsHandler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/credentials"
         server.shutdown()
