@@ -114,7 +114,7 @@ def _covered(inner: Symbols, outer: tuple[Symbols, ...]) -> bool:
             continue
         expected = inner[place]
         if expected in {MANY, ONE}:
-            # Only characters that an outer pattern tells from others can make a difference.
+            # Only characters that an outer pattern distinguishes from others can make a difference.
             told = {outer[number][at] for number, at in states if at < len(outer[number])}
             given = [*(symbol for symbol in told if len(symbol) == 1), _OTHER]
         else:

@@ -47,7 +47,8 @@ def alias_policy(environment: Environment, service: str, *, partition: str = "aw
             ["lambda:GetAlias", "lambda:GetFunctionConfiguration", "lambda:UpdateAlias"],
             f"arn:{partition}:lambda:{place}:function:{stack}-*",
         ),
-        # All of the account's deployments must be listed, because only a deployment itself tells which alias it moved.
+        # All of the account's deployments must be listed, because only a deployment's own details name the alias that
+        # it moved.
         _allow(
             ["codedeploy:BatchGetDeployments", "codedeploy:ListDeployments"],
             f"arn:{partition}:codedeploy:{place}:deploymentgroup:*",

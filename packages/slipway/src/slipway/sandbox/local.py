@@ -82,7 +82,7 @@ class LocalSandbox:
         self.local = LocalEnvironment(
             environment,
             derived.pipeline,
-            # Within the sandbox's own, since the CLI's home folder lies beside it.
+            # In a subfolder, because the CLI's home folder is beside the emulator's.
             folder=self.folder / ENVIRONMENT,
             port=port or 0,
             assembly=self.folder / "cdk.out",

@@ -47,7 +47,7 @@ class LambdaFolder:
     """Location of the package that all functions import. Default: within the code, as shipped."""
 
     def run(self, script: str, *arguments: str, variables: Mapping[str, str], more: tuple[Path, ...] = ()) -> str:
-        """Run a script in a fresh interpreter that sees these folders alone, and return what it wrote to stderr.
+        """Run a script in a fresh interpreter that sees only these folders, and return what it wrote to stderr.
 
         Args:
             script: The source.

@@ -54,7 +54,7 @@ class Kept:
         return [Template(**content) for content in found]
 
     def result(self, name: str, make: Callable[[Path], Any]) -> Any:
-        """Return a JSON-compatible result, created by the process that asks first.
+        """Return a JSON-compatible result, created by the first process that needs it.
 
         Args:
             name: Its name, unique among these sources.

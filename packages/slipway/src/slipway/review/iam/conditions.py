@@ -126,7 +126,7 @@ def _parts(operator: str) -> tuple[str, str, bool]:
 
 
 def _further(given: Condition, wanted: Condition, way: str, one: re.Match[str], other: re.Match[str]) -> bool:
-    """Return True if one bound lies within another."""
+    """Return True if one bound is within another."""
     try:
         ours, theirs = ([float(value) for value in side.values] for side in (given, wanted))
     except ValueError:

@@ -21,7 +21,7 @@ class Question(StrEnum):
     """A question about every change."""
 
     LOSES_DATA = "does anybody lose data?"
-    GETS_DATA = "does anybody get data?"
+    GETS_DATA = "does anybody gain access to data?"
     LOSES_SERVICE = "does anybody lose the service?"
     LOSES_WATCH = "does anybody lose its monitoring?"
 

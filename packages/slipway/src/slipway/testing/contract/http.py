@@ -321,7 +321,7 @@ class HttpContract(OfOperations):
 
     @each()
     def test_the_good_caller_is_let_in(self, send: Sender, operation: Operation) -> None:
-        # So that no refusal below is for another reason
+        # Then the refusals in the other tests have no other cause
         response = send(operation)
         assert response.status_code in operation.statuses, response.text
         assert response.is_success or response.status_code == 404, response.text

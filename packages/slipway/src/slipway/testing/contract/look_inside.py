@@ -21,7 +21,7 @@ _monotonic = time.monotonic
 time.monotonic = lambda: FAR + _monotonic()
 
 module, marker = sys.argv[1:]
-# The marker stands there once more.
+# It contains the marker a second time.
 sys.orig_argv.clear()
 importlib.import_module(module)
 loaded_by_handler = frozenset(sys.modules)
@@ -34,8 +34,8 @@ def _values() -> Any:
     """Yield everything in the containers in memory; strings and numbers are not tracked separately."""
     gc.unfreeze()
     everything = gc.get_objects()
-    # The variables of the process are not part of what was imported; Lambda sets them again. And a rate limiter of
-    # botocore knows when it was made, to count how much it may send since: at the most, what it may after a pause.
+    # Environment variables don't come from the import; Lambda sets them again. And a rate limiter of botocore stores
+    # the time of its creation, to compute how much it may send: at most as much as after a pause.
     limiters = [one for one in everything if str(type(one).__module__).startswith("botocore.retries")]
     variables: Any = os.environ
     left_out = {
@@ -50,7 +50,7 @@ def _values() -> Any:
 
 def _is_of_now(value: object) -> bool:
     if isinstance(value, datetime):
-        # The first and the last that there are have no timestamp.
+        # The earliest and the latest datetime have no timestamp.
         return 1970 < value.year < 9999 and abs(value.timestamp() - time.time()) < 86_400
     return isinstance(value, float) and (FAR < value < FAR * 2 or abs(value - time.time()) < 86_400)
 
@@ -68,9 +68,9 @@ def _is_open(descriptor: Path) -> bool:
         return False
 
 
-# The importer remembers when folders changed, which is not a time of the clock.
+# The importer stores when folders changed, which isn't the current time.
 importlib.invalidate_caches()
-# The logging of Python keeps the time of its import, for a field that no formatter of ours writes.
+# Python's logging stores the time of its import, for a field that none of our formatters writes.
 setattr(logging, "_startTime", 0)  # noqa: B010 - it is in no stub
 values = list(_values())
 written = "".join(
