@@ -156,7 +156,9 @@ def _pipelines_apart(copy: Copy) -> None:
     groups = copy.toml("pipeline")["groups"]
     for group, other in ((group, other) for group in groups for other in groups if other != group):
         folder = f"build/{group}"
-        copy.run("python", "-O", "app.py", CDK_VALIDATION="false", CDK_OUTDIR=folder, SLIPWAY_GROUP=group)
+        one = groups[group]["services"][0]
+        variables = {"CDK_VALIDATION": "false", "CDK_OUTDIR": folder, "SLIPWAY_GROUP": group, "SLIPWAY_SERVICES": one}
+        copy.run("python", "-O", "app.py", code=0, **variables)
         template = json.loads((copy.folder / folder / "Pipeline.template.json").read_text(encoding="utf-8"))
         (pipeline,) = (
             each["Properties"]

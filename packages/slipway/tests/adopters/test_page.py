@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
+import pytest
+
 from adopters.page import PAGE, table
-from adopters.rows import ROWS, slug
+from adopters.rows import ROWS, Row, slug
 
 FIRST, SECOND, *_ = (row for row in ROWS if row.plays)
 
@@ -30,6 +33,22 @@ def test_a_row_that_was_not_run_here_keeps_its_line(tmp_path: Path) -> None:
     assert lines[SECOND.name] == before
     # A row that was never run has no result
     assert lines[FIRST.name] == f"| {FIRST.name} |  |  |  |  |"
+
+
+SERVICES = ("a new service:", "only ", "without ")
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.name.startswith(SERVICES)], ids=slug)
+def test_adding_or_removing_a_service_touches_its_folder_app_and_tables(row: Row) -> None:
+    (line,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {row.name} |"))
+    touched = {re.sub(r"`| \((?:new|gone)\)", "", file) for file in line.split(" | ")[1].split(", ")}
+
+    assert "app.py" in touched
+    assert {
+        file
+        for file in touched
+        if not re.fullmatch(r"app\.py|services/\w+/|config/[\w-]+\.toml", file) or file == "config/pipeline.toml"
+    } == set()
 
 
 def test_the_page_has_every_row() -> None:
