@@ -39,7 +39,7 @@ SERVICES = ("a new service:", "only ", "without ")
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name.startswith(SERVICES)], ids=slug)
-def test_adding_or_removing_a_service_touches_its_folder_app_and_tables(row: Row) -> None:
+def test_a_service_touches_its_folder_app_and_tables(row: Row) -> None:
     (line,) = (line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith(f"| {row.name} |"))
     touched = {re.sub(r"`| \((?:new|gone)\)", "", file) for file in line.split(" | ")[1].split(", ")}
 

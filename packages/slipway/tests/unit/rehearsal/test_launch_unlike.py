@@ -80,7 +80,7 @@ def test_differences_between_commits_are_named(
 
 
 @pytest.mark.programs
-def test_an_earlier_commit_without_the_group_is_another_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_without_the_group_is_another_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given an earlier commit without groups, and two with one
     _git(tmp_path, "init", "--quiet")
     before = _commit(tmp_path, FILES)
