@@ -9,6 +9,9 @@ from pathlib import Path
 _TEXTS = {"", ".py", ".j2", ".json", ".md", ".toml", ".yaml", ".yml"}
 """Suffixes of files in which a service may be named."""
 
+_DERIVED = ("docs/reference/", "docs/requirements.md")
+"""Pages that `make docs` writes as a whole."""
+
 
 def naming(service: str) -> re.Pattern[str]:
     """Return a pattern of references to a service: its folder, stacks, functions, a constant, or an option.
@@ -34,14 +37,14 @@ def mentions(root: Path, service: str, files: Iterable[str]) -> list[str]:
     Args:
         root: The project.
         service: Its name.
-        files: Files to search, from the root; the service's own and the tool's are skipped.
+        files: Files to search, from the root; the service's own, the tool's and derived pages are skipped.
     """
     named = naming(service)
     # Pages mark names, so that ordinary words don't count.
     in_pages = re.compile(rf"{named.pattern}|`{service}`")
     found = []
     for file in files:
-        if Path(file).suffix not in _TEXTS or file.startswith((f"services/{service}/", "packages/")):
+        if Path(file).suffix not in _TEXTS or file.startswith((f"services/{service}/", "packages/", *_DERIVED)):
             continue
         try:
             lines = (root / file).read_text(encoding="utf-8").splitlines()

@@ -142,4 +142,8 @@ def test_a_new_service_joins_the_last_wave(project: Path) -> None:
 def test_remaining_mention_of_service_is_reported_with_line(project: Path) -> None:
     (project / "page.md").write_text("one\n[alpha](services/alpha/README.md)\nservices/alphabet\n")
 
-    assert mentions(project, "alpha", iter(["page.md", "missing.md"])) == ["page.md:2"]
+    derived = project / "docs" / "reference" / "settings.md"
+    derived.parent.mkdir(parents=True)
+    derived.write_text("`[services.alpha]`\n")
+
+    assert mentions(project, "alpha", ["page.md", "missing.md", "docs/reference/settings.md"]) == ["page.md:2"]
