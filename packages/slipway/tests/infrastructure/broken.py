@@ -1,4 +1,4 @@
-"""The specimen's `catalog` of prod, broken in one way for each contract test: `infrastructure.broken:subject`.
+"""The specimen's services of prod, broken in one way for each contract test: `infrastructure.broken:subject`.
 
 Loaded as a pytest plugin, it runs each test only on its own breakage.
 """
@@ -14,8 +14,12 @@ import pytest
 
 from infrastructure import synthesis
 from infrastructure.matrix import SPECIMEN
+from slipway.service import Service
 from slipway.testing.app import Subject
 from slipway.testing.templates import DeployedTemplates, Resource, Template
+from specimen.services.catalog.infrastructure import Catalog
+from specimen.services.intake.infrastructure import Intake
+from specimen.services.studio.infrastructure import Studio
 
 Break = Callable[[dict[str, Template]], None]
 """Changes templates in place, by stack name."""
@@ -138,8 +142,13 @@ def _read_a_later_stack(templates: dict[str, Template]) -> None:
     key["Properties"]["Description"] = {"Fn::GetStackOutput": reference}
 
 
-def _add_a_logging_role(templates: dict[str, Template]) -> None:
-    templates["compute"].raw["Resources"]["Account"] = {"Type": "AWS::ApiGateway::Account"}
+def _add(stack: str, resource_type: str) -> Break:
+    """Return a change that adds a resource without properties."""
+
+    def change(templates: dict[str, Template]) -> None:
+        templates[stack].raw["Resources"]["Added"] = {"Type": resource_type}
+
+    return change
 
 
 def _stack(stack: str, **changes: Any) -> Break:
@@ -246,7 +255,7 @@ _STACKS: Final[Mapping[str, Break]] = {
     ),
     "test_topics_take_tls_only": _set("AWS::SNS::TopicPolicy", "Properties.Topics", []),
     "test_readers_can_decrypt_and_writers_can_make_data_keys": _take_key,
-    "test_api_gateways_logging_role_is_made_in_the_foundation_alone": _add_a_logging_role,
+    "test_api_gateways_logging_role_is_made_in_the_foundation_alone": _add("compute", "AWS::ApiGateway::Account"),
 }
 
 _STORAGE: Final[Mapping[str, Break]] = {
@@ -288,8 +297,31 @@ _STORAGE: Final[Mapping[str, Break]] = {
     "test_queues_keep_what_failed_and_take_tls_only": _set("AWS::SQS::QueuePolicy", "Properties.Queues", []),
 }
 
-BREAKS: Final[Mapping[str, Break]] = {**_FUNCTIONS, **_OBSERVABILITY, **_STACKS, **_STORAGE}
+_GATEWAY: Final[Mapping[str, Break]] = {
+    "test_a_usage_plan_is_as_configured": _set("AWS::ApiGateway::UsagePlan", "Properties.Throttle.RateLimit", 1),
+    "test_what_a_stage_caches_is_encrypted_and_as_old_as_configured": _set(
+        "AWS::ApiGateway::Stage", "Properties.MethodSettings.*.CacheDataEncrypted", value=False
+    ),
+    "test_a_test_user_is_there_as_configured": _add("security", "Custom::TestUser"),
+    "test_configured_origins_may_send_and_fetch_objects": _set(
+        _BUCKET, "Properties.CorsConfiguration.CorsRules.*.AllowedOrigins", ["*"]
+    ),
+    "test_messages_are_hidden_for_six_timeouts_and_tried_five_times": _set(
+        _QUEUE, "Properties.VisibilityTimeout", 1, lambda queue: "RedrivePolicy" in queue["Properties"]
+    ),
+}
+
+BREAKS: Final[Mapping[str, Break]] = {**_FUNCTIONS, **_OBSERVABILITY, **_STACKS, **_STORAGE, **_GATEWAY}
 """Breakages by the contract test that detects them."""
+
+_SERVICES: Final[Mapping[str, type[Service]]] = {
+    "test_a_usage_plan_is_as_configured": Intake,
+    "test_what_a_stage_caches_is_encrypted_and_as_old_as_configured": Intake,
+    "test_messages_are_hidden_for_six_timeouts_and_tried_five_times": Intake,
+    "test_a_test_user_is_there_as_configured": Studio,
+    "test_configured_origins_may_send_and_fetch_objects": Studio,
+}
+"""Services of the tests that `catalog`, the service of the others, has nothing for."""
 
 _COMPARING: Final = (
     "test_every_environment_ships_the_same_bytes",
@@ -299,17 +331,21 @@ _COMPARING: Final = (
 
 
 def subject() -> Subject:
-    """Return `catalog` once per test, broken in an environment named after the test.
+    """Return a service once per test, broken in an environment named after the test.
 
     For a test that compares environments, the service is named after it too, and has an intact environment to compare.
     """
-    cases = [(name, "catalog") for name in BREAKS if name not in _COMPARING]
+    cases = [(name, _service_of(name).name) for name in BREAKS if name not in _COMPARING]
     cases += [(environment, name) for name in _COMPARING for environment in (WHOLE, name)]
     return Subject(SPECIMEN, cases, _deploy)
 
 
+def _service_of(name: str) -> type[Service]:
+    return _SERVICES.get(name, Catalog)
+
+
 def _deploy(name: str, _service: str) -> DeployedTemplates:
-    whole = synthesis.deployment("prod")
+    whole = synthesis.deployment("prod", _service_of(name))
     if name == WHOLE:
         return whole
     templates = {
