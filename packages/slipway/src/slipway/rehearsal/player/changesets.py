@@ -199,13 +199,15 @@ class ChangeSets:
         key = f"{_STAGING}/{stack}-{hashlib.sha256(body.encode()).hexdigest()[:16]}.json"
         self._root.client("s3").put_object(Bucket=self._bucket, Key=key, Body=body.encode())
         url = f"https://s3.{self._region}.amazonaws.com/{self._bucket}/{key}"
-        role = self._root.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0].get("RoleARN", "")
+        role = self._root.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0].get("RoleARN")
+        # Without one, CloudFormation uses the stack's own role.
+        as_role: Any = {"RoleARN": role} if role else {}
         try:
             self._formation.update_stack(
                 StackName=stack,
                 TemplateURL=url,
                 Capabilities=["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-                RoleARN=role,
+                **as_role,
             )
         except ClientError as error:
             if _NO_CHANGES.search(error.response["Error"].get("Message", "")):

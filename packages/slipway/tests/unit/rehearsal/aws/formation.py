@@ -164,10 +164,11 @@ class Formation:
         StackName: str,
         TemplateURL: str,
         Capabilities: list[str],
-        RoleARN: str,
+        RoleARN: str | None = None,
     ) -> dict[str, Any]:
         stack, template = self._of(StackName), self._read(TemplateURL)
-        self._pass(who, RoleARN)
+        if RoleARN is not None:
+            self._pass(who, RoleARN)
         if template == stack.template:
             raise RefusedError("ValidationError", "No updates are to be performed.")
         self._steps[StackName] = self._play(StackName, stack, "UPDATE", [], template)

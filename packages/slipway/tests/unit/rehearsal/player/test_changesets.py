@@ -228,6 +228,13 @@ def test_outputs_alone_are_changed_too(formed: Formed) -> None:
     assert formed.stack.role == formed.exec
 
 
+def test_outputs_are_changed_if_the_stack_names_no_role(formed: Formed) -> None:
+    formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "old"}}})
+    formed.stack.role = ""
+    assert formed.deploy({**_resources(Key=KEY), "Outputs": {"Id": {"Value": "new"}}}) == "outputs"
+    assert formed.stack.outputs == {"Id": "new"}
+
+
 @pytest.mark.parametrize(("output", "said"), [("other", "outputs"), ("same", "no changes")])
 def test_a_stack_follows_the_outputs_that_it_reads(formed: Formed, output: str, said: str) -> None:
     # Given a stack that reads an output of another one
