@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import ssl
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -64,6 +65,9 @@ CHECKS = "review"
 REQUESTS_A_MINUTE = 20
 THROTTLED_SECONDS = 4.0
 """Time for which a function has no concurrency left, seconds: longer than the SDK's own retries take."""
+
+_DELETED = ".deleted-"
+"""Prefix of folders whose files are being deleted."""
 
 # Edit of a file that every function contains.
 _ANOTHER_VERSION = {
@@ -669,12 +673,27 @@ def _services(settings: Settings) -> Sequence[str]:
     return [name for name, value in first.services if name in folders and value is not None]
 
 
-def _clean(folder: Path) -> None:
-    """Delete the last run's own files, but not the accounts and files that outlive a run."""
-    for name in ("artifacts", "builds", "logs", "source", "index.html", "result.json"):
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _clean(folder: Path) -> list[threading.Thread]:
+    """Put the last run's own files aside and delete them in the background, but not what outlives a run.
+
+    The last run's builds hold tens of thousands of files, which take a minute or more to delete on a slow disk. What a
+    run leaves undeleted is deleted by the next one.
+
+    Args:
+        folder: The rehearsal's folder.
+
+    Returns:
+        The threads that delete. They end with the process.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=_DELETED, dir=folder))
+    for name in ("artifacts", "builds", "logs", "source", "index.html", "result.json"):
+        with suppress(FileNotFoundError):
+            (folder / name).rename(aside / name)
+    threads = [
+        threading.Thread(target=shutil.rmtree, args=(path,), kwargs={"ignore_errors": True}, daemon=True)
+        for path in folder.glob(f"{_DELETED}*")
+    ]
+    for thread in threads:
+        thread.start()
+    return threads

@@ -237,25 +237,30 @@ def unpack(source: Path, folder: Path) -> None:
         RehearsalError: It is not a zip, or an entry would be outside the folder.
     """
     folder.mkdir(parents=True)
+    # Folders that were made here, and aren't links. A later entry can't replace one by a link.
+    made = {folder}
     try:
         with zipfile.ZipFile(source) as content:
             for entry in content.infolist():
-                _unpack_one(content, entry, folder)
+                _unpack_one(content, entry, folder, made)
     except zipfile.BadZipFile as error:
         raise RehearsalError(f"{source.name} is not a zip: {error}") from None
 
 
-def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path) -> None:
+def _unpack_one(content: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path, made: set[Path]) -> None:
     mode = entry.external_attr >> 16
     target = folder / entry.filename
+    parent = target.parent
     # By its own name, or through an earlier link.
-    is_inside = target.parent.resolve().is_relative_to(folder.resolve()) and ".." not in Path(entry.filename).parts
-    if not is_inside or target.is_symlink():
+    is_inside = parent in made or parent.resolve().is_relative_to(folder.resolve())
+    if not is_inside or ".." in Path(entry.filename).parts or target.is_symlink():
         raise RehearsalError(f"{entry.filename} of the artifact would lie outside its folder")
     if entry.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if parent not in made:
+        parent.mkdir(parents=True, exist_ok=True)
+        made.add(parent)
     if stat.S_ISLNK(mode):
         target.symlink_to(content.read(entry).decode())
         return
