@@ -31,7 +31,7 @@ from slipway.emulator.stages import stage_folder, staged
 from slipway.permissions.plan import functions
 from slipway.testing.emulated import refusals, synthesized, until
 
-SECONDS = 15
+SECONDS = 30
 """Time-out of a service's own action on a busy machine, seconds."""
 
 
@@ -101,10 +101,15 @@ def arrives(look: Callable[[], Any], root: boto3.Session, function: str, *, sinc
 
 
 def messages(root: boto3.Session, queue_arn: str) -> list[dict[str, Any]]:
-    """Return the bodies in a queue without removing them."""
+    """Return the bodies of all messages in a queue without removing them."""
     sqs = root.client("sqs")
     url = sqs.get_queue_url(QueueName=queue_arn.rpartition(":")[2])["QueueUrl"]
-    found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0).get("Messages", [])
+    # One call returns ten messages at most, and the same ones again unless they are hidden in the meantime.
+    found = []
+    while received := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=60).get("Messages"):
+        found += received
+    for message in found:
+        sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
     return [json.loads(message["Body"]) for message in found]
 
 
