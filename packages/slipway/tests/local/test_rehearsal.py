@@ -10,6 +10,7 @@ import json
 import re
 import subprocess
 import threading
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -236,8 +237,13 @@ def _run(options: Options, commit: Commit, fault: faults.Fault | None = None) ->
 
 
 def _later_time_out(text: str) -> str:
-    assert "timeout_hours = 24" in text
-    return text.replace("timeout_hours = 24", "timeout_hours = 23")
+    approval = tomllib.loads(text).get("approval", {})
+    hours = 23 if approval.get("timeout_hours") == 22 else 22
+    kept = re.sub(r"^timeout_hours = .*\n", "", text, flags=re.MULTILINE)
+    head = "" if approval else "\n[approval]\n"
+    edited = re.sub(r"^\[approval\]\n", rf"\g<0>timeout_hours = {hours}\n", kept + head, flags=re.MULTILINE)
+    assert tomllib.loads(edited)["approval"]["timeout_hours"] == hours
+    return edited
 
 
 def _action(execution: Execution, stage: str, name: str) -> PlayedAction:
