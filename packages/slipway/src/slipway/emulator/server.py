@@ -70,8 +70,8 @@ class _State:
     """State that `up` saves for later commands."""
 
     pid: int
-    created: float
-    """Start of the process, seconds since 1970: a recycled pid has a different start."""
+    started: float
+    """Start of the process, from `started`: a recycled pid has a different start."""
     account: str
     region: str
     port: int
@@ -290,8 +290,9 @@ class Emulator:
                 self._command(), folder=self.folder, environment=self._process_environment(), log=log
             )
         try:
-            created = psutil.Process(process.pid).create_time()
-            state = _State(process.pid, created, self.account, self.region, self.port, self.plain_port)
+            state = _State(
+                process.pid, started(psutil.Process(process.pid)), self.account, self.region, self.port, self.plain_port
+            )
             write_json(self._state_file, asdict(state))
             self._wait(process)
         except BaseException:
@@ -630,12 +631,25 @@ def _read_state(folder: Path) -> _State | None:
         return None
 
 
+def started(process: psutil.Process) -> float:
+    """Return when a process started, in a form that setting the machine's clock doesn't change.
+
+    Linux counts from the boot, and psutil converts that to the current clock: a machine whose clock is synchronised, or
+    that wakes up, would no longer recognise its own processes
+    (https://psutil.readthedocs.io/latest/#psutil.Process.create_time). Other systems keep the time itself.
+
+    Returns:
+        Seconds since the boot on Linux, since 1970 elsewhere.
+    """
+    return process.create_time() - (psutil.boot_time() if psutil.LINUX else 0)
+
+
 def _process(state: _State) -> psutil.Process | None:
     """Return the process in the state; a recycled pid has another creation time."""
     try:
         process = psutil.Process(state.pid)
         alive = process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        return process if alive and abs(process.create_time() - state.created) < 1 else None
+        return process if alive and abs(started(process) - state.started) < 1 else None
     except psutil.NoSuchProcess:
         return None
 
@@ -652,7 +666,7 @@ def _members(state: _State) -> list[psutil.Process]:
     members = []
     for process in psutil.process_iter():
         try:
-            ours = os.getpgid(process.pid) == state.pid and process.create_time() >= state.created - 1
+            ours = os.getpgid(process.pid) == state.pid and started(process) >= state.started - 1
             if ours and process.status() != psutil.STATUS_ZOMBIE:
                 members.append(process)
         except (psutil.Error, OSError):

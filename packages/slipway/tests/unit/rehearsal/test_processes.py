@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from slipway import files
-from slipway.emulator.server import SAVED_FILE, Emulator, certificates, isolate
+from slipway.emulator.server import SAVED_FILE, Emulator, certificates, isolate, started
 from slipway.errors import RehearsalError
 
 
@@ -20,19 +20,27 @@ def _emulator(folder: Path) -> Emulator:
     return Emulator("444444444444", "us-east-1", folder, port=4566, plain_port=4567, tls=folder / "tls")
 
 
-def _state(folder: Path, *, pid: int, created: float) -> None:
-    state = {"pid": pid, "created": created, "account": "4" * 12, "region": "us-east-1", "port": 1, "plain_port": 2}
+def _state(folder: Path, *, pid: int, start: float) -> None:
+    state = {"pid": pid, "started": start, "account": "4" * 12, "region": "us-east-1", "port": 1, "plain_port": 2}
     files.write_json(folder / "emulator.json", state)
 
 
 def test_recycled_pid_is_left_alone(tmp_path: Path) -> None:
     # Given a state whose pid now belongs to another process: this one
-    _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time() - 3600)
+    _state(tmp_path, pid=os.getpid(), start=started(psutil.Process()) - 3600)
     # When the emulator is looked up
     found = Emulator.running(tmp_path)
     # Then it is not running, and the process is left alone
     assert found is None
     assert _emulator(tmp_path).pid is None
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux derives the start of a process from the current time")
+def test_a_process_is_recognised_after_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _state(tmp_path, pid=os.getpid(), start=started(psutil.Process()))
+    boot = psutil.boot_time()
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + 3600)
+    assert _emulator(tmp_path).pid == os.getpid()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 1}'])
@@ -53,7 +61,7 @@ def test_an_account_that_was_not_saved_is_lost(tmp_path: Path) -> None:
     (tmp_path / SAVED_FILE).touch()
     assert not Emulator.lost(tmp_path)
     (tmp_path / SAVED_FILE).unlink()
-    _state(tmp_path, pid=os.getpid(), created=psutil.Process().create_time())
+    _state(tmp_path, pid=os.getpid(), start=started(psutil.Process()))
     assert not Emulator.lost(tmp_path)
 
 
