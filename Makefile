@@ -169,7 +169,7 @@ SHARED := --numprocesses 2 --dist worksteal --quiet
 
 # Tests of the tool, the runtime and the services.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit)
-TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
+TEMPLATES := $(wildcard $(foreach kind,properties infrastructure bench,packages/*/tests/$(kind) services/*/tests/$(kind)))
 # The tool's tests of every service in the app.
 CONTRACT := --pyargs slipway.testing.contract
 LOCAL := $(wildcard services/*/tests/local) tests/local
