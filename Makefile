@@ -169,12 +169,14 @@ SHARED := --numprocesses 2 --dist worksteal --quiet
 
 # Tests of the tool, the runtime and the services.
 UNIT := $(wildcard packages/*/tests/unit services/*/tests/unit)
-TEMPLATES := $(wildcard $(foreach kind,properties infrastructure bench,packages/*/tests/$(kind) services/*/tests/$(kind)))
+TEMPLATES := $(wildcard $(foreach kind,properties infrastructure,packages/*/tests/$(kind) services/*/tests/$(kind)))
 # The tool's tests of every service in the app.
 CONTRACT := --pyargs slipway.testing.contract
 LOCAL := $(wildcard services/*/tests/local) tests/local
 # Tests of the tool on the specimen app: one process can't read the specimen's configuration and this app's.
 TOOL_LOCAL := $(wildcard packages/*/tests/local)
+# Tests of the benchmarks, which run on this app's services: apart from the specimen's too.
+BENCHMARKS := $(wildcard packages/*/tests/bench)
 # Runs alone, because it plays the whole pipeline on all processors.
 REHEARSAL := packages/slipway/tests/local/test_rehearsal.py
 
@@ -188,6 +190,7 @@ test: build ## Run all tests: unit, properties, infrastructure, and local on the
 	@pytest $(UNIT) $(SHARED) --junitxml $(REPORTS)/unit.xml \
 		--cov --cov-report xml:$(REPORTS)/coverage/coverage.xml --cov-report=
 	@pytest $(TEMPLATES) $(CONTRACT) $(SHARED) --junitxml $(REPORTS)/infrastructure.xml
+	@[ -z "$(BENCHMARKS)" ] || pytest $(BENCHMARKS) --quiet --junitxml $(REPORTS)/bench.xml
 	@pytest $(LOCAL) --numprocesses 3 --dist loadfile --no-loadscope-reorder --quiet --junitxml $(REPORTS)/local.xml
 	@[ -z "$(TOOL_LOCAL)" ] || pytest $(TOOL_LOCAL) --ignore $(REHEARSAL) --numprocesses 3 --dist loadfile \
 		--no-loadscope-reorder --quiet --junitxml $(REPORTS)/tool-local.xml
