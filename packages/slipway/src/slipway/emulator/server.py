@@ -634,9 +634,9 @@ def _read_state(folder: Path) -> _State | None:
 def started(process: psutil.Process) -> float:
     """Return when a process started, in a form that setting the machine's clock doesn't change.
 
-    Linux counts from the boot, and psutil converts that to the current clock: a machine whose clock is set would no longer
-    recognise its own processes (https://psutil.readthedocs.io/latest/#psutil.Process.create_time). Other systems keep the
-    time itself.
+    Linux counts from the boot, and psutil converts that to the current clock: a machine whose clock is set would no
+    longer recognise its own processes (https://psutil.readthedocs.io/latest/#psutil.Process.create_time). Other systems
+    keep the time itself.
 
     Returns:
         Seconds since the boot on Linux, since 1970 elsewhere.
